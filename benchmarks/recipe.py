@@ -1,0 +1,102 @@
+"""What is held equal: the training recipe, the rows, and one run's description."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Mode = Literal["defaults", "matched"]
+
+SYSTEM_MESSAGE = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+"""Written into every row, so that no system's template adds one of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Settings that change what is learned; every system is given exactly these, in both modes.
+
+    Attributes:
+        rank: Rank of LoRA, on every linear layer of the decoder.
+        alpha: LoRA's updates are scaled by alpha / rank.
+        batch: Sequences in an optimizer step.
+        learning_rate: Constant, with AdamW, no weight decay, clipping at `max_grad_norm`.
+        beta2: Decay of AdamW's second moment.
+        max_length: Rows are cut at the right to this many tokens.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    batch: int = 4
+    learning_rate: float = 1e-4
+    beta2: float = 0.999
+    max_grad_norm: float = 1.0
+    max_length: int = 512
+    seed: int = 42
+
+
+RECIPE = Recipe()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row: a question and the answer that is trained on."""
+
+    prompt: str
+    answer: str
+
+    def messages(self) -> list[dict[str, str]]:
+        """The row in the widespread chat form, system message included."""
+        return [
+            {"role": "system", "content": SYSTEM_MESSAGE},
+            {"role": "user", "content": self.prompt},
+            {"role": "assistant", "content": self.answer},
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of one system.
+
+    Attributes:
+        model: Folder of a Hugging Face checkpoint whose chat template is ChatML.
+        examples: The rows, in their order.
+        folder: An empty folder for all that the run reads and writes.
+        mode: defaults: each system as shipped, but for the recipe; matched: same batches, no recomputation.
+        max_steps: Steps after which to stop; None is one epoch.
+        preload: A shared library that every process loads first, such as an allocator.
+    """
+
+    model: Path
+    examples: tuple[Example, ...]
+    folder: Path
+    mode: Mode
+    max_steps: int | None = None
+    preload: Path | None = None
+
+    @property
+    def output(self) -> Path:
+        """Where the system writes its run."""
+        return self.folder / "output"
+
+
+def read_examples(path: Path, count: int | None = None) -> tuple[Example, ...]:
+    """Rows of a JSON list in Alpaca form (`instruction`, `input`, `output`), the first `count` or all.
+
+    Raises:
+        ValueError: The file holds fewer than `count` rows.
+    """
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if count is not None and count > len(rows):
+        raise ValueError(f"{path} has {len(rows)} rows, fewer than {count}")
+    return tuple(
+        Example("\n".join(part for part in (row["instruction"], row.get("input", "")) if part), row["output"])
+        for row in rows[:count]
+    )
+
+
+def write_jsonl(path: Path, rows: list[dict[str, object]]) -> Path:
+    """Write one JSON object a line; returns `path`."""
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path

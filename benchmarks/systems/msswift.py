@@ -1,0 +1,68 @@
+"""ms-swift."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.recipe import RECIPE, Job, write_jsonl
+from benchmarks.systems.base import Flags, Launch, System, is_trainer_log, words
+
+MATCHED: Flags = {
+    "dataset_shuffle": False,
+    "train_dataloader_shuffle": False,
+    "gradient_checkpointing": False,
+}
+
+
+def prepare(job: Job, python: Path) -> Launch:
+    """Chat rows and flat flags.
+
+    `check_model` false leaves out a look at its hub, which would wait for the network. `model_type` and `template`
+    are needed for a checkpoint in a local folder, `use_cpu` for bfloat16 on a CPU.
+    """
+    rows = write_jsonl(job.folder / "rows.jsonl", [{"messages": example.messages()} for example in job.examples])
+    flags: dict[str, str | int | float | bool | Path] = {
+        "model": job.model,
+        "model_type": "llama",
+        "template": "chatml",
+        "dataset": rows,
+        "tuner_type": "lora",
+        "lora_rank": RECIPE.rank,
+        "lora_alpha": RECIPE.alpha,
+        "lora_dropout": 0,
+        "target_modules": "all-linear",
+        "torch_dtype": "bfloat16",
+        "per_device_train_batch_size": RECIPE.batch,
+        "gradient_accumulation_steps": 1,
+        "num_train_epochs": 1,
+        "learning_rate": RECIPE.learning_rate,
+        "lr_scheduler_type": "constant",
+        "warmup_ratio": 0,
+        "weight_decay": 0,
+        "adam_beta2": RECIPE.beta2,
+        "max_grad_norm": RECIPE.max_grad_norm,
+        "max_length": RECIPE.max_length,
+        "truncation_strategy": "right",
+        "seed": RECIPE.seed,
+        "logging_steps": 1,
+        "use_cpu": True,
+        "check_model": False,
+        "report_to": "none",
+        "output_dir": job.output,
+        "add_version": False,
+    }
+    if job.max_steps is not None:
+        flags["max_steps"] = job.max_steps
+    if job.mode == "matched":
+        flags |= MATCHED
+    return Launch((str(python.parent / "swift"), "sft", *words(flags)), job.folder / "stdout", {"USE_HF": "1"})
+
+
+def losses(job: Job) -> list[float]:
+    """From its logging.jsonl, where they have eight digits."""
+    lines = (job.output / "logging.jsonl").read_text(encoding="utf-8").splitlines()
+    return [float(entry["loss"]) for entry in map(json.loads, lines) if "loss" in entry]
+
+
+MS_SWIFT = System("ms-swift", ("ms-swift", "torch", "transformers", "peft", "trl"), prepare, is_trainer_log, losses)

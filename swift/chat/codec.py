@@ -1,0 +1,247 @@
+"""All that turns text into tokens: the tokenizer, the chat template and the special ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import Tokenizer
+
+from swift.chat.dialect import adapt
+from swift.chat.fallback import fallback
+from swift.chat.inspect import known_bytes, splits_apart
+from swift.chat.template import ChatTemplate
+from swift.config.chat import ChatConfig
+from swift.errors import TemplateError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHAT_VERSION = 1
+"""Raised whenever the same row would become other tokens than before, so that cached tokens are not reused."""
+DEFAULT_MAX_LENGTH = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Codec:
+    """Text to token ids and back, and how a model's chats look. Picklable; holds no torch and no transformers.
+
+    Attributes:
+        tokenizer: The fast tokenizer, without padding and truncation.
+        template: The chat template.
+        eos_ids: Ids at which generation stops.
+        end_id: The one of them that ends a plain text.
+        pad_id: Id that fills up batches.
+        bos_id: The begin token; None where the tokenizer has none.
+        vocab_size: Number of ids, added tokens included.
+        max_length: Longest sequence in tokens.
+        template_source: Where the template came from, in words, for the banner.
+        fingerprint: Hash of all that decides which tokens a row becomes.
+        stops: Texts of `eos_ids`.
+        added_ids: Ids of added tokens: text around them is tokenized apart.
+        number_of: Id of each added token's text.
+        anchor: An added token's text and id, to encode text that stands in the middle.
+        special: Matches a special token's text.
+        added: Matches an added token's text, in a group, where text around added tokens is proved to be tokenized
+            as if it stood alone; None where that is not so.
+        known_bytes: Bytes that decode to themselves; None where the tokenizer is not a byte-level one.
+        notes: What the user should know of this template, one line each.
+    """
+
+    tokenizer: Tokenizer
+    template: ChatTemplate
+    eos_ids: frozenset[int]
+    end_id: int
+    pad_id: int
+    bos_id: int | None
+    vocab_size: int
+    max_length: int
+    template_source: str
+    fingerprint: str
+    stops: tuple[str, ...]
+    added_ids: frozenset[int]
+    number_of: Mapping[str, int]
+    anchor: tuple[str, int] | None
+    special: re.Pattern[str]
+    added: re.Pattern[str] | None
+    known_bytes: bytes | None
+    notes: tuple[str, ...] = field(default=())
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`; special tokens in it are recognised, nothing is added."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """Ids of each text, as `encode`."""
+        return [item.ids for item in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def encode_text(self, text: str) -> list[int]:
+        """Ids of a text that stands alone, with the begin token where the tokenizer sets one; no end token."""
+        ids = self.tokenizer.encode(text, add_special_tokens=True).ids
+        return ids[:-1] if ids and ids[-1] in self.eos_ids and not text.endswith(self.stops) else ids
+
+    def encode_middle(self, text: str) -> list[int]:
+        """Ids of `text` as it is tokenized behind other text, not at a text's start."""
+        if self.anchor is None:
+            return self.encode(text)
+        ids = self.encode(self.anchor[0] + text)
+        return ids[1:] if ids[:1] == [self.anchor[1]] else self.encode(text)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of `ids`, special tokens included."""
+        return self.tokenizer.decode(list(ids), skip_special_tokens=False)
+
+    def keeps(self, text: str, ids: list[int]) -> bool:
+        """Whether `ids`, which encode something around `text`, decode to something that has `text` in it.
+
+        What the tokenizer's normalizer changes (such as Unicode composition) does not count as lost.
+        """
+        if self.known_bytes is not None and unicodedata.is_normalized("NFC", text):
+            # Byte-level: decoding is the inverse of encoding but for bytes that the vocabulary lacks.
+            return not text.encode().translate(None, self.known_bytes)
+        decoded = self.decode(ids)
+        if text in decoded:
+            return True
+        normalizer = self.tokenizer.normalizer
+        if normalizer is None:
+            return False
+        normal = normalizer.normalize_str(text).replace("\u2581", " ")
+        return _bare(normal) in _bare(decoded)
+
+
+def _bare(text: str) -> str:
+    return "".join(unicodedata.normalize("NFC", text).split())
+
+
+@lru_cache(maxsize=256)
+def segment_ids(codec: Codec, text: str) -> tuple[int, ...]:
+    """Ids of a text that occurs in many rows, such as a system message or what stands before an answer."""
+    return tuple(codec.encode_batch([text])[0])
+
+
+def make_codec(
+    tokenizer: PreTrainedTokenizerBase,
+    options: ChatConfig,
+    *,
+    stop_ids: Iterable[int] = (),
+    positions: int | None = None,
+) -> Codec:
+    """Build the codec of a model.
+
+    Args:
+        tokenizer: The checkpoint's tokenizer.
+        options: Template and length.
+        stop_ids: `eos_token_id` of the checkpoint's generation config, one or more.
+        positions: The longest sequence that the model's positions allow.
+
+    Raises:
+        TemplateError: There is no template and none was named, it cannot be used, the tokenizer is not a fast one,
+            or nothing ends an answer.
+        UnknownNameError: The named template is neither a fallback nor a file.
+    """
+    backend = _backend(tokenizer)
+    eos = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+    eos_ids = frozenset([*eos, *(int(stop) for stop in stop_ids)])
+    if not eos_ids:
+        raise TemplateError("the tokenizer has no end token, so no answer would ever stop",
+                            hint="set eos_token in tokenizer_config.json")
+    template, origin = _template(tokenizer, backend, options)
+    added = backend.get_added_tokens_decoder()
+    anchors = [(token.content, number) for number, token in sorted(added.items())
+               if token.special and not token.lstrip and not token.rstrip and token.content.strip() == token.content]
+    pad = tokenizer.pad_token_id
+    return Codec(
+        tokenizer=backend,
+        template=template,
+        eos_ids=eos_ids,
+        end_id=eos[0] if eos else min(eos_ids),
+        pad_id=int(pad) if pad is not None else min(eos_ids),
+        bos_id=None if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id),
+        vocab_size=backend.get_vocab_size(with_added_tokens=True),
+        max_length=_max_length(tokenizer, options, positions),
+        template_source=origin,
+        fingerprint=_fingerprint(backend, template, eos_ids, options),
+        stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
+        added_ids=frozenset(added),
+        number_of={token.content: number for number, token in added.items()},
+        anchor=anchors[0] if anchors else None,
+        special=_any_of(token.content for token in added.values() if token.special),
+        added=_any_of(token.content for token in added.values()) if splits_apart(backend) else None,
+        known_bytes=known_bytes(backend),
+        notes=_notes(template),
+    )
+
+
+def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    if not tokenizer.is_fast:
+        raise TemplateError(
+            f"the tokenizer {type(tokenizer).__name__} has no fast form, so tokens cannot be traced to their text",
+            hint="convert it once: AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(folder)",
+        )
+    backend: Tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_padding()
+    backend.no_truncation()
+    return backend
+
+
+def _template(
+    tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, options: ChatConfig
+) -> tuple[ChatTemplate, str]:
+    named: dict[str, Any] = tokenizer.special_tokens_map
+    specials = tuple((name, text) for name, text in named.items() if isinstance(text, str))
+    own = tokenizer.chat_template
+    tools_source = None
+    if options.template is not None and Path(options.template).is_file():
+        source, origin = Path(options.template).read_text(encoding="utf-8"), f"the file {options.template}"
+    elif options.template is not None:
+        bos = tokenizer.bos_token_id is not None and backend.encode("", add_special_tokens=True).ids[:1] == [
+            tokenizer.bos_token_id
+        ]
+        source = fallback(options.template, bos=bos, end_token=dict(specials).get("eos_token"))
+        origin = f"the built-in {options.template}, not the checkpoint's"
+    elif isinstance(own, dict) and "default" in own:
+        source, tools_source, origin = own["default"], own.get("tool_use"), "the checkpoint"
+    elif isinstance(own, str):
+        source, origin = own, "the checkpoint"
+    else:
+        raise TemplateError("the checkpoint has no chat template",
+                            hint="name one: --chat_template chatml, plain, or a Jinja file")
+    return adapt(ChatTemplate(source, specials, tools_source)), origin
+
+
+def _max_length(tokenizer: PreTrainedTokenizerBase, options: ChatConfig, positions: int | None) -> int:
+    if options.max_length is not None:
+        return options.max_length
+    # A tokenizer that knows no limit says so with a number of the order of 1e30.
+    return int(min(DEFAULT_MAX_LENGTH, positions or tokenizer.model_max_length))
+
+
+def _fingerprint(backend: Tokenizer, template: ChatTemplate, eos_ids: frozenset[int], options: ChatConfig) -> str:
+    dated = "strftime_now" in template.source + (template.tools_source or "")
+    parts = [CHAT_VERSION, backend.to_str(), template.source, template.tools_source, template.special_tokens,
+             sorted(eos_ids), options.model_dump(mode="json"), date.today().isoformat() if dated else None]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    # The longest first: that is how the tokenizer chooses among added tokens that begin at the same place.
+    longest_first = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
+    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
+
+
+def _notes(template: ChatTemplate) -> tuple[str, ...]:
+    dialect = template.dialect
+    said = []
+    if not dialect.system:
+        said.append("the template has no system role: system messages go in front of the first user message")
+    if not dialect.tools:
+        said.append("the template has no place for tools: rows that offer tools fail")
+    return tuple(said)

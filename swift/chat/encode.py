@@ -1,0 +1,171 @@
+"""A conversation or a text becomes token sequences; the door of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from swift.chat import reasons
+from swift.chat.codec import Codec
+from swift.chat.messages import prepare, with_system
+from swift.chat.spans import Rendering, Turn, appears, chains, keep_thinking
+from swift.chat.tokens import TokenSpans, tokenize_chain
+from swift.chat.truncate import fit_chat, fit_text
+from swift.config.chat import ChatConfig
+from swift.errors import RowError
+from swift.types import Conversation, Message, Outcome, Text, Tokens
+
+__all__ = ["EncodedRow", "encode", "prompt_ids", "prompt_text", "trained_turns", "with_system"]
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRow:
+    """What a row became.
+
+    Attributes:
+        sequences: At least one, each exactly what inference would see.
+        outcome: Whether it was kept whole.
+        reason: Why not, or a remark on a row that was kept; see `swift.chat.reasons`.
+        detail: One line.
+    """
+
+    sequences: tuple[Tokens, ...]
+    outcome: Outcome
+    reason: str = ""
+    detail: str = ""
+
+
+def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> EncodedRow:
+    """Tokens and loss weights of one row.
+
+    Raises:
+        RowError: The row cannot be trained on; `swift.chat.reasons.DROPPED` tells dropped from failed.
+        DataError: The row is too long and `truncation` is `error`.
+    """
+    if isinstance(sample, Text):
+        return _encode_text(sample, codec, options)
+    if not sample.weight:
+        raise RowError(reasons.NO_TARGET, "the row's weight is 0")
+    prepared = prepare(sample, codec, options)
+    turns = trained_turns(prepared, codec, options)
+    fitted = fit_chat(
+        _tokenize(prepared, turns, codec, options), codec, options, prepared,
+        lambda shorter: _tokenize(shorter, trained_turns(shorter, codec, options), codec, options),
+    )
+    sequences = tuple(_tokens(spans, sample, part) for part, spans in enumerate(fitted.sequences))
+    reason, detail = (fitted.reason, fitted.detail) if fitted.reason else _remark(prepared, turns, codec)
+    return EncodedRow(sequences, fitted.outcome, reason, detail)
+
+
+def prompt_ids(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> list[int]:
+    """The ids that every inference engine is given for this conversation.
+
+    Assistant turns at its end are what is to be answered anew, so they are left out.
+
+    Raises:
+        RowError: Nothing stands before the answer, or the template refuses the messages.
+    """
+    if isinstance(sample, Text):
+        return codec.encode_text(sample.text)
+    return codec.encode(prompt_text(sample, codec, options))
+
+
+def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:
+    """The text of `prompt_ids`.
+
+    Raises:
+        RowError: As `prompt_ids`.
+    """
+    prepared = prepare(sample, codec, options)
+    count = len(prepared.messages)
+    while count and prepared.messages[count - 1].role == "assistant":
+        count -= 1
+    if not count:
+        raise RowError(reasons.NO_PROMPT, "the conversation has no turn to be answered")
+    return Rendering(prepared, codec).prompt(count)
+
+
+def trained_turns(prepared: Conversation, codec: Codec, options: ChatConfig) -> list[Turn]:
+    """The assistant turns of a prepared conversation that are trained on, as text.
+
+    Raises:
+        RowError: There is none, or one of them cannot be rendered as inference would see it.
+    """
+    weights = _turn_weights(prepared.messages, options)
+    asked = next((n for n, message in enumerate(prepared.messages) if message.role in ("user", "tool")), None)
+    if asked is None and prepared.messages[0].role == "assistant":
+        raise RowError(reasons.NO_PROMPT, "no assistant turn answers anything")
+    rendering = Rendering(prepared, codec)
+    turns = [rendering.turn(index, weight) for index, weight in weights.items() if asked is None or index > asked]
+    if not turns:
+        raise RowError(reasons.NO_PROMPT, "no assistant turn that is trained on answers anything")
+    return keep_thinking(turns, prepared.messages) if options.thinking == "keep" else turns
+
+
+def _turn_weights(messages: Sequence[Message], options: ChatConfig) -> dict[int, float]:
+    assistant = [number for number, message in enumerate(messages) if message.role == "assistant"]
+    if not assistant:
+        raise RowError(reasons.NO_ASSISTANT)
+    everything = options.train_on == "everything"
+    weights: dict[int, float] = {}
+    for number, message in enumerate(messages):
+        if message.role != "assistant":
+            if message.loss_weight:
+                raise RowError(reasons.PROMPT_WEIGHT, f"message {number + 1} is a {message.role} turn")
+            continue
+        ruled = 1.0 if options.train_on != "last" or number == assistant[-1] else 0.0
+        weight = ruled if message.loss_weight is None else message.loss_weight
+        if weight or everything:
+            weights[number] = weight
+    if not any(weights.values()):
+        raise RowError(reasons.NO_TARGET, "every assistant turn has the loss weight 0")
+    return weights
+
+
+def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: ChatConfig) -> list[TokenSpans]:
+    found = [spans for chain in chains(turns) for spans in tokenize_chain(chain, codec, prepared.messages)]
+    if options.train_on == "everything":
+        # Prompts are trained on once: in the sequence that shows the most of the conversation.
+        longest = max(range(len(found)), key=lambda number: len(found[number].ids))
+        found[longest] = replace(found[longest], prompt_weight=1.0)
+    return found
+
+
+def _tokens(spans: TokenSpans, sample: Conversation, part: int) -> Tokens:
+    weights = np.full(len(spans.ids), spans.prompt_weight * sample.weight, np.float32)
+    for target in spans.targets:
+        weights[target.start : target.end] = target.weight * sample.weight
+    weights[0] = 0.0
+    return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part)
+
+
+def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[str, str]:
+    """What the user should know of a row that is kept."""
+    prompt = turns[-1].prompt
+    for number, message in enumerate(prepared.messages):
+        found = codec.special.search(message.content)
+        if found is not None:
+            return reasons.SPECIAL_IN_TEXT, f"message {number + 1} has {found[0]!r} in its text"
+        if message.role != "assistant" and number < turns[-1].index and not appears(message.content.strip(), prompt):
+            return reasons.PROMPT_REWRITTEN, f"message {number + 1} ({message.role}) is not shown as it was given"
+    if prepared.messages[0].role == "assistant":
+        return reasons.UNTRAINED_TURN, "the conversation begins with an assistant turn"
+    return "", ""
+
+
+def _encode_text(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
+    if not sample.text:
+        raise RowError(reasons.EMPTY_TEXT)
+    ids = codec.encode_text(sample.text)
+    ids.append(codec.end_id)
+    pieces, outcome, reason, detail = fit_text(ids, codec, options, sample.origin)
+    sequences = []
+    for part, piece in enumerate(pieces):
+        weights = np.full(len(piece), sample.weight, np.float32)
+        weights[0] = 0.0
+        sequences.append(Tokens(np.array(piece, np.int32), weights, sample.origin, part))
+    if not any(tokens.weights.any() for tokens in sequences):
+        raise RowError(reasons.NO_TARGET, "a single token, or the row's weight is 0")
+    return EncodedRow(tuple(sequences), outcome, reason, detail)

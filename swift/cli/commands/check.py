@@ -1,0 +1,18 @@
+"""`swift check`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from swift.cli.arguments import read
+from swift.config.runs import CheckConfig
+
+
+def main(argv: Sequence[str]) -> int:
+    """Show and prove what training would see."""
+    config = read("check", "show what training would see; needs no weights", CheckConfig, argv)
+    if config is not None:
+        from swift.api import check
+
+        check(config)
+    return 0

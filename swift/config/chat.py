@@ -1,0 +1,43 @@
+"""How conversations become tokens, and which tokens are trained on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from swift.config.option import Config, option
+
+
+class ChatConfig(Config):
+    """Rendering and masks."""
+
+    template: str | None = option(
+        None,
+        "A Jinja file to use instead of the checkpoint's own chat template; or chatml or plain for a base "
+        "model that has none.",
+        "chat_template",
+    )
+    system: str | None = option(None, "System message; replaces the rows' own.", "system")
+    train_on: Literal["all", "last", "everything"] = option(
+        "all",
+        "Which turns are trained on: all assistant turns, the last one, or every token including prompts. "
+        'A message\'s own "loss" or "loss_weight" wins.',
+        "train_on",
+    )
+    thinking: Literal["template", "keep", "strip"] = option(
+        "template",
+        "Thinking text of assistant turns. template: as the template shows it at inference, with one sample per "
+        "turn where it rewrites history; keep: also in earlier turns; strip: nowhere.",
+        "thinking",
+    )
+    enable_thinking: bool | None = option(
+        None, "Passed to the chat template; default: on exactly for rows that have thinking text.", "enable_thinking"
+    )
+    max_length: int | None = option(
+        None,
+        "Longest sequence in tokens; default: what the model's positions allow, at most 8192.",
+        "max_length",
+        ge=2,
+    )
+    truncation: Literal["drop", "left", "right", "split", "error"] = option(
+        "drop", "What happens to longer rows. Every one of them is on the ledger.", "truncation_strategy"
+    )

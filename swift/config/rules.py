@@ -1,0 +1,225 @@
+"""Rules that hold between fields. Each is a function from a configuration to the problems that it sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from swift.config.batch import BatchConfig
+from swift.config.data import DataConfig
+from swift.config.model import ModelConfig
+from swift.config.option import Config
+from swift.config.problems import Problem, ProblemsError
+from swift.config.runs import ExportConfig, InferConfig, SftConfig
+from swift.config.tuner import FreezeConfig, LoraConfig
+
+
+def require(config: Config) -> None:
+    """Check every rule that concerns `config`.
+
+    Raises:
+        ProblemsError: Some do not hold; it lists them all.
+    """
+    problems = find(config)
+    if problems:
+        raise ProblemsError(problems)
+
+
+def find(config: Config) -> list[Problem]:
+    """Every problem of `config`, in a fixed order; empty when it is fine."""
+    if isinstance(config, SftConfig):
+        return [problem for rule in TRAINING for problem in rule(config)]
+    if isinstance(config, InferConfig):
+        return [problem for infer_rule in INFERENCE for problem in infer_rule(config)]
+    if isinstance(config, ExportConfig):
+        return [problem for export_rule in EXPORT for problem in export_rule(config)]
+    return []
+
+
+def _model(model: ModelConfig | None, adapters: tuple[str, ...]) -> Iterator[Problem]:
+    if not adapters and (model is None or not model.id):
+        yield Problem("--model", "is required", "such as --model HuggingFaceTB/SmolLM2-135M-Instruct or a local folder")
+    if model is None:
+        return
+    if model.use_hf is not None and model.hub != "auto" and model.use_hf != (model.hub == "hf"):
+        yield Problem("--use_hf", f"{str(model.use_hf).lower()} contradicts --hub {model.hub}", "give one of them")
+    is_id = bool(model.id) and not Path(model.id).exists()
+    if is_id and model.revision is not None and "@" in model.id:
+        yield Problem("--model_revision", f"the model {model.id!r} names a revision too", "give one of them")
+    if model.id.startswith("ms://") and (model.hub == "hf" or model.use_hf):
+        yield Problem("--model", f"{model.id!r} is on ModelScope, but the hub is Hugging Face", "take one of them out")
+
+
+def _sft_model(config: SftConfig) -> Iterator[Problem]:
+    yield from _model(config.model, ())
+    if config.model.id and Path(config.output_dir).absolute() == Path(config.model.id).absolute():
+        yield Problem("--output_dir", f"{config.output_dir!r} is the model's own folder", "choose another folder")
+
+
+def _rows(config: SftConfig) -> Iterator[Problem]:
+    data = config.data
+    if not data.train:
+        yield Problem("--dataset", "is required", "such as --dataset rows.jsonl, or the built-in self-cognition")
+    if data.validation and data.split_ratio > 0:
+        yield Problem(
+            "--split_dataset_ratio", "there is --val_dataset too, so no rows need to be set aside", "give one of them"
+        )
+    for flag, names in (("--model_name", data.model_name), ("--model_author", data.model_author)):
+        if len(names) > 2:
+            yield Problem(flag, f"{len(names)} names", "one name, or the Chinese and the English one")
+
+
+def _streaming(config: SftConfig) -> Iterator[Problem]:
+    data = config.data
+    if not data.streaming:
+        return
+    if config.loop.max_steps is None:
+        yield Problem("--streaming", "the number of rows is not known, so the run has no end", "add --max_steps")
+    if data.split_ratio > 0:
+        yield Problem("--split_dataset_ratio", "rows that are streamed cannot be split by share", "use --val_dataset")
+
+
+def _mixing(config: SftConfig) -> Iterator[Problem]:
+    data, flag = config.data, "--interleave_prob"
+    if data.weights is None:
+        return
+    if data.mix != "interleave":
+        yield Problem(flag, f"has no meaning with --mix {data.mix}", "take one of them out")
+    if len(data.weights) != len(data.train):
+        yield Problem(
+            flag, f"weights: {len(data.weights)}, training sets: {len(data.train)}", "give one for each --dataset"
+        )
+    if any(weight < 0 for weight in data.weights) or not sum(data.weights) > 0:
+        yield Problem(flag, "weights must not be negative and not all zero", "such as 0.7 0.3")
+
+
+def _batches(config: SftConfig) -> Iterator[Problem]:
+    batch: BatchConfig = config.batch
+    if batch.packing and batch.padding_free is False:
+        yield Problem("--packing", "packs have no padding, but --padding_free is false", "take one of them out")
+    if batch.max_tokens is not None and batch.packing:
+        yield Problem("--max_tokens_per_batch", "packs have a fixed length", "set --max_length for packs")
+    if batch.max_tokens is not None and batch.size > 1:
+        yield Problem(
+            "--max_tokens_per_batch", f"there is --per_device_train_batch_size {batch.size} too", "give one of them"
+        )
+    longest = config.chat.max_length
+    if batch.max_tokens is not None and longest is not None and batch.max_tokens < longest:
+        why = f"{batch.max_tokens} is less than --max_length {longest}, so the longest rows fit into no batch"
+        yield Problem("--max_tokens_per_batch", why, "raise the one or lower the other")
+
+
+def _plain_text(config: SftConfig) -> Iterator[Problem]:
+    if config.task != "pt":
+        return
+    chat = config.chat
+    set_ = {
+        "--chat_template": chat.template is not None,
+        "--system": chat.system is not None,
+        "--train_on": chat.train_on == "last",
+        "--thinking": chat.thinking != "template",
+        "--enable_thinking": chat.enable_thinking is not None,
+    }
+    for flag in (flag for flag, on in set_.items() if on):
+        yield Problem(flag, "pre-training on plain text has no conversations", "take it out, or use `swift sft`")
+
+
+def _tuner(config: SftConfig) -> Iterator[Problem]:
+    tuner = config.tuner
+    if isinstance(tuner, LoraConfig):
+        if tuner.target_regex is not None and tuner.targets not in ((), ("all-linear",)):
+            yield Problem("--target_regex", "there is --target_modules too", "give one of them")
+        yield from _regex("--target_regex", tuner.target_regex)
+    elif config.adapters:
+        why = f"an adapter cannot be continued with --tuner_type {tuner.type}"
+        yield Problem("--adapters", why, "merge it first (swift merge-lora), or use --tuner_type lora")
+    if isinstance(tuner, FreezeConfig):
+        if tuner.ratio == 0 and not (tuner.freeze or tuner.freeze_regex or tuner.train or tuner.train_regex):
+            why = "freeze, but nothing says what stays as it is"
+            yield Problem("--tuner_type", why, "add --freeze_parameters_ratio, or use --tuner_type full")
+        yield from _regex("--freeze_parameters_regex", tuner.freeze_regex)
+        yield from _regex("--trainable_parameters_regex", tuner.train_regex)
+    if len(config.adapters) > 1:
+        yield Problem("--adapters", f"{len(config.adapters)} adapters, but one can be continued", "give one")
+
+
+def _regex(flag: str, pattern: str | None) -> Iterator[Problem]:
+    if pattern is None:
+        return
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        yield Problem(flag, f"{pattern!r} is not a regular expression: {error}")
+
+
+def _schedule(config: SftConfig) -> Iterator[Problem]:
+    warmup, steps = config.schedule.warmup_steps, config.loop.max_steps
+    if warmup is not None and steps is not None and warmup > steps:
+        yield Problem("--warmup_steps", f"{warmup} is more than --max_steps {steps}", "lower it")
+
+
+def _saving(config: SftConfig) -> Iterator[Problem]:
+    if config.checkpoint.resume is not None and config.overwrite:
+        yield Problem("--overwrite_output_dir", "a run that is resumed must not be overwritten", "take one of them out")
+    if config.checkpoint.resume is not None and config.adapters:
+        yield Problem("--adapters", "--resume_from_checkpoint brings its own adapter", "take one of them out")
+    has_rows = bool(config.data.validation) or config.data.split_ratio > 0
+    if config.evaluation.patience is not None and not has_rows:
+        why = "stopping early needs validation rows"
+        yield Problem("--early_stop_interval", why, "add --val_dataset or --split_dataset_ratio")
+
+
+TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
+    _sft_model,
+    _rows,
+    _streaming,
+    _mixing,
+    _batches,
+    _plain_text,
+    _tuner,
+    _schedule,
+    _saving,
+)
+"""Rules of sft, pt, check and plan."""
+
+
+def _infer_model(config: InferConfig) -> Iterator[Problem]:
+    yield from _model(config.model, config.adapters)
+    if config.compare_base and not config.adapters:
+        yield Problem("--compare_base", "there is no adapter to compare with", "add --adapters")
+    if config.merge_lora and len(config.adapters) != 1:
+        yield Problem(
+            "--merge_lora", f"merges one adapter, but there are {len(config.adapters)}", "give one --adapters"
+        )
+    if config.merge_lora and config.compare_base:
+        yield Problem("--merge_lora", "the bare model is gone after merging", "take out --compare_base")
+
+
+def _infer_rows(config: InferConfig) -> Iterator[Problem]:
+    data: DataConfig = config.data
+    if data.train:
+        yield Problem("--dataset", "names training rows", "name the rows to answer with --val_dataset")
+    if config.prompt is not None and data.validation:
+        yield Problem("--prompt", "there is --val_dataset too", "give one of them")
+    if config.result_path is not None and not data.validation:
+        yield Problem("--result_path", "there are no rows to answer", "add --val_dataset")
+
+
+INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (_infer_model, _infer_rows)
+"""Rules of infer."""
+
+
+def _export(config: ExportConfig) -> Iterator[Problem]:
+    yield from _model(config.model, config.adapters)
+    if config.merge_lora and not config.adapters:
+        yield Problem("--merge_lora", "there is no adapter to merge", "add --adapters CHECKPOINT")
+    if config.push_to_hub and config.push_to is None:
+        yield Problem("--push_to_hub", "where to is not said", "add --hub_model_id OWNER/NAME")
+    sources = {Path(name).absolute() for name in (*config.adapters, *([config.model.id] if config.model else []))}
+    if config.output_dir is not None and Path(config.output_dir).absolute() in sources:
+        yield Problem("--output_dir", f"{config.output_dir!r} is what is exported", "choose another folder")
+
+
+EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export,)
+"""Rules of export."""

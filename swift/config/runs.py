@@ -1,0 +1,90 @@
+"""The root configuration of each command."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from swift.config.batch import BatchConfig
+from swift.config.chat import ChatConfig
+from swift.config.data import DataConfig
+from swift.config.generation import GenerationConfig
+from swift.config.model import ModelConfig
+from swift.config.optim import OptimizerConfig, ScheduleConfig
+from swift.config.option import Config, option
+from swift.config.train import CheckpointConfig, EvaluationConfig, LoggingConfig, LoopConfig
+from swift.config.tuner import TunerConfig, default_tuner
+
+FROM_ADAPTER = ""
+"""The id of a model that was not named: the one that the adapter was trained on. Its other options still count."""
+
+
+class SftConfig(Config):
+    """`swift sft`: supervised fine-tuning on conversations. `swift pt` is the same on plain text."""
+
+    task: Literal["sft", "pt"] = option("sft", "Conversations with a template, or plain text.")
+    model: ModelConfig = option(ModelConfig, "The model.")
+    data: DataConfig = option(DataConfig, "The rows.")
+    chat: ChatConfig = option(ChatConfig, "Rendering and masks.")
+    batch: BatchConfig = option(BatchConfig, "Batches.")
+    tuner: TunerConfig = option(default_tuner, "What is trained.")
+    optimizer: OptimizerConfig = option(OptimizerConfig, "The optimizer.")
+    schedule: ScheduleConfig = option(ScheduleConfig, "The learning rate.")
+    loop: LoopConfig = option(LoopConfig, "Length and numerics.")
+    checkpoint: CheckpointConfig = option(CheckpointConfig, "Saving and resuming.")
+    evaluation: EvaluationConfig = option(EvaluationConfig, "Evaluation.")
+    logging: LoggingConfig = option(LoggingConfig, "Logging.")
+    adapters: tuple[str, ...] = option((), "Adapter folders to continue from.", "adapters")
+    output_dir: str = option("output", "The run folder.", "output_dir")
+    overwrite: bool = option(False, "Use a run folder that already holds another run.", "overwrite_output_dir")
+
+
+class InferConfig(Config):
+    """`swift infer`: talk to a model, or answer a whole data set."""
+
+    model: ModelConfig | None = option(None, "The model; default: what the adapter was trained on.")
+    adapters: tuple[str, ...] = option(
+        (), "Adapter folders or run folders, as PATH or NAME=PATH. Two or more answer side by side.", "adapters"
+    )
+    compare_base: bool = option(False, "Answer with the bare model too, side by side.", "compare_base")
+    chat: ChatConfig = option(ChatConfig, "Rendering.")
+    data: DataConfig = option(DataConfig, "With data.validation: answer every row of it.")
+    generation: GenerationConfig = option(GenerationConfig, "Sampling.")
+    prompt: str | None = option(None, "Answer this once and exit.", "prompt")
+    result_path: str | None = option(None, "Where the answers of a data set go, as JSONL.", "result_path")
+    max_batch_tokens: int = option(
+        8192, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
+    )
+    max_batch_size: int = option(16, "Sequences in one generation batch.", "max_batch_size", ge=1)
+    merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
+    seed: int = option(42, "Seed of sampling.", "seed")
+    backend: Literal["transformers"] = option("transformers", "The engine.", "infer_backend")
+    plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")
+
+
+class ExportConfig(Config):
+    """`swift export`: turn a checkpoint into something that others load."""
+
+    model: ModelConfig | None = option(None, "The model; default: what the adapter was trained on.")
+    adapters: tuple[str, ...] = option((), "Adapter folders or run folders.", "adapters")
+    merge_lora: bool = option(False, "Merge the adapter into the weights.", "merge_lora")
+    output_dir: str | None = option(None, "Where it goes; default: the checkpoint's name with -merged.", "output_dir")
+    max_shard_size: str = option("5GB", "Largest weights file.", "max_shard_size")
+    overwrite: bool = option(False, "Replace an existing folder.", "exist_ok", "overwrite_output_dir")
+    push_to: str | None = option(None, "Upload the result to this hub id.", "hub_model_id")
+    push_to_hub: bool = option(False, "Upload the result to the hub.", "push_to_hub")
+    private: bool = option(False, "Make the hub repository private.", "hub_private_repo")
+    commit_message: str = option("Upload model", "Message of the upload.", "commit_message")
+
+
+class CheckConfig(SftConfig):
+    """`swift check`: what training would see, before training. Needs no weights."""
+
+    show: int = option(3, "Samples to print in colour.", "show", ge=0)
+    dump: str | None = option(None, "Write row, input_ids and loss_weights of every row to this JSONL file.", "dump")
+    report: str | None = option(None, "Write an HTML report to this file.", "report")
+
+
+class PlanConfig(SftConfig):
+    """`swift plan`: memory and time of a run, before paying for it."""
+
+    device_memory: float | None = option(None, "Memory of one device in GiB; default: measured.", "device_memory", gt=0)

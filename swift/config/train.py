@@ -1,0 +1,86 @@
+"""The run: length, numerics, saving, evaluation, logging."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from swift.config.option import Config, option
+
+
+class LoopConfig(Config):
+    """How long, and with which numerics."""
+
+    epochs: float = option(3.0, "Passes over the rows.", "num_train_epochs", gt=0)
+    max_steps: int | None = option(None, "Optimizer steps; wins over epochs.", "max_steps", ge=1)
+    seed: int = option(42, "Seed of initialisation, dropout and noise.", "seed")
+    gradient_checkpointing: bool | None = option(
+        None,
+        "Recompute activations in the backward pass; default: only if the plan says that memory needs it.",
+        "gradient_checkpointing",
+    )
+    neftune_alpha: float | None = option(
+        None, "Noise on the embeddings (arXiv 2310.05914).", "neftune_noise_alpha", gt=0
+    )
+    label_smoothing: float = option(0.0, "Label smoothing of the cross entropy.", "label_smoothing_factor", ge=0, lt=1)
+    loss: str = option("cross_entropy", "Loss by name; a plugin may register more.", "loss_type")
+    plugins: tuple[str, ...] = option(
+        (),
+        "Your Python files, imported first: data shapes, losses, schedules, listeners.",
+        "plugins",
+        "external_plugins",
+    )
+    allocator: Literal["auto", "system"] = option(
+        "auto",
+        "auto: keep freed memory for reuse on the CPU, which is faster; system: leave malloc as it is.",
+        "allocator",
+    )
+    dry_step: bool | None = option(
+        None,
+        "Run the longest batch first, without an update; default: unless the plan shows ample memory.",
+        "dry_step",
+    )
+
+
+class CheckpointConfig(Config):
+    """Saving and resuming."""
+
+    every: int = option(500, "Steps between checkpoints.", "save_steps", ge=1)
+    limit: int | None = option(
+        2, "Checkpoints kept besides best and last; older ones are deleted.", "save_total_limit", ge=1
+    )
+    resume: str | None = option(None, "A checkpoint folder, or last.", "resume_from_checkpoint")
+    allow_change: bool = option(
+        False, "Resume although data or configuration differ from the run that saved.", "resume_allow_change"
+    )
+    model_only: bool = option(
+        False, "Save no optimizer state: smaller, but such a run cannot be resumed.", "save_only_model"
+    )
+    max_shard_size: str = option("5GB", "Largest weights file.", "max_shard_size")
+
+
+class EvaluationConfig(Config):
+    """Evaluation on the validation rows."""
+
+    every: int | None = option(None, "Steps between evaluations; default: as for saving.", "eval_steps", ge=1)
+    at_start: bool = option(True, "Evaluate before the first step too.", "eval_on_start")
+    metric: str = option("eval_loss", "What best means.", "metric_for_best_model")
+    greater_is_better: bool = option(False, "Whether more of the metric is better.", "greater_is_better")
+    patience: int | None = option(
+        None,
+        "Stop after this many evaluations without a better one.",
+        "early_stop_interval",
+        "early_stopping_patience",
+        ge=1,
+    )
+
+
+class LoggingConfig(Config):
+    """What is written while training."""
+
+    every: int = option(
+        5, "Steps between lines of metrics.jsonl; the first step is always there.", "logging_steps", ge=1
+    )
+    trackers: tuple[str, ...] = option(
+        (), "tensorboard, or names registered by plugins; none for nothing.", "report_to"
+    )
+    plots: bool = option(True, "Draw loss and learning-rate curves into the run folder.", "plots")

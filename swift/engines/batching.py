@@ -1,0 +1,177 @@
+"""Our generation loop: prompts are prefilled in batches by length, rows leave when they end, others take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+
+from swift.engines.cache import join_rows, keep_rows, new_cache, trim_left
+from swift.engines.sampling import Chooser, choose
+from swift.engines.text import TextStream
+
+_HEADROOM = 64
+"""New tokens that a batch must have room for when a row is admitted."""
+
+
+@dataclass(slots=True)
+class Job:
+    """One sequence on its way.
+
+    Attributes:
+        number: Which request it answers.
+        prompt: Token ids of the prompt.
+        limit: New tokens at most: what was asked for and what the model's positions allow.
+        eos_ids: Token ids that end the answer.
+        chooser: How its tokens are chosen.
+        text: Its text so far; None where nobody needs it before the end.
+        ids: Token ids generated so far, the ending one included.
+        finish: Why it ended; None while it goes on.
+    """
+
+    number: int
+    prompt: list[int]
+    limit: int
+    eos_ids: frozenset[int]
+    chooser: Chooser
+    text: TextStream | None = None
+    ids: list[int] = field(default_factory=list)
+    finish: Literal["stop", "length"] | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens of prompt and answer so far."""
+        return len(self.prompt) + len(self.ids)
+
+    @property
+    def answer_ids(self) -> list[int]:
+        """The generated ids without the token that ended the answer."""
+        return self.ids[:-1] if self.ids and self.ids[-1] in self.eos_ids else self.ids
+
+    def accept(self, token: int) -> None:
+        """Take the next token and see whether it is the last."""
+        self.ids.append(token)
+        if token in self.eos_ids:
+            self.finish = "stop"
+        elif self.text is not None:
+            self.text.add(token)
+            if self.text.stopped:
+                self.finish = "stop"
+        if self.finish is None and len(self.ids) >= self.limit:
+            self.finish = "length"
+        if self.finish is not None and self.text is not None:
+            self.text.finish()
+
+
+class RowBatch:
+    """The rows that are being decoded, with their cache. Row i belongs to `jobs[i]`.
+
+    Args:
+        model: The model, with a cache of plain keys and values.
+        keep_logits: Whether its forward pass can be asked for the last position's logits only.
+        takes_positions: Whether its forward pass takes position ids.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, keep_logits: bool, takes_positions: bool) -> None:
+        self._model = model
+        self._device = model.get_input_embeddings().weight.device
+        self._options = {"logits_to_keep": 1} if keep_logits else {}
+        self._takes_positions = takes_positions
+        self._cache: Cache | None = None
+        self._mask = torch.zeros((0, 0), dtype=torch.bool)
+        self._lengths = torch.zeros(0, dtype=torch.int64, device=self._device)
+        self._padded = False
+        self.jobs: list[Job] = []
+        self.width = 0
+
+    @torch.inference_mode()
+    def admit(self, jobs: Sequence[Job]) -> Tensor:
+        """Prefill these jobs' prompts (and what they have answered already) and add them as rows.
+
+        Returns:
+            Logits [len(jobs), vocabulary] of their next token.
+        """
+        cache = new_cache(self._model.config)
+        assert cache is not None
+        width = max(job.length for job in jobs)
+        ids = torch.zeros((len(jobs), width), dtype=torch.int64)
+        mask = torch.zeros((len(jobs), width), dtype=torch.bool)
+        for row, job in enumerate(jobs):
+            ids[row, width - job.length :] = torch.tensor(job.prompt + job.ids)
+            mask[row, width - job.length :] = True
+        ids, mask = ids.to(self._device), mask.to(self._device)
+        positions = (mask.cumsum(-1) - 1).clamp_(min=0)
+        logits = self._forward(ids, positions, None if bool(mask.all()) else mask, cache)
+        self._join(list(jobs), cache, mask)
+        return logits
+
+    @torch.inference_mode()
+    def step(self) -> Tensor:
+        """Feed every row its last token; returns logits [rows, vocabulary] of the next."""
+        assert self._cache is not None
+        tokens = torch.tensor([[job.ids[-1]] for job in self.jobs], device=self._device)
+        mask = None
+        if self._padded:
+            mask = self._mask_of(self.width + 1)
+        logits = self._forward(tokens, self._lengths.unsqueeze(-1), mask, self._cache)
+        self._lengths += 1
+        self.width += 1
+        return logits
+
+    @torch.inference_mode()
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all rows but these, and the padding that no row needs any more."""
+        if len(rows) == len(self.jobs):
+            return
+        self.jobs = [self.jobs[row] for row in rows]
+        if not rows:
+            self._cache, self.width = None, 0
+            return
+        assert self._cache is not None
+        index = torch.tensor(list(rows), device=self._device)
+        keep_rows(self._cache, index)
+        self._lengths, self._mask = self._lengths[index], self._mask_of(self.width)[index]
+        spare = self.width - int(self._lengths.max())
+        if spare:
+            trim_left(self._cache, spare)
+            self._mask = self._mask[:, spare:]
+            self.width -= spare
+        self._padded = not bool(self._mask.all())
+
+    def _join(self, jobs: list[Job], cache: Cache, mask: Tensor) -> None:
+        """Add freshly prefilled rows to those that are running."""
+        if self._cache is None:
+            self._cache, self._mask = cache, mask
+        else:
+            join_rows(self._cache, cache)
+            width = max(self.width, mask.shape[1])
+            self._mask = torch.cat(
+                [pad(m, (width - m.shape[1], 0), value=False) for m in (self._mask_of(self.width), mask)]
+            )
+        self.jobs = self.jobs + jobs
+        self.width = self._mask.shape[1]
+        self._lengths = torch.cat([self._lengths[: len(self.jobs) - len(jobs)], mask.sum(-1)])
+        self._padded = not bool(self._mask.all())
+
+    def _mask_of(self, width: int) -> Tensor:
+        """The attention mask bool [rows, width]; what lies right of the part made so far is real tokens."""
+        missing = width - self._mask.shape[1]
+        if missing > 0:
+            self._mask = pad(self._mask, (0, missing + _HEADROOM), value=True)
+        return self._mask[:, :width]
+
+    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache) -> Tensor:
+        options: dict[str, object] = dict(self._options)
+        if self._takes_positions:
+            options["position_ids"] = positions
+        output = self._model(
+            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **options
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits

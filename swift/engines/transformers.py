@@ -1,0 +1,219 @@
+"""The engine over a transformers model in this process."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from swift.chat.codec import Codec
+from swift.chat.encode import prompt_ids
+from swift.config.chat import ChatConfig
+from swift.engines.adapters import AdapterSwitch
+from swift.engines.base import BASE, OnDone
+from swift.engines.batching import Job, RowBatch
+from swift.engines.cache import new_cache
+from swift.engines.generic import run_generic
+from swift.engines.probe import padding_is_safe
+from swift.engines.sampling import Chooser
+from swift.engines.schedule import Schedule
+from swift.engines.text import TextStream
+from swift.errors import ResourceError, RowError
+from swift.types import Completion, Request, Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is generated at once.
+
+    Attributes:
+        tokens: Token slots of the cache of one batch, padding included.
+        rows: Sequences in one batch.
+    """
+
+    tokens: int = 8192
+    rows: int = 16
+
+
+class TransformersEngine:
+    """Generates with a model of transformers: batched by length, rows released as they end. Not thread-safe.
+
+    Args:
+        model: The model, with adapters already attached to its layers where there are any.
+        codec: Its text side.
+        chat: How requests are rendered.
+        switch: Its adapters.
+        limits: Batch limits.
+        note: Appended to the description.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        codec: Codec,
+        chat: ChatConfig,
+        *,
+        switch: AdapterSwitch | None = None,
+        limits: Limits = Limits(),
+        note: str = "",
+    ) -> None:
+        self._model = model.eval()
+        self._codec = codec
+        self._chat = chat
+        self._switch = switch
+        self._limits = limits
+        self._note = note
+        self._parameters = frozenset(inspect.signature(model.forward).parameters)
+        self._own_loop = (
+            new_cache(model.config) is not None
+            and "past_key_values" in self._parameters
+            and not model._is_stateful
+            and not model.config.is_encoder_decoder
+        )
+        self._padding_proved = False
+        text = model.config.get_text_config(decoder=True)
+        self._context: int | None = getattr(text, "max_position_embeddings", None)
+        self._vocabulary = model.get_input_embeddings().weight.shape[0]
+
+    @property
+    def codec(self) -> Codec:
+        """How this model's text becomes tokens."""
+        return self._codec
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the loaded adapters."""
+        return self._switch.names if self._switch is not None else ()
+
+    @property
+    def description(self) -> str:
+        """One line for banners."""
+        path = "own batched loop" if self._own_loop else "transformers generate, prompts of equal length batched"
+        weights = next(self._model.parameters())
+        return f"{path}, {str(weights.dtype).removeprefix('torch.')} on {weights.device}{self._note}"
+
+    def generate(
+        self, requests: Sequence[Request], *, on_done: OnDone | None = None
+    ) -> list[Completion | RowError]:
+        """Answer all requests.
+
+        Args:
+            requests: In any order and of any length.
+            on_done: Called with number and answer as each one is finished.
+
+        Returns:
+            One item a request, in order; a RowError for a request that cannot be answered.
+        """
+        results: dict[int, Completion | RowError] = {}
+        by_adapter: dict[str, list[Job]] = {}
+        for number, request in enumerate(requests):
+            try:
+                job = self._job(number, request, streaming=False)
+                by_adapter.setdefault(self._adapter(request), []).append(job)
+            except RowError as error:
+                results[number] = error
+        for adapter, jobs in by_adapter.items():
+            for moved in self._run(jobs, adapter):
+                for job in moved:
+                    if job.finish is not None:
+                        results[job.number] = answer = self._completion(job)
+                        if on_done is not None:
+                            on_done(job.number, answer)
+        return [results[number] for number in range(len(requests))]
+
+    def stream(self, request: Request, *, on_done: OnDone | None = None) -> Iterator[str]:
+        """The answer in pieces of valid text as it is made; they join to the completion's text.
+
+        Args:
+            request: What to answer.
+            on_done: Called once, at the end, with 0 and the whole answer.
+
+        Raises:
+            RowError: The request cannot be answered.
+        """
+        job = self._job(0, request, streaming=True)
+        text = job.text
+        assert text is not None
+        for _ in self._run([job], self._adapter(request)):
+            piece = text.take(final=job.finish is not None)
+            if piece:
+                yield piece
+        if on_done is not None:
+            on_done(0, self._completion(job))
+
+    def _adapter(self, request: Request) -> str:
+        """The adapter that this request is for."""
+        name = request.adapter or (self.adapters[0] if self.adapters else BASE)
+        if name != BASE and name not in self.adapters:
+            raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}")
+        return name
+
+    def _job(self, number: int, request: Request, *, streaming: bool) -> Job:
+        ids = prompt_ids(request.prompt, self._codec, self._chat)
+        rules = request.sampling
+        if not ids:
+            raise RowError("empty_prompt", "the prompt has no tokens")
+        if max(ids) >= self._vocabulary:
+            raise RowError("unknown_token", f"token {max(ids)} is beyond the model's {self._vocabulary} embeddings")
+        room = rules.max_new_tokens if self._context is None else self._context - len(ids)
+        if room < 1:
+            raise RowError("too_long", f"the prompt has {len(ids)} tokens, the model takes {self._context}")
+        chooser = Chooser.new(rules)
+        chooser.note(ids, self._model.config.get_text_config(decoder=True).vocab_size, self._device)
+        return Job(
+            number=number,
+            prompt=ids,
+            limit=min(rules.max_new_tokens, room),
+            eos_ids=self._codec.eos_ids,
+            chooser=chooser,
+            text=TextStream(self._codec.decode, rules.stop) if streaming or rules.stop else None,
+        )
+
+    @property
+    def _device(self) -> torch.device:
+        device: torch.device = self._model.get_input_embeddings().weight.device
+        return device
+
+    def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
+        """Run jobs of one adapter; the adapter is activated before every forward pass, so that streams may interleave."""
+
+        def activate() -> None:
+            if self._switch is not None:
+                self._switch.activate(adapter)
+
+        try:
+            if self._own_loop and (len(jobs) == 1 or self._padding_safe()):
+                rows = RowBatch(
+                    self._model,
+                    keep_logits="logits_to_keep" in self._parameters,
+                    takes_positions="position_ids" in self._parameters,
+                )
+                limits = self._limits
+                schedule = Schedule(rows, max_tokens=limits.tokens, max_rows=limits.rows, before=activate)
+                yield from schedule.run(jobs)
+            else:
+                yield from run_generic(self._model, jobs, max_rows=self._limits.rows, before=activate)
+        except torch.OutOfMemoryError as error:
+            raise ResourceError(
+                f"out of memory with {len(jobs)} requests in batches of {self._limits.tokens} tokens",
+                hint="lower --max_batch_tokens or --max_batch_size",
+            ) from error
+
+    def _padding_safe(self) -> bool:
+        """Prove once that this model's numbers do not change with padding on the left; else take the other path."""
+        if not self._padding_proved:
+            self._own_loop = padding_is_safe(self._model, self._parameters)
+            self._padding_proved = True
+        return self._own_loop
+
+    def _completion(self, job: Job) -> Completion:
+        assert job.finish is not None
+        return Completion(
+            text=job.text.text if job.text is not None else self._codec.decode(job.answer_ids),
+            token_ids=tuple(job.ids),
+            prompt_tokens=len(job.prompt),
+            finish=job.finish,
+        )

@@ -1,0 +1,1 @@
+"""From the name of a model or data set to files on this machine."""

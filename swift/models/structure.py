@@ -1,0 +1,139 @@
+"""The parts of a causal language model, found in its module tree; no architecture is named here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from swift.errors import ModelError
+from swift.models.head import HeadTransform, measure_transform
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+__all__ = [
+    "HeadTransform",
+    "decoder_layers",
+    "head_is_tied",
+    "head_transform",
+    "input_embeddings",
+    "language_model",
+    "linear_layer_names",
+    "output_head",
+]
+
+_EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
+
+
+def language_model(model: PreTrainedModel) -> nn.Module:
+    """The inner decoder, whose output has `last_hidden_state`; the same object inside a PEFT model.
+
+    Raises:
+        ModelError: The model is not a decoder with a head.
+    """
+    from transformers import PreTrainedModel
+
+    children = [child for child in model.children() if isinstance(child, PreTrainedModel)]
+    for inner in (model.get_decoder(), model.base_model, *children):
+        if isinstance(inner, PreTrainedModel) and inner is not model:
+            return inner
+    raise ModelError(f"{type(model).__name__} has no inner decoder", hint="only causal language models can be tuned")
+
+
+def output_head(model: PreTrainedModel) -> nn.Module:
+    """The module from hidden states to one value per vocabulary entry.
+
+    Raises:
+        ModelError: There is none.
+    """
+    head = model.get_output_embeddings()
+    if head is None:
+        raise ModelError(f"{type(model).__name__} has no output head", hint="only causal language models can be tuned")
+    return head
+
+
+def input_embeddings(model: PreTrainedModel) -> nn.Module:
+    """The module from token ids to vectors."""
+    return model.get_input_embeddings()
+
+
+def head_is_tied(model: PreTrainedModel) -> bool:
+    """Whether the output head and the input embedding are one and the same weight."""
+    weights = [
+        {id(weight) for weight in module.parameters(recurse=False) if weight.dim() > 1}
+        for module in (output_head(model), input_embeddings(model))
+    ]
+    return bool(weights[0] & weights[1])
+
+
+def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
+    """The stack of decoder layers, bottom first.
+
+    Raises:
+        ModelError: There is no such stack.
+    """
+    stacks = [module for module in language_model(model).modules() if isinstance(module, nn.ModuleList) and len(module)]
+    depth = getattr(text_config(model), "num_hidden_layers", None)
+    for stack in (*(stack for stack in stacks if len(stack) == depth), *stacks):
+        if not isinstance(stack[0], nn.ModuleList):
+            return stack
+    raise ModelError(f"{type(model).__name__} has no stack of layers", hint="name the parameters to train instead")
+
+
+def text_config(model: PreTrainedModel) -> PreTrainedConfig:
+    """The configuration of the language model; of a composite model, its text part."""
+    config: PreTrainedConfig = model.config
+    return config.get_text_config(decoder=True)
+
+
+def head_transform(model: PreTrainedModel) -> HeadTransform | None:
+    """What happens between the output head and the logits; None where it is more than a scale and a soft cap.
+
+    Runs the model once on a few tokens.
+    """
+    return measure_transform(model, language_model(model), output_head(model))
+
+
+def linear_layer_names(model: PreTrainedModel) -> list[str]:
+    """Full names of the layers that `all-linear` means, in the order of the module tree.
+
+    Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
+
+    - the output head;
+    - routers of mixtures of experts, which a low-rank update would unbalance;
+    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer.
+
+    Experts that are kept in one stacked parameter are not layers, and so not listed.
+    """
+    from transformers.pytorch_utils import Conv1D
+
+    head = output_head(model)
+    inside = set(map(id, language_model(model).modules()))
+    experts = _expert_counts(text_config(model))
+    names = []
+    for parent_name, parent in model.named_modules():
+        for name, layer in parent.named_children():
+            if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in inside:
+                continue
+            full = f"{parent_name}.{name}" if parent_name else name
+            if not _is_router(full, layer, experts) and not (name == "out_proj" and _is_state_space(parent)):
+                names.append(full)
+    return names
+
+
+def _expert_counts(config: PreTrainedConfig) -> frozenset[int]:
+    values = config.to_dict()
+    return frozenset(value for name in _EXPERT_COUNTS if isinstance(value := values.get(name), int) and value > 1)
+
+
+def _is_router(name: str, layer: nn.Module, experts: frozenset[int]) -> bool:
+    """One output per expert, and called a gate or router, itself or its parent."""
+    words = name.lower().split(".")[-2:]
+    outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.weight.shape[-1]
+    return outputs in experts and any("gate" in word or "router" in word for word in words)
+
+
+def _is_state_space(mixer: nn.Module) -> bool:
+    """Mamba and its kin: a decay `A_log` and a skip `D` (arXiv 2312.00752)."""
+    return {"A_log", "D"} <= {name for name, _ in mixer.named_parameters(recurse=False)}

@@ -1,0 +1,88 @@
+"""The model as objectives see it: hidden states in, token losses out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from swift.batch import Batch
+from swift.losses.linear_cross_entropy import linear_cross_entropy
+from swift.losses.token import chunked_loss, token_losses
+from swift.models.head import HeadTransform
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A causal language model, taken apart at its output head.
+
+    Attributes:
+        model: The whole model, as it is saved.
+        decoder: The part that ends in hidden states (with adapters in place).
+        head: The output head.
+        transform: What the architecture does to the head's output; None where that is not known, and the whole
+            model has to be asked for its logits.
+    """
+
+    model: nn.Module
+    decoder: nn.Module
+    head: nn.Module
+    transform: HeadTransform | None
+
+    def hidden_states(self, batch: Batch) -> Tensor:
+        """[targets, d]: the states that predict the batch's targets; their logits where the head is not known."""
+        arguments: dict[str, object] = {}
+        if batch.boundaries is not None:
+            edges = torch.tensor(batch.boundaries, dtype=torch.int32, device=batch.input_ids.device)
+            longest = max(b - a for a, b in zip(batch.boundaries[:-1], batch.boundaries[1:], strict=True))
+            arguments = {
+                "cu_seq_lens_q": edges,
+                "cu_seq_lens_k": edges,
+                "max_length_q": longest,
+                "max_length_k": longest,
+            }
+        run = self.model if self.transform is None else self.decoder
+        output = run(
+            input_ids=batch.input_ids,
+            attention_mask=batch.attention_mask,
+            position_ids=batch.position_ids,
+            use_cache=False,
+            **arguments,
+        )
+        states: Tensor = output.logits if self.transform is None else output.last_hidden_state
+        return states.reshape(-1, states.shape[-1])[batch.target_index]
+
+    def token_loss(
+        self, hidden: Tensor, batch: Batch, *, loss: str, smoothing: float, with_correct: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Weighted loss sum over the batch's targets, and how many were predicted right (if asked for)."""
+        if loss == "cross_entropy" and type(self.head) is nn.Linear and self.transform is not None:
+            return linear_cross_entropy(
+                hidden,
+                self.head.weight,
+                batch.targets,
+                batch.weights,
+                bias=self.head.bias,
+                scale=self.transform.scale,
+                softcap=self.transform.softcap,
+                smoothing=smoothing,
+                with_correct=with_correct,
+            )
+        function = token_losses.get(loss)
+        vocabulary = int(self.logits(hidden[:1].detach()).shape[-1])
+        total = chunked_loss(self.logits, hidden, batch.targets, batch.weights, function, vocabulary=vocabulary)
+        correct = self._correct(hidden.detach(), batch) if with_correct else None
+        return total, correct
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """What `hidden_states` gave, [..., d] -> [..., vocabulary], as the whole model would have it."""
+        return hidden if self.transform is None else self.transform(self.head(hidden))
+
+    @torch.no_grad()
+    def _correct(self, hidden: Tensor, batch: Batch) -> Tensor:
+        hits = [
+            (self.logits(part).argmax(-1) == wanted).sum()
+            for part, wanted in zip(hidden.split(256), batch.targets.split(256), strict=True)
+        ]
+        return torch.stack(hits).sum().float()

@@ -1,0 +1,104 @@
+"""The training loop. Setup is in `assemble`, one step in `step`; side effects are listeners."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import FrameType
+
+from swift.train.best import judge
+from swift.train.events import Evaluated, RunDone, Saved, StepDone
+from swift.train.run import Run
+from swift.train.saving import save
+from swift.train.state import State
+from swift.train.step import evaluate, train_step
+
+
+class Interrupted(BaseException):
+    """The run was asked to stop by a signal, and has saved a checkpoint."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def train(run: Run) -> State:
+    """Take optimizer steps until the plan is spent, the run is stopped early, or a signal arrives.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM arrived; a checkpoint was saved first.
+        TrainingError: A loss was not finite.
+    """
+    with _signals(run):
+        if run.evaluation is not None and run.state.step == 0 and run.config.evaluation.at_start:
+            _evaluate(run)
+        before = time.perf_counter()
+        for micro_batches, position in run.feed.steps(run.state.position):
+            waited = time.perf_counter() - before
+            metrics = train_step(run, micro_batches, data_wait=waited)
+            run.state = replace(
+                run.state,
+                step=run.state.step + 1,
+                position=position,
+                tokens=run.state.tokens + metrics.tokens,
+                targets=run.state.targets + metrics.targets,
+                samples=run.state.samples + sum(len(batch.origins) for batch in micro_batches),
+                elapsed=run.state.elapsed + metrics.seconds,
+            )
+            run.notify(StepDone(run.state, metrics))
+            done = run.state.step >= run.total_steps
+            _after_step(run, done=done)
+            if done or run.stop_early or run.stop_signal is not None:
+                break
+            before = time.perf_counter()
+        _save(run)
+    if run.stop_signal is not None:
+        run.notify(RunDone(run.state, "interrupted"))
+        raise Interrupted(run.stop_signal)
+    run.notify(RunDone(run.state, "stopped early" if run.stop_early else "finished"))
+    return run.state
+
+
+def _after_step(run: Run, *, done: bool) -> None:
+    every = run.config.evaluation.every or run.config.checkpoint.every
+    if run.evaluation is not None and (done or run.state.step % every == 0):
+        _evaluate(run)
+    if run.state.step % run.config.checkpoint.every == 0 and not done:
+        _save(run)
+
+
+def _evaluate(run: Run) -> None:
+    metrics = evaluate(run)
+    run.state, run.stop_early = judge(run.state, metrics, run.config.evaluation)
+    run.notify(Evaluated(run.state, metrics))
+
+
+def _save(run: Run) -> None:
+    path = save(run)
+    if path is not None:
+        run.notify(Saved(run.state, path))
+
+
+@contextmanager
+def _signals(run: Run) -> Iterator[None]:
+    """The first SIGINT or SIGTERM lets the step finish and saves; the second interrupts at once."""
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        if run.stop_signal is not None:
+            raise KeyboardInterrupt
+        run.stop_signal = signum
+
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    try:
+        previous = {number: signal.signal(number, ask) for number in wanted}
+    except ValueError:  # not in the main thread: the embedding program owns the signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,211 @@
+"""How much memory a run needs, from numbers alone: no weights, no torch.
+
+The method is that of Korthikanti et al. (arXiv 2205.05198, section 4): count, layer by layer, what automatic
+differentiation keeps for the backward pass. Their count is for GPT with dropout; the one here is for decoder
+layers of today (root-mean-square norms computed in float32, grouped key-value heads, a gated feed-forward network,
+attention that does not keep its score matrix: arXiv 2205.14135), and distinguishes layers that are trained in full,
+carry adapters, or are frozen. Weights, gradients and optimizer state follow Rajbhandari et al. (arXiv 1910.02054,
+section 3.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+_FLOAT32 = 4
+_ADAM_MOMENTS = 2 * _FLOAT32
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Numbers of a decoder.
+
+    Attributes:
+        parameters: Elements of the base model, tied ones once.
+        hidden: Width of the residual stream.
+        layers: Decoder layers.
+        heads: Attention heads.
+        kv_heads: Key-value heads.
+        head_dim: Width of a head.
+        intermediate: Width of the feed-forward network.
+        vocab: Entries of the vocabulary.
+        gated: Whether the feed-forward network has a gate (three matrices, as SwiGLU) or not (two).
+    """
+
+    parameters: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    vocab: int
+    gated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How it is trained.
+
+    Attributes:
+        tuner: lora adds adapters to frozen weights; full and freeze train weights themselves.
+        trained: Elements that are trained: of the adapters, or of the weights.
+        trained_layers: Decoder layers whose activations are kept: all for lora and full; for freeze those from the
+            lowest trained one up.
+        weight_bytes: Bytes of an element of the base model (2 for bfloat16); also of the computation.
+        trained_bytes: Bytes of a trained element: 4 for float32 adapters.
+        master_weights: Whether trained 16-bit elements have float32 copies.
+        gradient_checkpointing: Whether only the input of each layer is kept.
+        trains_head: Whether the output head is trained (through the embeddings, if tied to them).
+        adapter_rank: Rank of the adapters; 0 without.
+        adapter_layers: Adapted linear layers in one decoder layer.
+    """
+
+    tuner: Literal["lora", "full", "freeze"]
+    trained: int
+    trained_layers: int
+    weight_bytes: int = 2
+    trained_bytes: int = 4
+    master_weights: bool = True
+    gradient_checkpointing: bool = False
+    trains_head: bool = False
+    adapter_rank: int = 0
+    adapter_layers: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The largest micro-batch.
+
+    Attributes:
+        slots: Tokens including padding.
+        targets: Tokens trained on.
+        longest: Length of its longest sequence.
+        logits_chunk: Targets whose logits exist at one time.
+        score_matrix: Whether attention keeps its score matrix (eager), rows of heads x longest for each token.
+    """
+
+    slots: int
+    targets: int
+    longest: int
+    logits_chunk: int = 1024
+    score_matrix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """Bytes on one device at the peak of a step.
+
+    Attributes:
+        weights: The base model and adapters.
+        masters: Float32 copies of trained 16-bit weights.
+        optimizer: Two float32 moments for each trained element.
+        gradients: At the end of the backward pass.
+        update: What the update adds to these: float32 copies of 16-bit gradients.
+        activations: Kept for the backward pass.
+        logits: One chunk with its gradient, the states that it is made from, and the output head's own gradient.
+        overhead: Libraries, device context and fragmentation.
+    """
+
+    weights: int
+    masters: int
+    optimizer: int
+    gradients: int
+    update: int
+    activations: int
+    logits: int
+    overhead: int
+
+    @property
+    def standing(self) -> int:
+        """What is there throughout the run."""
+        return self.weights + self.masters + self.optimizer + self.overhead
+
+    @property
+    def total(self) -> int:
+        """The peak: the end of the forward pass, when activations are complete, or the update."""
+        return self.standing + max(self.activations + self.logits + self.gradients, self.gradients + self.update)
+
+    def table(self) -> tuple[tuple[str, int], ...]:
+        """Names and bytes, for printing; the last line is the total."""
+        return (
+            ("weights", self.weights),
+            ("float32 master weights", self.masters),
+            ("optimizer state", self.optimizer),
+            ("gradients", self.gradients),
+            ("update", self.update),
+            ("activations", self.activations),
+            ("logits", self.logits),
+            ("libraries and fragments", self.overhead),
+            ("peak", self.total),
+        )
+
+
+def plan_memory(shape: ModelShape, training: Training, load: Load, *, overhead: int = 0) -> MemoryPlan:
+    """The memory of a training step.
+
+    Args:
+        shape: The model.
+        training: The technique and its types.
+        load: The largest micro-batch.
+        overhead: Bytes that are there before the model is, as measured; the plan adds them as they are.
+    """
+    adapters = training.trained if training.tuner == "lora" else 0
+    masters = training.master_weights and training.trained_bytes < _FLOAT32
+    # Moments have the type of what the optimizer updates: the float32 copy where there is one.
+    moments = _ADAM_MOMENTS if masters else 2 * training.trained_bytes
+    return MemoryPlan(
+        weights=shape.parameters * training.weight_bytes + adapters * training.trained_bytes,
+        masters=training.trained * _FLOAT32 if masters else 0,
+        optimizer=training.trained * moments,
+        gradients=training.trained * training.trained_bytes,
+        update=training.trained * (_FLOAT32 - training.trained_bytes) if masters else 0,
+        activations=activation_bytes(shape, training, load),
+        logits=logits_bytes(shape, training, load),
+        overhead=overhead,
+    )
+
+
+def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> int:
+    """What one decoder layer keeps of each token for the backward pass.
+
+    Norms: the input in float32 (none beside the residual itself when computing in float32), and, where the norm's
+    own weight is trained, the normalised value. Attention: the input of the projections, queries, keys, values, the
+    output, and one float32 number a head. Feed-forward: its input, the gate before and after its activation
+    function, the other branch, and the product. Adapters: the low-rank product of each.
+    """
+    b = training.weight_bytes
+    # In float32 the norm needs no copy of its input, but nothing else keeps the residual either.
+    norm = shape.hidden * (_FLOAT32 + (b if training.tuner != "lora" else 0))
+    queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
+    attention = b * (shape.hidden + 2 * queries + 2 * keys) + _FLOAT32 * shape.heads
+    branches = 4 if shape.gated else 2
+    feed_forward = b * (shape.hidden + branches * shape.intermediate)
+    adapters = b * training.adapter_rank * training.adapter_layers
+    scores = shape.heads * load.longest * (b + _FLOAT32) if load.score_matrix else 0
+    return 2 * norm + attention + feed_forward + adapters + scores
+
+
+def activation_bytes(shape: ModelShape, training: Training, load: Load) -> int:
+    """What the whole forward pass keeps: all layers, or with checkpointing their inputs and one layer in full."""
+    layer = layer_bytes_per_token(shape, training, load)
+    per_token = training.trained_layers * layer
+    if training.gradient_checkpointing and training.trained_layers:
+        per_token = training.trained_layers * shape.hidden * training.weight_bytes + layer
+    # The last norm, and the hidden states that the output head reads.
+    per_token += shape.hidden * (_FLOAT32 + training.weight_bytes)
+    return load.slots * per_token
+
+
+def logits_bytes(shape: ModelShape, training: Training, load: Load) -> int:
+    """What the loss needs on top of the activations.
+
+    One chunk of logits in the computing type, its float32 copy and its gradient; the states at the targets and their
+    gradient; and, where the output head is trained, its gradient in float32.
+    """
+    b = training.weight_bytes
+    chunk = min(load.logits_chunk, load.targets) * shape.vocab * (2 * b + _FLOAT32)
+    states = 2 * load.targets * shape.hidden * b
+    head = shape.vocab * shape.hidden * _FLOAT32 if training.trains_head else 0
+    return chunk + states + head

@@ -1,0 +1,138 @@
+"""From configuration to a policy that can be trained and saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from swift.chat.codec import Codec
+from swift.config.runs import SftConfig
+from swift.config.tuner import FreezeConfig, LoraConfig
+from swift.errors import ConfigError
+from swift.hub import Located
+from swift.models.isolation import Layout, choose_layout
+from swift.models.load import load_model, resolve_device, resolve_dtype
+from swift.models.structure import decoder_layers, head_transform, input_embeddings, language_model, output_head
+from swift.objectives.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model ready for training.
+
+    Attributes:
+        policy: The model as objectives see it.
+        layout: Whether batches are padding-free, and why.
+        adapter: Whether an adapter is trained; else weights.
+        write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
+    """
+
+    policy: Policy
+    layout: Layout
+    adapter: bool
+    write_weights: Callable[[Path], None]
+
+
+def prepare_model(
+    config: SftConfig,
+    located: Located,
+    tokenizer: PreTrainedTokenizerBase,
+    codec: Codec,
+    *,
+    checkpoint: Path | None = None,
+) -> Prepared:
+    """Load, choose the batch layout, add the tuner, switch training options on.
+
+    Args:
+        checkpoint: Weights come from here when a run is resumed.
+    """
+    device = resolve_device(config.model.device)
+    weights = located
+    if checkpoint is not None and not (checkpoint / "adapter_config.json").is_file():
+        weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
+    dtype = resolve_dtype(config.model, weights, device)
+    attention = "sdpa" if config.model.attention == "auto" else config.model.attention
+    model = load_model(weights, config.model, device=device, dtype=dtype, attention=attention)
+    decoder, head = language_model(model), output_head(model)
+    transform = head_transform(model)
+    layout = choose_layout(model, decoder, wanted=config.batch.padding_free, attention=config.model.attention)
+    tuned = _tune(model, config, checkpoint)
+    if config.loop.neftune_alpha is not None:
+        add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
+    # Adapters may have replaced the head.
+    policy = Policy(model=tuned, decoder=decoder, head=output_head(model), transform=transform)
+    del head
+    adapter = isinstance(config.tuner, LoraConfig)
+    _align_generation(model, codec)
+    tokenizer.chat_template = codec.template.source
+    return Prepared(policy, layout, adapter, _writer(tuned, tokenizer, located, config, adapter=adapter))
+
+
+def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:
+    from swift.tuners.freeze import select_trainable
+
+    tuner = config.tuner
+    if isinstance(tuner, LoraConfig):
+        from swift.tuners.lora import add_lora, load_lora
+
+        source = checkpoint or (Path(config.adapters[0]) if config.adapters else None)
+        if len(config.adapters) > 1:
+            raise ConfigError("training continues from one adapter at most", hint="name one in adapters")
+        if source is not None:
+            return load_lora(model, source, trainable=True, dtype=tuner.dtype)
+        return add_lora(model, tuner)
+    if config.adapters:
+        raise ConfigError(
+            f"adapters cannot be continued with tuner.type {tuner.type}", hint="use tuner.type: lora, or merge them first"
+        )
+    select_trainable(model, tuner, decoder_layers(model) if isinstance(tuner, FreezeConfig) else None)
+    return model
+
+
+def add_embedding_noise(embeddings: nn.Module, alpha: float) -> None:
+    """NEFTune (arXiv 2310.05914, algorithm 1): uniform noise of size `alpha / sqrt(length * width)` in training."""
+
+    def noisy(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        if not module.training:
+            return output
+        bound = alpha / (output.shape[-2] * output.shape[-1]) ** 0.5
+        return output + torch.empty_like(output).uniform_(-bound, bound)
+
+    embeddings.register_forward_hook(noisy)
+
+
+def _align_generation(model: PreTrainedModel, codec: Codec) -> None:
+    """What training taught as a stop token must stop generation, wherever the checkpoint is loaded."""
+    stops = sorted(codec.eos_ids)
+    generation = model.generation_config
+    if generation is not None:
+        generation.eos_token_id = stops if len(stops) > 1 else stops[0]
+        generation.pad_token_id = codec.pad_id
+
+
+def _writer(
+    tuned: nn.Module, tokenizer: PreTrainedTokenizerBase, located: Located, config: SftConfig, *, adapter: bool
+) -> Callable[[Path], None]:
+    from peft import PeftModel
+
+    def write(folder: Path) -> None:
+        if adapter:
+            assert isinstance(tuned, PeftModel)
+            tuned.peft_config["default"].base_model_name_or_path = located.id
+            # Otherwise PEFT asks the hub whether the vocabulary was resized.
+            tuned.save_pretrained(str(folder), save_embedding_layers=False)
+            base = tuned.get_base_model()
+        else:
+            assert isinstance(tuned, PreTrainedModel)
+            tuned.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
+            base = tuned
+        if adapter and base.generation_config is not None:
+            base.generation_config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+    return write

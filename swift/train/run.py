@@ -1,0 +1,60 @@
+"""Everything that a run consists of, assembled elsewhere, used by the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from swift.batch import Batch, LossSum
+from swift.config.runs import SftConfig
+from swift.data.feed import Feed
+from swift.objectives.policy import Policy
+from swift.train.events import Event, Listener
+from swift.train.optim import StepOptimizer
+from swift.train.schedule import Schedule
+from swift.train.state import State
+
+Objective = Callable[[Policy, Batch], LossSum]
+
+
+@dataclass(slots=True)
+class Run:
+    """One training run.
+
+    Attributes:
+        feed: Where steps come from.
+        evaluation: The validation batches, anew on each call; None without validation rows.
+        state: Where the run stands when `train` is called.
+        write_weights: Saves what was trained, as plain transformers or PEFT files, into a folder.
+        fingerprints: What must be equal on resume: hashes of data, template and configuration.
+        stop_signal: Set by a signal handler: finish the step, save, leave.
+        stop_early: The evaluations stopped getting better.
+        last_saved: The state in the newest checkpoint.
+    """
+
+    config: SftConfig
+    folder: Path
+    device: torch.device
+    policy: Policy
+    objective: Objective
+    evaluation_objective: Objective
+    optimizer: StepOptimizer
+    schedule: Schedule
+    feed: Feed
+    evaluation: Callable[[], Sequence[Batch]] | None
+    write_weights: Callable[[Path], None]
+    state: State
+    total_steps: int
+    fingerprints: dict[str, str]
+    listeners: list[Listener] = field(default_factory=list)
+    stop_signal: int | None = None
+    stop_early: bool = False
+    last_saved: State | None = None
+
+    def notify(self, event: Event) -> None:
+        """Tell every listener, in order."""
+        for listener in self.listeners:
+            listener(event)

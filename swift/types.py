@@ -1,0 +1,190 @@
+"""The nouns that travel between packages. No torch here.
+
+    Row -> Conversation | Text -> Tokens -> (batch.py) Batch -> LossSum;   Request -> Completion
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row came from, so that messages and ledgers can name it.
+
+    Attributes:
+        source: The file or data set, as the user wrote it.
+        index: 1-based row number within the source (for JSONL and text: the line number).
+    """
+
+    source: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"row {self.index} of {self.source}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One raw row: plain Python values as the file gave them, never pushed through a table type."""
+
+    values: Mapping[str, Any]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that the assistant wants called. `arguments` is a decoded JSON value, usually a mapping."""
+
+    name: str
+    arguments: Any
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn.
+
+    Attributes:
+        role: Who speaks.
+        content: The text; may be empty where there are tool calls.
+        reasoning: The thinking text of an assistant turn, without tags; None where none was given.
+        tool_calls: Functions that an assistant turn calls.
+        name: The function's name on a tool turn.
+        tool_call_id: Which call a tool turn answers.
+        loss_weight: Weight of this turn's tokens in the loss; None means the run's rule decides,
+            0 means never trained on.
+    """
+
+    role: Role
+    content: str
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    name: str | None = None
+    tool_call_id: str | None = None
+    loss_weight: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A chat, ready to be rendered by a model's template.
+
+    Attributes:
+        messages: At least one turn.
+        origin: The row it came from.
+        tools: Function schemas offered to the model (OpenAI form), or none.
+        template_kwargs: Extra variables for the chat template, such as `enable_thinking`.
+        weight: Multiplies the loss of every token of this row.
+    """
+
+    messages: tuple[Message, ...]
+    origin: Origin
+    tools: tuple[Mapping[str, Any], ...] = ()
+    template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text for continued pre-training: every token is a target."""
+
+    text: str
+    origin: Origin
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the model is trained on: one sequence.
+
+    Attributes:
+        ids: int32 [length], token ids.
+        weights: float32 [length]. `weights[i]` multiplies the loss of predicting `ids[i]`; 0 means not a
+            target. `weights[0]` is always 0, since nothing predicts the first token.
+        origin: The row it came from.
+        part: Which of the row's sequences this is (a row may be split), from 0.
+    """
+
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
+    origin: Origin
+    part: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+Outcome = Literal["kept", "truncated", "split", "dropped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """What became of one row that was not simply kept.
+
+    Attributes:
+        origin: The row.
+        outcome: What happened.
+        reason: A short constant by which rows are counted, such as `too_long`.
+        detail: One line for this row.
+    """
+
+    origin: Origin
+    outcome: Outcome
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to choose tokens. `temperature` 0 is greedy.
+
+    Attributes:
+        stop: Texts at which generation ends; they are not part of the answer.
+        seed: Makes sampling repeatable; None draws a fresh one.
+    """
+
+    max_new_tokens: int = 2048
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing to generate: a chat (ending in a user or tool turn), or a plain prompt as `Text`.
+
+    Attributes:
+        adapter: Name of a loaded adapter; None is the base model or its default adapter.
+    """
+
+    prompt: Conversation | Text
+    sampling: Sampling = field(default_factory=Sampling)
+    adapter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What an engine generated.
+
+    Attributes:
+        text: The answer without stop tokens.
+        token_ids: The generated ids, stop token included where one was generated.
+        prompt_tokens: How many tokens the prompt had.
+        finish: Why it ended: a stop token or text, or the length limit.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    prompt_tokens: int
+    finish: Literal["stop", "length"]

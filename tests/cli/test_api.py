@@ -1,0 +1,27 @@
+"""`import swift`: names on demand."""
+
+from __future__ import annotations
+
+import pytest
+
+import swift
+from swift.config.runs import SftConfig
+from swift.errors import SwiftError
+
+
+def test_names_are_found_where_they_live() -> None:
+    assert swift.SftConfig is SftConfig
+    assert swift.SwiftError is SwiftError
+    assert dir(swift) == sorted(swift.__all__)
+    assert set(swift._HOME) | {"__version__"} == set(swift.__all__)
+
+
+@pytest.mark.parametrize("name", ["sft", "pretrain", "infer", "export_model", "check", "plan", "load_model"])
+def test_functions_are_the_api(name: str) -> None:
+    api = pytest.importorskip("swift.api")
+    assert getattr(swift, name) is getattr(api, name.removesuffix("_model") if name == "export_model" else name)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'sfft'"):
+        swift.sfft  # noqa: B018

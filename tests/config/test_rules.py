@@ -1,0 +1,98 @@
+"""Rules between fields: each is broken once, and says so in one line."""
+
+from __future__ import annotations
+
+import pytest
+
+from swift.config.parse import parse
+from swift.config.problems import ProblemsError
+from swift.config.rules import find, require
+from swift.config.runs import ExportConfig, InferConfig, SftConfig
+
+
+def rules(root: type[SftConfig] | type[InferConfig] | type[ExportConfig], text: str) -> list[str]:
+    try:
+        parse(root, text.split())
+    except ProblemsError as error:
+        return ["two lines" if "\n" in f"{problem}{problem.fix}" else problem.where for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", []),
+        ("--streaming", ["--streaming"]),
+        ("--streaming --max_steps 5", []),
+        ("--streaming --max_steps 5 --split_dataset_ratio 0.1", ["--split_dataset_ratio"]),
+        ("--interleave_prob 0.5 0.5", ["--interleave_prob"]),
+        ("--interleave_prob 0", ["--interleave_prob"]),
+        ("--mix concatenate --interleave_prob 1", ["--interleave_prob"]),
+        ("--packing --padding_free false", ["--packing"]),
+        ("--packing --padding-free true", []),
+        ("--packing --max_tokens_per_batch 4096", ["--max_tokens_per_batch"]),
+        ("--per_device_train_batch_size 2 --max_tokens_per_batch 4096", ["--max_tokens_per_batch"]),
+        ("--max_length 512 --max_tokens_per_batch 256", ["--max_tokens_per_batch"]),
+        ("--val_dataset v --split_dataset_ratio 0.1", ["--split_dataset_ratio"]),
+        ("--resume_from_checkpoint last --overwrite_output_dir", ["--overwrite_output_dir"]),
+        ("--resume_from_checkpoint last --adapters a", ["--adapters"]),
+        ("--task pt --system hello", ["--system"]),
+        ("--task pt --train_on last --thinking keep", ["--train_on", "--thinking"]),
+        ("--use_dora --use_rslora", []),
+        ("--target_regex x --target_modules q_proj", ["--target_regex"]),
+        ("--target_regex (", ["--target_regex"]),
+        ("--tuner_type freeze", ["--tuner_type"]),
+        ("--tuner_type freeze --trainable_parameters_regex [", ["--trainable_parameters_regex"]),
+        ("--tuner_type full --adapters a", ["--adapters"]),
+        ("--adapters a b", ["--adapters"]),
+        ("--warmup_steps 10 --max_steps 5", ["--warmup_steps"]),
+        ("--early_stop_interval 3", ["--early_stop_interval"]),
+        ("--early_stop_interval 3 --val_dataset v", []),
+        ("--use_hf true --hub ms", ["--use_hf"]),
+        ("--use_hf true --hub hf", []),
+        ("--model a@b --model_revision c", ["--model_revision"]),
+        ("--model ms://a --hub hf", ["--model"]),
+        ("--output_dir m", ["--output_dir"]),
+        ("--model_name a b c", ["--model_name"]),
+    ],
+)
+def test_training(text: str, flags: list[str]) -> None:
+    assert rules(SftConfig, f"--model m --dataset d {text}") == flags
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", ["--model"]),
+        ("--adapters a", []),
+        ("--model m --compare_base", ["--compare_base"]),
+        ("--adapters a b --merge_lora", ["--merge_lora"]),
+        ("--adapters a --merge_lora --compare_base", ["--merge_lora"]),
+        ("--model m --dataset d", ["--dataset"]),
+        ("--model m --prompt hi --val_dataset v", ["--prompt"]),
+        ("--model m --result_path r", ["--result_path"]),
+    ],
+)
+def test_inference(text: str, flags: list[str]) -> None:
+    assert rules(InferConfig, text) == flags
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", ["--model"]),
+        ("--model m --merge_lora", ["--merge_lora"]),
+        ("--model m --push_to_hub", ["--push_to_hub"]),
+        ("--adapters a --merge_lora --output_dir a", ["--output_dir"]),
+        ("--adapters a --merge_lora", []),
+    ],
+)
+def test_export(text: str, flags: list[str]) -> None:
+    assert rules(ExportConfig, text) == flags
+
+
+def test_without_a_command_line() -> None:
+    assert [problem.where for problem in find(SftConfig())] == ["--model", "--dataset"]
+    with pytest.raises(ProblemsError) as caught:
+        require(SftConfig())
+    assert caught.value.message == str(caught.value)
