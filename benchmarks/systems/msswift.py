@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.recipe import RECIPE, Job, write_jsonl
 from benchmarks.systems.base import Flags, Launch, System, is_trainer_log, words
+from benchmarks.tokens import load_tokenizer, render
 
 MATCHED: Flags = {
     "dataset_shuffle": False,
@@ -16,16 +17,23 @@ MATCHED: Flags = {
 
 
 def prepare(job: Job, python: Path) -> Launch:
-    """Chat rows and flat flags.
+    """Rendered rows and flat flags.
 
-    `check_model` false leaves out a look at its hub, which would wait for the network. `model_type` and `template`
-    are needed for a checkpoint in a local folder, `use_cpu` for bfloat16 on a CPU.
+    Its ChatML template also trains on the line break after the stop token, so the rows are rendered before and its
+    `dummy` template passes them on, adding the stop token: the same tokens and targets as everybody's.
+    `check_model` false leaves out a look at its hub, which would wait for the network. `model_type` is needed for a
+    checkpoint in a local folder, `use_cpu` for bfloat16 on a CPU.
     """
-    rows = write_jsonl(job.folder / "rows.jsonl", [{"messages": example.messages()} for example in job.examples])
+    tokenizer = load_tokenizer(job.model)
+    rendered = render(job.examples, tokenizer)
+    rows = write_jsonl(
+        job.folder / "rows.jsonl",
+        [{"query": row.prompt, "response": row.completion.removesuffix(tokenizer.eos_token)} for row in rendered],
+    )
     flags: dict[str, str | int | float | bool | Path] = {
         "model": job.model,
         "model_type": "llama",
-        "template": "chatml",
+        "template": "dummy",
         "dataset": rows,
         "tuner_type": "lora",
         "lora_rank": RECIPE.rank,

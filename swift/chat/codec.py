@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from swift.chat.dialect import adapt
 from swift.chat.fallback import fallback
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CHAT_VERSION = 1
 """Raised whenever the same row would become other tokens than before, so that cached tokens are not reused."""
 DEFAULT_MAX_LENGTH = 8192
+CHECKPOINT = "the checkpoint"
+"""`Codec.template_source` where the template is the checkpoint's own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,14 +38,14 @@ class Codec:
 
     Attributes:
         tokenizer: The fast tokenizer, without padding and truncation.
-        template: The chat template.
+        template: The chat template; its source is empty where there is none.
         eos_ids: Ids at which generation stops.
         end_id: The one of them that ends a plain text.
         pad_id: Id that fills up batches.
         bos_id: The begin token; None where the tokenizer has none.
         vocab_size: Number of ids, added tokens included.
         max_length: Longest sequence in tokens.
-        template_source: Where the template came from, in words, for the banner.
+        template_source: Where the template came from, in words, for the banner; empty where there is none.
         fingerprint: Hash of all that decides which tokens a row becomes.
         stops: Texts of `eos_ids`.
         added_ids: Ids of added tokens: text around them is tokenized apart.
@@ -74,6 +76,17 @@ class Codec:
     added: re.Pattern[str] | None
     known_bytes: bytes | None
     notes: tuple[str, ...] = field(default=())
+
+    def require_template(self) -> ChatTemplate:
+        """The chat template.
+
+        Raises:
+            TemplateError: The checkpoint has none, and none was named.
+        """
+        if not self.template.source:
+            raise TemplateError("the checkpoint has no chat template",
+                                hint="name one: --chat_template chatml, plain, or a Jinja file")
+        return self.template
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it are recognised, nothing is added."""
@@ -136,6 +149,8 @@ def make_codec(
 ) -> Codec:
     """Build the codec of a model.
 
+    A checkpoint without a template, where none is named, gets a codec that encodes plain texts and refuses chats.
+
     Args:
         tokenizer: The checkpoint's tokenizer.
         options: Template and length.
@@ -143,8 +158,7 @@ def make_codec(
         positions: The longest sequence that the model's positions allow.
 
     Raises:
-        TemplateError: There is no template and none was named, it cannot be used, the tokenizer is not a fast one,
-            or nothing ends an answer.
+        TemplateError: The template cannot be used, the tokenizer is not a fast one, or nothing ends an answer.
         UnknownNameError: The named template is neither a fallback nor a file.
     """
     backend = _backend(tokenizer)
@@ -155,8 +169,7 @@ def make_codec(
                             hint="set eos_token in tokenizer_config.json")
     template, origin = _template(tokenizer, backend, options)
     added = backend.get_added_tokens_decoder()
-    anchors = [(token.content, number) for number, token in sorted(added.items())
-               if token.special and not token.lstrip and not token.rstrip and token.content.strip() == token.content]
+    texts = [token.content for token in added.values()]
     pad = tokenizer.pad_token_id
     return Codec(
         tokenizer=backend,
@@ -172,9 +185,9 @@ def make_codec(
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
         added_ids=frozenset(added),
         number_of={token.content: number for number, token in added.items()},
-        anchor=anchors[0] if anchors else None,
+        anchor=_anchor(added),
         special=_any_of(token.content for token in added.values() if token.special),
-        added=_any_of(token.content for token in added.values()) if splits_apart(backend) else None,
+        added=_any_of(texts) if splits_apart(backend) else None,
         known_bytes=known_bytes(backend),
         notes=_notes(template),
     )
@@ -208,12 +221,11 @@ def _template(
         source = fallback(options.template, bos=bos, end_token=dict(specials).get("eos_token"))
         origin = f"the built-in {options.template}, not the checkpoint's"
     elif isinstance(own, dict) and "default" in own:
-        source, tools_source, origin = own["default"], own.get("tool_use"), "the checkpoint"
+        source, tools_source, origin = own["default"], own.get("tool_use"), CHECKPOINT
     elif isinstance(own, str):
-        source, origin = own, "the checkpoint"
+        source, origin = own, CHECKPOINT
     else:
-        raise TemplateError("the checkpoint has no chat template",
-                            hint="name one: --chat_template chatml, plain, or a Jinja file")
+        return ChatTemplate("", specials), ""
     return adapt(ChatTemplate(source, specials, tools_source)), origin
 
 
@@ -231,6 +243,14 @@ def _fingerprint(backend: Tokenizer, template: ChatTemplate, eos_ids: frozenset[
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
+def _anchor(added: Mapping[int, AddedToken]) -> tuple[str, int] | None:
+    """An added token that leaves the text behind it alone."""
+    for number, token in sorted(added.items()):
+        if token.special and not token.rstrip and token.content.strip() == token.content != "":
+            return token.content, number
+    return None
+
+
 def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
     # The longest first: that is how the tokenizer chooses among added tokens that begin at the same place.
     longest_first = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
@@ -238,10 +258,6 @@ def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
 
 
 def _notes(template: ChatTemplate) -> tuple[str, ...]:
-    dialect = template.dialect
-    said = []
-    if not dialect.system:
-        said.append("the template has no system role: system messages go in front of the first user message")
-    if not dialect.tools:
-        said.append("the template has no place for tools: rows that offer tools fail")
-    return tuple(said)
+    if template.dialect.system:
+        return ()
+    return ("the template has no system role: system messages go in front of the first user message",)

@@ -10,7 +10,8 @@ import numpy as np
 from swift.chat import reasons
 from swift.chat.codec import Codec
 from swift.chat.messages import prepare, with_system
-from swift.chat.spans import Rendering, Turn, appears, chains, keep_thinking
+from swift.chat.said import appears
+from swift.chat.spans import Rendering, Turn, chains, keep_thinking
 from swift.chat.tokens import TokenSpans, tokenize_chain
 from swift.chat.truncate import fit_chat, fit_text
 from swift.config.chat import ChatConfig
@@ -43,6 +44,7 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
     Raises:
         RowError: The row cannot be trained on; `swift.chat.reasons.DROPPED` tells dropped from failed.
         DataError: The row is too long and `truncation` is `error`.
+        TemplateError: A chat, and the codec has no template.
     """
     if isinstance(sample, Text):
         return _encode_text(sample, codec, options)
@@ -66,6 +68,7 @@ def prompt_ids(sample: Conversation | Text, codec: Codec, options: ChatConfig) -
 
     Raises:
         RowError: Nothing stands before the answer, or the template refuses the messages.
+        TemplateError: A chat, and the codec has no template.
     """
     if isinstance(sample, Text):
         return codec.encode_text(sample.text)

@@ -10,10 +10,11 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -29,7 +30,7 @@ RENDER_ERRORS = (
 class _GenerationTag(Extension):
     """`{% generation %}...{% endgeneration %}`: marks the assistant's text; here its content is simply rendered."""
 
-    tags = {"generation"}
+    tags: ClassVar[set[str]] = {"generation"}
 
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
@@ -64,7 +65,7 @@ class _Dict:
 
 def _refuse_private(name: object) -> None:
     if isinstance(name, str) and name.startswith("_"):
-        raise jinja2.sandbox.SecurityError(f"the name {name!r} on a namespace begins with an underscore")
+        raise SecurityError(f"the name {name!r} on a namespace begins with an underscore")
 
 
 def _raise_exception(message: object) -> NoReturn:
@@ -112,7 +113,7 @@ def compile_template(source: str) -> jinja2.Template:
 @lru_cache(maxsize=64)
 def template_variables(source: str) -> frozenset[str]:
     """Names that the template reads and does not set itself, such as `enable_thinking`."""
-    return frozenset(jinja2.meta.find_undeclared_variables(_environment().parse(source)))
+    return frozenset(meta.find_undeclared_variables(_environment().parse(source)))
 
 
 def plain(value: Any) -> Any:

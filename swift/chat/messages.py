@@ -20,10 +20,13 @@ def prepare(sample: Conversation, codec: Codec, options: ChatConfig) -> Conversa
 
     System override; thinking where the template looks for it; a system message is put in front of the first user
     message where the template has no system role.
+
+    Raises:
+        TemplateError: The codec has no template.
     """
+    dialect = codec.require_template().dialect
     if options.system is not None:
         sample = with_system(sample, options.system)
-    dialect = codec.template.dialect
     strip = options.thinking == "strip"
     messages = tuple(
         _thinking(message, dialect, strip=strip) if message.role == "assistant" else message

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
-from swift.chat.continuation import continuation
+from swift.chat.continuation import continuation, realigned
+from swift.chat.said import count_stops, nth_stop, require_said, said_pieces
 from swift.chat.template import WireMessage, wire_messages, wire_tools
 from swift.errors import RowError, TemplateError
 from swift.types import Conversation, Message
@@ -74,42 +73,60 @@ class Rendering:
         prompt, full = self.prompt(index), self.upto(index + 1)
         written = continuation(prompt, full, message.reasoning)
         if written is None:
+            written = self._realigned(index, prompt, full)
+        if written is None:
             raise RowError(reasons.NOT_A_PREFIX, f"message {index + 1}: the prompt ends {prompt[-40:]!r}, but the "
                                                  f"turn is written {_after_common(prompt, full)!r}")
-        span = self._ended(index, full, written)
+        span = self._ended(index, written)
         require_said(span, message, index)
         return Turn(index, prompt, span, weight)
 
-    def _ended(self, index: int, full: str, written: str) -> str:
+    def _ended(self, index: int, written: str) -> str:
         """`written` up to and including its stop token."""
         inside = sum(count_stops(piece, self.codec.stops) for piece in said_pieces(self.sample.messages[index]))
         end = nth_stop(written, self.codec.stops, inside)
         if end is not None:
             return written[:end]
-        # Some templates end a turn by the next one's beginning (GLM: `<|user|>`), at which generation stops.
-        for following in self._followers(index):
-            try:
-                longer = self._render([*self._wire[: index + 1], *following], generate=False)
-            except RowError:
-                continue  # this template takes no such message here; the next kind is tried
-            rest = longer[len(full) :] if longer.startswith(full) else ""
-            gap = len(rest) - len(rest.lstrip())
-            stop = next((stop for stop in self.codec.stops if rest.startswith(stop, gap)), None)
-            if stop is not None:
-                return written + rest[: gap + len(stop)]
-        raise RowError(reasons.NO_STOP, f"message {index + 1} ends {written[-30:]!r}, and generation stops at "
-                                        f"{', '.join(self.codec.stops)}")
+        stop = self._stop_of_next(index)
+        if stop is None:
+            raise RowError(reasons.NO_STOP, f"message {index + 1} ends {written[-30:]!r}, and generation stops at "
+                                            f"{', '.join(self.codec.stops)}")
+        return written + stop
 
-    def _followers(self, index: int) -> Iterator[list[WireMessage]]:
-        if index + 1 < len(self._wire):
-            yield self._wire[index + 1 : index + 2]
+    def _stop_of_next(self, index: int) -> str | None:
+        """The stop token with which the next turn begins, in templates that end a turn so (GLM: `<|user|>`)."""
+        turns = self._wire[: index + 1]
+        # The next turn may make the template drop thinking; what follows the turn is the same without.
+        bare = [{k: v for k, v in turn.items() if k not in ("reasoning_content", "thinking")} for turn in turns]
+        for follower in self._followers(index):
+            for shown in (turns, bare):
+                try:
+                    full = self._render(shown, generate=False)
+                    longer = self._render([*shown, follower], generate=False)
+                except RowError:
+                    continue  # this template takes no such message here; the next kind is tried
+                rest = longer[len(full) :] if longer.startswith(full) else ""
+                gap = len(rest) - len(rest.lstrip())
+                stop = next((stop for stop in self.codec.stops if rest.startswith(stop, gap)), None)
+                if stop is not None:
+                    return rest[:gap] + stop
+        return None
+
+    def _realigned(self, index: int, prompt: str, full: str) -> str | None:
+        before = self.upto(index) if index else ""
+        if not index or not prompt.startswith(before):
+            return None
+        return realigned(prompt, full, prompt[len(before) :], self.sample.messages[index - 1].content)
+
+    def _followers(self, index: int) -> Iterator[WireMessage]:
+        yield from self._wire[index + 1 : index + 2]
         message = self.sample.messages[index]
         probes = [Message("user", "x")]
         if message.tool_calls:
             probes.insert(0, Message("tool", "x", name=message.tool_calls[0].name,
                                      tool_call_id=message.tool_calls[0].id))
         for probe in probes:
-            yield wire_messages([probe], self.codec.template.dialect)
+            yield from wire_messages([probe], self.codec.template.dialect)
 
     def _render(self, wire: list[WireMessage], *, generate: bool) -> str:
         try:
@@ -175,68 +192,3 @@ def _common(left: str, right: str) -> int:
 def _after_common(prompt: str, full: str) -> str:
     start = max(_common(prompt, full) - 10, 0)
     return full[start : start + 40]
-
-
-def said_pieces(message: Message) -> list[str]:
-    """What an assistant turn says, piece by piece: thinking, text, names and values of tool calls."""
-    pieces = [(message.reasoning or "").strip(), message.content.strip()]
-    for call in message.tool_calls:
-        pieces.append(call.name)
-        pieces.extend(_leaves(call.arguments))
-    return [piece for piece in pieces if piece]
-
-
-def require_said(span: str, message: Message, index: int) -> None:
-    """Check that a span has all that the assistant said.
-
-    Raises:
-        RowError: The answer, the thinking or a tool call is not in it.
-    """
-    if message.content.strip() not in span:
-        raise RowError(reasons.ANSWER_LOST, f"message {index + 1}: the template does not show its text")
-    if message.reasoning is not None and message.reasoning.strip() not in span:
-        raise RowError(reasons.REASONING_LOST, f"message {index + 1}: the template does not show its thinking; "
-                                               "thinking: strip trains without it")
-    for call in message.tool_calls:
-        for piece in (call.name, *_leaves(call.arguments)):
-            if not appears(piece, span):
-                raise RowError(reasons.TOOL_CALL_LOST, f"message {index + 1}: the template does not show {piece!r} of "
-                                                       f"the call of {call.name!r}")
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield str(key)
-            yield from _leaves(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item)
-    elif isinstance(value, str):
-        yield value
-    # Numbers, true, false and null are written in too many ways (1.0, True, None) to be looked for.
-
-
-def appears(piece: str, text: str) -> bool:
-    """Whether `piece` stands in `text`, as it is or as it is written inside JSON."""
-    if piece in text or piece.strip() in text:
-        return True
-    inner = json.dumps(piece, ensure_ascii=False)[1:-1]
-    return inner in text or json.dumps(piece)[1:-1] in text or json.dumps(inner, ensure_ascii=False)[1:-1] in text
-
-
-def count_stops(text: str, stops: Sequence[str]) -> int:
-    """How often one of `stops` stands in `text`."""
-    return sum(text.count(stop) for stop in stops)
-
-
-def nth_stop(text: str, stops: Sequence[str], number: int) -> int | None:
-    """Where the stop token ends before which `number` others stand; None where there are fewer."""
-    at = 0
-    for _ in range(number + 1):
-        places = [(place, len(stop)) for stop in stops if (place := text.find(stop, at)) >= 0]
-        if not places:
-            return None
-        place, size = min(places)
-        at = place + size
-    return at

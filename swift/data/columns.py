@@ -39,9 +39,15 @@ def to_sample(row: Row, config: DataConfig, task: Task) -> Conversation | Text:
     for shape in shape_functions(task):
         sample = shape(row)
         if sample is not None:
+            if task == "sft" and values.get("chosen") and not _answered(sample):
+                raise RowError(WRONG_TASK, "a preference row (chosen, rejected), whose answer is no turn of its own")
             return _checked(fill(sample, values, config), task)
     names = ", ".join(map(str, values)) or "none"
     raise RowError(UNKNOWN_SHAPE, f"columns {names}; known are {KNOWN}; map yours with --columns")
+
+
+def _answered(sample: Conversation | Text) -> bool:
+    return isinstance(sample, Text) or sample.messages[-1].role == "assistant"
 
 
 def _checked(sample: Conversation | Text, task: Task) -> Conversation | Text:

@@ -6,6 +6,7 @@ import bisect
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,9 @@ class TokenStore(Sequence[Tokens]):
         self._ends = np.cumsum([len(shard) for shard in shards]).tolist()
         self.fingerprint = fingerprint
         self.rows = sum(shard.rows for shard in shards)
-        self.lengths = _joined([np.diff(shard.starts) for shard in shards], np.int32)
-        self.targets = _joined([shard.targets for shard in shards], np.int32)
-        self._keys = _joined([row_keys(shard.sources, shard.numbers) for shard in shards], np.int64)
+        self.lengths: NDArray[np.int32] = _joined([np.diff(shard.starts) for shard in shards], np.int32)
+        self.targets: NDArray[np.int32] = _joined([shard.targets for shard in shards], np.int32)
+        self._keys: NDArray[np.int64] = _joined([row_keys(shard.sources, shard.numbers) for shard in shards], np.int64)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -115,5 +116,5 @@ def row_keys(sources: NDArray[np.integer], numbers: NDArray[np.integer]) -> NDAr
     return (sources.astype(np.int64) << 40) | numbers.astype(np.int64)
 
 
-def _joined(parts: list[NDArray[np.integer]], kind: type[np.integer]) -> NDArray[np.integer]:
+def _joined(parts: list[NDArray[Any]], kind: type[np.integer]) -> NDArray[Any]:
     return np.concatenate(parts, dtype=kind, casting="same_kind") if parts else np.zeros(0, kind)

@@ -147,9 +147,9 @@ class _Worker:
     def _start(self) -> None:
         self._socket, theirs = Pipe(duplex=True)
         code = f"import sys; sys.path[:] = {sys.path!r}\nfrom swift.data.worker import main; main({theirs.fileno()})"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
-        )
+        # The tokenizer's own threads would only get in each other's way where every core has a process already.
+        command = ["/usr/bin/env", "TOKENIZERS_PARALLELISM=false", sys.executable, "-c", code]
+        self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         self._alive, self._ready = True, False
 

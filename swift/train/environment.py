@@ -17,8 +17,8 @@ def library_versions() -> dict[str, str]:
     return found | {name: metadata.version(name) for name in _LIBRARIES if name in installed}
 
 
-def git_revision(folder: Path) -> str | None:
-    """The commit that `folder` is at, with `-dirty` where tracked files have changes; None outside a repository."""
+def git_revision(folder: Path = Path()) -> str | None:
+    """The commit that `folder` (default: the working directory) is at, with `-dirty` where tracked files have changes; None outside a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None

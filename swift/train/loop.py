@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import FrameType
 
 from swift.train.best import judge
-from swift.train.events import Evaluated, RunDone, Saved, StepDone
+from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
 from swift.train.run import Run
 from swift.train.saving import save
 from swift.train.state import State
@@ -32,6 +32,8 @@ def train(run: Run) -> State:
         Interrupted: SIGINT or SIGTERM arrived; a checkpoint was saved first.
         TrainingError: A loss was not finite.
     """
+    if run.info is not None:
+        run.notify(RunStarted(run.info))
     with _signals(run):
         if run.evaluation is not None and run.state.step == 0 and run.config.evaluation.at_start:
             _evaluate(run)

@@ -1,12 +1,14 @@
 """Float32 master copies of 16-bit weights (arXiv 1710.03740, section 3.1).
 
 A bfloat16 weight has 8 bits of mantissa: an update below 1/256 of it is rounded away. So the optimizer works on a
-float32 copy, which is rounded to the weight after each step.
+float32 copy, which is rounded to the weight after each step. Gradients are added up in float32 too, each as soon
+as the backward pass has it, so that neither the number of micro-batches nor their order costs precision.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,8 @@ _HALF = (torch.bfloat16, torch.float16)
 
 class MasterWeights:
     """The float32 copies of those parameters that are 16 bit; any other parameter stands for itself.
+
+    While an instance lives, the backward pass moves the gradients of 16-bit parameters to the copies.
 
     Args:
         parameters: Names and parameters, each once.
@@ -32,30 +36,18 @@ class MasterWeights:
             if enabled and parameter.dtype in _HALF:
                 self._optimized[name] = nn.Parameter(parameter.detach().float())
                 self._pairs[name] = (parameter, self._optimized[name])
+                parameter.register_post_accumulate_grad_hook(partial(_move_gradient, self._optimized[name]))
 
     @property
     def optimized(self) -> dict[str, nn.Parameter]:
         """What the optimizer updates, by name: the copy where there is one, else the parameter itself."""
         return self._optimized
 
-    def collect(self) -> None:
-        """Move gradients to the copies as float32, freeing the 16-bit ones."""
-        for parameter, master in self._pairs.values():
-            if parameter.grad is not None:
-                master.grad = parameter.grad.float()
-                parameter.grad = None
-
     @torch.no_grad()
     def publish(self) -> None:
         """Round the copies into the model's weights."""
         for parameter, master in self._pairs.values():
             parameter.copy_(master)
-
-    def zero_grad(self) -> None:
-        """Drop the gradients of the model's 16-bit weights and of the copies."""
-        for pair in self._pairs.values():
-            for parameter in pair:
-                parameter.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
         """The copies by name, for the checkpoint."""
@@ -77,3 +69,14 @@ class MasterWeights:
                 raise CheckpointError(f"the saved master weight of {name} has shape {saved}, not {here}")
             master.copy_(tensors[name])
         self.publish()
+
+
+@torch.no_grad()
+def _move_gradient(master: nn.Parameter, parameter: Tensor) -> None:
+    """Add a gradient that was just computed to the copy's, and free it."""
+    assert parameter.grad is not None
+    if master.grad is None:
+        master.grad = parameter.grad.float()
+    else:
+        master.grad += parameter.grad
+    parameter.grad = None

@@ -55,7 +55,6 @@ class StepOptimizer:
             must not step. An overflow of float16 that the loss scale explains is not an error: the scale is halved,
             0 is returned, and the next `step` changes nothing.
         """
-        self.masters.collect()
         gradients = [p.grad for p in self.masters.optimized.values() if p.grad is not None]
         if self.scale.value != 1.0:
             torch._foreach_mul_(gradients, 1.0 / self.scale.value)
@@ -80,7 +79,6 @@ class StepOptimizer:
     def zero_grad(self) -> None:
         """Drop all gradients."""
         self.inner.zero_grad(set_to_none=True)
-        self.masters.zero_grad()
 
 
 def build_optimizer(

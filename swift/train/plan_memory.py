@@ -84,6 +84,7 @@ class Load:
         longest: Length of its longest sequence.
         logits_chunk: Targets whose logits exist at one time.
         score_matrix: Whether attention keeps its score matrix (eager), rows of heads x longest for each token.
+        accumulates: Whether an optimizer step has several micro-batches.
     """
 
     slots: int
@@ -91,6 +92,7 @@ class Load:
     longest: int
     logits_chunk: int = 1024
     score_matrix: bool = False
+    accumulates: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +103,21 @@ class MemoryPlan:
         weights: The base model and adapters.
         masters: Float32 copies of trained 16-bit weights.
         optimizer: Two float32 moments for each trained element.
-        gradients: At the end of the backward pass.
-        update: What the update adds to these: float32 copies of 16-bit gradients.
+        gradients: Of what is trained; float32 where there are master weights.
         activations: Kept for the backward pass.
         logits: One chunk with its gradient, the states that it is made from, and the output head's own gradient.
         overhead: Libraries, device context and fragmentation.
+        accumulates: As in `Load`.
     """
 
     weights: int
     masters: int
     optimizer: int
     gradients: int
-    update: int
     activations: int
     logits: int
     overhead: int
+    accumulates: bool = True
 
     @property
     def standing(self) -> int:
@@ -124,8 +126,13 @@ class MemoryPlan:
 
     @property
     def total(self) -> int:
-        """The peak: the end of the forward pass, when activations are complete, or the update."""
-        return self.standing + max(self.activations + self.logits + self.gradients, self.gradients + self.update)
+        """The peak.
+
+        It is the end of a forward pass, when the activations are complete and, from the second micro-batch on, so
+        are the gradients. With a single micro-batch the gradients come as the activations go.
+        """
+        forward = self.activations + self.logits
+        return self.standing + (forward + self.gradients if self.accumulates else max(forward, self.gradients))
 
     def table(self) -> tuple[tuple[str, int], ...]:
         """Names and bytes, for printing; the last line is the total."""
@@ -134,7 +141,6 @@ class MemoryPlan:
             ("float32 master weights", self.masters),
             ("optimizer state", self.optimizer),
             ("gradients", self.gradients),
-            ("update", self.update),
             ("activations", self.activations),
             ("logits", self.logits),
             ("libraries and fragments", self.overhead),
@@ -159,11 +165,11 @@ def plan_memory(shape: ModelShape, training: Training, load: Load, *, overhead: 
         weights=shape.parameters * training.weight_bytes + adapters * training.trained_bytes,
         masters=training.trained * _FLOAT32 if masters else 0,
         optimizer=training.trained * moments,
-        gradients=training.trained * training.trained_bytes,
-        update=training.trained * (_FLOAT32 - training.trained_bytes) if masters else 0,
+        gradients=training.trained * (_FLOAT32 if masters else training.trained_bytes),
         activations=activation_bytes(shape, training, load),
         logits=logits_bytes(shape, training, load),
         overhead=overhead,
+        accumulates=load.accumulates,
     )
 
 

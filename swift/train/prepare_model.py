@@ -17,7 +17,7 @@ from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.isolation import Layout, choose_layout
 from swift.models.load import load_model, resolve_device, resolve_dtype
-from swift.models.structure import decoder_layers, head_transform, input_embeddings, language_model, output_head
+from swift.models.structure import head_transform, input_embeddings, language_model, output_head
 from swift.objectives.policy import Policy
 
 
@@ -74,7 +74,7 @@ def prepare_model(
 
 
 def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:
-    from swift.tuners.freeze import select_trainable
+    from swift.tuners.freeze import train_all, train_unfrozen
 
     tuner = config.tuner
     if isinstance(tuner, LoraConfig):
@@ -88,9 +88,13 @@ def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) ->
         return add_lora(model, tuner)
     if config.adapters:
         raise ConfigError(
-            f"adapters cannot be continued with tuner.type {tuner.type}", hint="use tuner.type: lora, or merge them first"
+            f"adapters cannot be continued with tuner.type {tuner.type}",
+            hint="use tuner.type: lora, or merge them first",
         )
-    select_trainable(model, tuner, decoder_layers(model) if isinstance(tuner, FreezeConfig) else None)
+    if isinstance(tuner, FreezeConfig):
+        train_unfrozen(model, tuner)
+    else:
+        train_all(model)
     return model
 
 

@@ -10,9 +10,10 @@ import torch
 
 from swift.batch import Batch, LossSum
 from swift.config.runs import SftConfig
-from swift.data.feed import Feed
+from swift.data.feed import MapFeed
+from swift.data.stream_feed import StreamFeed
 from swift.objectives.policy import Policy
-from swift.train.events import Event, Listener
+from swift.train.events import Event, Listener, RunInfo
 from swift.train.optim import StepOptimizer
 from swift.train.schedule import Schedule
 from swift.train.state import State
@@ -26,10 +27,11 @@ class Run:
 
     Attributes:
         feed: Where steps come from.
-        evaluation: The validation batches, anew on each call; None without validation rows.
+        evaluation: The validation batches; None without validation rows.
         state: Where the run stands when `train` is called.
         write_weights: Saves what was trained, as plain transformers or PEFT files, into a folder.
         fingerprints: What must be equal on resume: hashes of data, template and configuration.
+        info: What the start banner shows.
         stop_signal: Set by a signal handler: finish the step, save, leave.
         stop_early: The evaluations stopped getting better.
         last_saved: The state in the newest checkpoint.
@@ -43,13 +45,14 @@ class Run:
     evaluation_objective: Objective
     optimizer: StepOptimizer
     schedule: Schedule
-    feed: Feed
-    evaluation: Callable[[], Sequence[Batch]] | None
+    feed: MapFeed | StreamFeed
+    evaluation: Sequence[Batch] | None
     write_weights: Callable[[Path], None]
     state: State
     total_steps: int
     fingerprints: dict[str, str]
     listeners: list[Listener] = field(default_factory=list)
+    info: RunInfo | None = None
     stop_signal: int | None = None
     stop_early: bool = False
     last_saved: State | None = None

@@ -35,7 +35,11 @@ def save(run: Run) -> Path | None:
             "total_steps": run.total_steps,
         }
     path = save_checkpoint(
-        run.folder, run.state.step, write_weights=run.write_weights, tensors=tensors, state=state  # type: ignore[arg-type]
+        run.folder,
+        run.state.step,
+        write_weights=run.write_weights,
+        tensors=tensors,
+        state=state,  # type: ignore[arg-type]
     )
     run.last_saved = run.state
     if run.state.best_step == run.state.step:

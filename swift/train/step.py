@@ -63,7 +63,7 @@ def evaluate(run: Run) -> dict[str, float]:
     started = time.perf_counter()
     run.policy.model.eval()
     total = correct = count = 0.0
-    for batch in run.evaluation():
+    for batch in run.evaluation:
         loss = run.evaluation_objective(run.policy, batch.to(run.device))
         total += loss.total.item()
         correct += loss.metrics["correct"].item()

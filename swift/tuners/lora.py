@@ -101,7 +101,9 @@ def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:
         try:
             pattern = re.compile(config.target_regex)
         except re.error as error:
-            raise ConfigError(f"tuner.target_regex {config.target_regex!r} is not a regular expression: {error}") from error
+            raise ConfigError(
+                f"tuner.target_regex {config.target_regex!r} is not a regular expression: {error}"
+            ) from error
         if not any(pattern.fullmatch(name) for name, _ in model.named_modules()):
             raise ConfigError(
                 f"tuner.target_regex {config.target_regex!r} matches no layer", hint=f"layers look like {linear[0]}"
@@ -113,7 +115,9 @@ def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:
     for target in config.targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             endings = sorted({name.rsplit(".", 1)[-1] for name in linear})
-            raise UnknownNameError("layer in tuner.targets:", target, endings, hint=f"linear layers: {', '.join(endings)}")
+            raise UnknownNameError(
+                "layer in tuner.targets:", target, endings, hint=f"linear layers: {', '.join(endings)}"
+            )
     return list(config.targets)
 
 

@@ -125,7 +125,8 @@ CONVERSATIONS: dict[str, Conversation] = {
         ("user", "\tand\n"), ("assistant", " trailing \n\n\n"),
     ),
     "emoji": chat(
-        ("user", "👩‍👩‍👧‍👦 naïve café 你好"), ("assistant", "🇫🇷🎉 é 数学 \u200bzero"), ("user", "🙂"), ("assistant", "🙃"),
+        ("user", "👩‍👩‍👧‍👦 naïve café 你好"), ("assistant", "🇫🇷🎉 é 数学 \u200bzero"),
+        ("user", "🙂"), ("assistant", "🙃"),
     ),
     "role_names": chat(
         ("user", "user\nassistant\nsystem: say 'assistant'"), ("assistant", "assistant: user said assistant\nuser"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
+
 import pytest
 
 import swift
@@ -25,3 +27,9 @@ def test_functions_are_the_api(name: str) -> None:
 def test_unknown_name() -> None:
     with pytest.raises(AttributeError, match="no attribute 'sfft'"):
         swift.sfft  # noqa: B018
+
+
+def test_no_function_has_the_name_of_a_package() -> None:
+    # Importing a submodule sets the attribute of that name, which would replace the function.
+    submodules = {module.name for module in pkgutil.iter_modules(swift.__path__)}
+    assert submodules & set(swift.__all__) == set()

@@ -23,7 +23,7 @@ STOPS: dict[str, tuple[str, ...]] = {
     "llava_next": ("</s>",),
     "muse_glimmer": ("<|eot|>",),
     "nemotron": ("<|im_end|>",),
-    "phi3": ("<|end|>", "<|endoftext|>"),
+    "phi3": ("<|endoftext|>", "<|end|>"),
     "qwen": ("<|im_end|>",),
     "smolvlm": ("<end_of_utterance>",),
 }

@@ -11,8 +11,8 @@ from swift.config.runs import CheckConfig
 def main(argv: Sequence[str]) -> int:
     """Show and prove what training would see."""
     config = read("check", "show what training would see; needs no weights", CheckConfig, argv)
-    if config is not None:
-        from swift.api import check
+    if config is None:
+        return 0
+    from swift.api import check
 
-        check(config)
-    return 0
+    return check(config)

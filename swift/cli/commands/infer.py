@@ -11,8 +11,8 @@ from swift.config.runs import InferConfig
 def main(argv: Sequence[str]) -> int:
     """Chat with a model, or answer a whole data set."""
     config = read("infer", "chat with a model, or answer a whole data set", InferConfig, argv)
-    if config is not None:
-        from swift.api import infer
+    if config is None:
+        return 0
+    from swift.api import infer
 
-        infer(config)
-    return 0
+    return infer(config)

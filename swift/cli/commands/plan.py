@@ -11,8 +11,8 @@ from swift.config.runs import PlanConfig
 def main(argv: Sequence[str]) -> int:
     """Memory and time of a run."""
     config = read("plan", "memory and time of a run, before paying for it", PlanConfig, argv)
-    if config is not None:
-        from swift.api import plan
+    if config is None:
+        return 0
+    from swift.api import plan
 
-        plan(config)
-    return 0
+    return plan(config)

@@ -59,7 +59,8 @@ class _Window:
         self._file = file
         self._name = name
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self._line = 1
+        self._line = 1  # of the first character of `text`
+        self._column = 1
         self._ended = False
         self.text = ""
         self.at = 0
@@ -68,7 +69,7 @@ class _Window:
         """Read on, twice as far each time nothing was used up; False at the end of the file."""
         if self._ended:
             return False
-        self._line += self.text.count("\n", 0, self.at)
+        self._line, self._column = self._place(self.at)
         rest = self.text[self.at :]
         data = self._file.read(max(_CHUNK, len(rest)))
         self._ended = not data
@@ -105,12 +106,17 @@ class _Window:
 
     def broken(self, message: str, position: int, row: int) -> DataError:
         """The error for a text that is not JSON at `position`."""
-        line = self._line + self.text.count("\n", 0, position)
-        column = position - self.text.rfind("\n", 0, position)
+        line, column = self._place(position)
         return DataError(
             f"{self._name} is not valid JSON in row {row}, line {line}, column {column}: {message}",
             hint="repair the file, or write one object a line (.jsonl), where a bad line harms no other",
         )
+
+    def _place(self, position: int) -> tuple[int, int]:
+        """Line and column in the file, from 1, of a position in `text`."""
+        newline = self.text.rfind("\n", 0, position)
+        column = self._column + position if newline < 0 else position - newline
+        return self._line + self.text.count("\n", 0, position), column
 
 
 def _elements(path: Path, name: str) -> Iterator[Row | BadRow]:

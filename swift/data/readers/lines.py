@@ -67,7 +67,7 @@ def decode_object(data: bytes, origin: Origin) -> Row | BadRow:
     try:
         values = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return _explain(data, error, origin)
+        return _explain(data.rstrip(b"\r\n"), error, origin)
     if type(values) is not dict:
         return BadRow(origin, NOT_AN_OBJECT, f"expected an object {{...}}, found {_KINDS[type(values)]}")
     if _LONG_INTEGER in data.translate(_DIGITS):
@@ -89,7 +89,8 @@ def _explain(data: bytes, error: orjson.JSONDecodeError, origin: Origin) -> BadR
     constant = non_json_constant(text)
     if constant:
         return BadRow(origin, MALFORMED, f"{constant} is not JSON; write null")
-    return BadRow(origin, MALFORMED, f"column {error.colno}: {error.msg}")
+    # Past the last character, orjson would count the line end as a line more.
+    return BadRow(origin, MALFORMED, f"column {min(error.pos, len(text)) + 1}: {error.msg}")
 
 
 def non_json_constant(text: str) -> str | None:
@@ -101,8 +102,6 @@ def non_json_constant(text: str) -> str | None:
 
     try:
         json.loads(text, parse_constant=remember)
-    except ValueError:
-        return None
-    except RecursionError:
+    except (ValueError, RecursionError):
         return None
     return found[0] if found else None

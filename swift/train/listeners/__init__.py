@@ -20,9 +20,7 @@ Tracker = Callable[[], Listener]
 """Makes a listener; the run folder and everything else comes with its first event, `RunStarted`."""
 
 listeners: Registry[Listener] = Registry("listener")
-trackers: Registry[Tracker] = Registry(
-    "tracker", {"tensorboard": "swift.train.listeners.tensorboard:TensorBoard"}
-)
+trackers: Registry[Tracker] = Registry("tracker", {"tensorboard": "swift.train.listeners.tensorboard:TensorBoard"})
 
 
 def plugin_listeners() -> list[Listener]:

@@ -108,7 +108,7 @@ class _Bar:
     def __init__(self, out: RichConsole, info: RunInfo) -> None:
         self._progress = Progress(
             SpinnerColumn(),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TextColumn("{task.fields[numbers]}"),
             TextColumn("[cyan]{task.fields[left]} left"),
@@ -125,7 +125,7 @@ class _Bar:
         if line is None:
             self._progress.update(self._task, completed=step, left=left)
         else:
-            self._progress.update(self._task, completed=step, left=left, numbers=_numbers(line))
+            self._progress.update(self._task, completed=step, left=left, numbers=_short(line))
 
     def stop(self) -> None:
         """Take the bar off the screen."""
@@ -151,6 +151,11 @@ def _numbers(line: Line) -> str:
         f"loss {line.loss:.4f}  grad {line.grad_norm:.3g}  lr {line.learning_rate:.3g}  "
         f"{line.tokens_per_second:,.0f} tok/s  {line.memory_gib:.1f} GiB"
     )
+
+
+def _short(line: Line) -> str:
+    """What fits beside the bar on a terminal of 80 columns."""
+    return f"loss {line.loss:.4f}  lr {line.learning_rate:.3g}  {line.tokens_per_second:,.0f} tok/s"
 
 
 def _values(metrics: Mapping[str, float]) -> str:

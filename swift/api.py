@@ -1,0 +1,58 @@
+"""What the commands do, as functions of the same configurations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+
+
+def sft(config: SftConfig) -> Path:
+    """Fine-tune a model on conversations (or plain text, with `task: pt`).
+
+    Returns:
+        The run folder, whose `last` and `best` point to checkpoints.
+
+    Raises:
+        SwiftError: Anything that the user can fix.
+        swift.train.loop.Interrupted: A signal came; a checkpoint was saved.
+    """
+    from swift.train.assemble import assembled
+    from swift.train.loop import train
+
+    with assembled(config) as run:
+        train(run)
+        return run.folder
+
+
+def pretrain(config: SftConfig) -> Path:
+    """Continue pre-training on plain text; see `sft`."""
+    return sft(config.model_copy(update={"task": "pt"}))
+
+
+def infer(config: InferConfig) -> int:
+    """Talk to a model, or answer a data set; returns an exit code."""
+    from swift.infer.run import infer as run
+
+    return run(config)
+
+
+def export(config: ExportConfig) -> Path:
+    """Merge an adapter, or save a model in another type or shard size; returns the folder."""
+    from swift.export.merge import export as run
+
+    return run(config)
+
+
+def check(config: CheckConfig) -> int:
+    """Show what training would see, without training; returns an exit code."""
+    from swift.check.run import check as run
+
+    return run(config)
+
+
+def plan(config: PlanConfig) -> int:
+    """Estimate memory and time of a run; returns an exit code."""
+    from swift.train.plan import plan as run
+
+    return run(config)

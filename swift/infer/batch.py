@@ -1,0 +1,184 @@
+"""Answering a data set into a JSONL file: in order, resumable, in bounded memory; no row stops the others."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from swift.config.runs import InferConfig
+from swift.data.columns import to_sample
+from swift.data.progress import RowProgress, row_progress
+from swift.data.rows import BadRow
+from swift.data.select import Selection, select
+from swift.engines.folders import Plan
+from swift.engines.transformers import TransformersEngine
+from swift.errors import RowError
+from swift.infer.answerers import Answerer
+from swift.infer.results import Results, message_json, open_results
+from swift.types import Completion, Conversation, Origin, Request, Row, Text
+
+_WINDOW = 4
+"""Rows generated together, in full batches: enough to sort by length, few enough to lose when killed."""
+
+Ready = Callable[[], tuple[TransformersEngine, tuple[Answerer, ...]]]
+"""Loads the engine; called when it is known that there is something to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row to be answered, or the reason why it cannot be."""
+
+    origin: Origin
+    sample: Conversation | Text | RowError
+
+    def key(self) -> dict[str, Any]:
+        """What identifies the row in the result file."""
+        return {"row": self.origin.index, "source": self.origin.source}
+
+    def shown(self) -> dict[str, Any]:
+        """The prompt and the reference answer, as the result file shows them."""
+        if isinstance(self.sample, RowError):
+            return {}
+        if isinstance(self.sample, Text):
+            return {"prompt": self.sample.text}
+        messages = list(self.sample.messages)
+        answers = []
+        while messages and messages[-1].role == "assistant":
+            answers.append(messages.pop())
+        label = {"label": answers[-1].content} if answers else {}
+        return {"messages": [message_json(message) for message in messages], **label}
+
+
+def answer_data(config: InferConfig, plan: Plan, ready: Ready) -> None:
+    """Answer every row of `data.validation` into `result_path`.
+
+    Raises:
+        DataError: The data, or the result file of an earlier run, cannot be used.
+        SwiftError: The model cannot be loaded.
+    """
+    assert config.result_path is not None
+    started = time.monotonic()
+    selection = select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
+    total = len(selection.validation)
+    with open_results(Path(config.result_path), identity(config, plan, selection)) as results:
+        items = islice(read_items(selection, config), results.done, None)
+        if results.done:
+            sys.stderr.write(f"{results.done} of {total} rows are answered already\n")
+        if results.done < total:
+            engine, answerers = ready()
+            with row_progress("answering", total=total, done=results.done, shown=True) as progress:
+                _answer_windows(items, config, engine, answerers, results, progress)
+        seconds = time.monotonic() - started
+        speed = f", {results.tokens / seconds:.0f} tokens/s" if results.tokens else ""
+        failed = f", {results.failed} failed" if results.failed else ""
+        sys.stderr.write(f"{results.done} rows{failed}, {results.tokens} new tokens{speed}: {config.result_path}\n")
+
+
+def identity(config: InferConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
+    """All that decides what the answers are: results are only added to those of the same identity."""
+    rows = hashlib.sha256(selection.validation.tobytes())
+    for source in selection.sources:
+        rows.update(source.fingerprint().encode())
+    return {
+        "model": plan.model.model_dump(mode="json", exclude={"hub_token", "device", "device_map", "hub", "use_hf"}),
+        "adapters": {name: str(path.resolve()) for name, path in plan.adapters.items()},
+        "base_too": config.compare_base,
+        "merged": config.merge_lora,
+        "chat": plan.chat.model_dump(mode="json"),
+        "generation": config.generation.model_dump(mode="json", exclude={"stream"}),
+        "seed": config.seed,
+        "columns": config.data.columns,
+        "rows": rows.hexdigest(),
+    }
+
+
+def read_items(selection: Selection, config: InferConfig) -> Iterator[Item]:
+    """The rows to be answered, source by source in the order of the file; a row that was drawn twice comes twice."""
+    for number, source in enumerate(selection.sources):
+        wanted = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
+        place = 0
+        for row, item in enumerate(source.rows()):
+            while place < len(wanted) and wanted[place] == row:
+                place += 1
+                yield _item(item, config)
+            if place == len(wanted):
+                break
+
+
+def _item(row: Row | BadRow, config: InferConfig) -> Item:
+    if isinstance(row, BadRow):
+        return Item(row.origin, RowError(row.reason, row.detail))
+    try:
+        return Item(row.origin, to_sample(row, config.data, "prompt"))
+    except RowError as error:
+        return Item(row.origin, error)
+
+
+def _answer_windows(
+    items: Iterator[Item],
+    config: InferConfig,
+    engine: TransformersEngine,
+    answerers: Sequence[Answerer],
+    results: Results,
+    progress: RowProgress,
+) -> None:
+    while window := list(islice(items, _WINDOW * config.max_batch_size)):
+        requests = _requests(window, answerers, config, results.done)
+        left = {place: len(answerers) for place, _ in requests}
+        progress(len(window) - len(left))
+
+        def on_done(number: int, _: Completion, left: dict[int, int] = left, asked: Any = requests) -> None:
+            place = asked[number][0]
+            left[place] -= 1
+            if not left[place]:
+                progress(1)
+
+        answers = engine.generate([request for _, request in requests], on_done=on_done)
+        by_row: dict[int, list[Completion | RowError]] = {}
+        for (place, _), answer in zip(requests, answers, strict=True):
+            by_row.setdefault(place, []).append(answer)
+        for place, item in enumerate(window):
+            results.write(_line(item, by_row.get(place, []), answerers))
+        progress(sum(count > 0 for count in left.values()))
+
+
+def _requests(
+    window: Sequence[Item], answerers: Sequence[Answerer], config: InferConfig, first: int
+) -> list[tuple[int, Request]]:
+    """(place in the window, request): one for every row and answerer; each row has a seed of its own."""
+    from swift.infer.run import sampling_of
+
+    rules = sampling_of(config)
+    return [
+        (place, answerer.request(item.sample, replace(rules, seed=config.seed + first + place)))
+        for place, item in enumerate(window)
+        if not isinstance(item.sample, RowError)
+        for answerer in answerers
+    ]
+
+
+def _line(item: Item, answers: Sequence[Completion | RowError], answerers: Sequence[Answerer]) -> dict[str, Any]:
+    """One object of the result file."""
+    if isinstance(item.sample, RowError):
+        return {**item.key(), "error": str(item.sample)}
+    if len(answers) == 1:
+        return {**item.key(), **item.shown(), **_answer(answers[0])}
+    named = {who.name: _answer(answer) for who, answer in zip(answerers, answers, strict=True)}
+    return {**item.key(), **item.shown(), "responses": named}
+
+
+def _answer(answer: Completion | RowError) -> dict[str, Any]:
+    if isinstance(answer, RowError):
+        return {"error": str(answer)}
+    return {
+        "response": answer.text,
+        "finish": answer.finish,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": len(answer.token_ids),
+    }

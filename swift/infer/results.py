@@ -1,0 +1,106 @@
+"""The result file of a batch: one JSON object a line, only ever appended to, and what it was made with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from swift.errors import DataError
+from swift.types import Message
+
+_BESIDE = ".run.json"
+
+
+class Results:
+    """A result file open for appending.
+
+    Attributes:
+        done: Rows in the file.
+        failed: Rows of this run without an answer.
+        tokens: New tokens of this run.
+    """
+
+    def __init__(self, file: BinaryIO, done: int) -> None:
+        self._file = file
+        self.done = done
+        self.failed = 0
+        self.tokens = 0
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append one row; it is on disk, whole, when this returns."""
+        answers = list(line["responses"].values()) if "responses" in line else [line]
+        self.failed += any("error" in answer for answer in answers)
+        self.tokens += sum(answer.get("completion_tokens", 0) for answer in answers)
+        self._file.write(orjson.dumps(line) + b"\n")
+        self._file.flush()
+        self.done += 1
+
+
+@contextmanager
+def open_results(path: Path, identity: Mapping[str, Any]) -> Iterator[Results]:
+    """Open `path` to go on where an earlier run of the same identity stopped.
+
+    A last line that was cut in the middle is removed. What the answers are made with stands in a file beside it.
+
+    Raises:
+        DataError: The file is of another run, or of no run.
+    """
+    beside = path.with_name(path.name + _BESIDE)
+    if path.is_dir():
+        raise DataError(f"result_path {path} is a folder", hint="name a file, such as results.jsonl")
+    if path.exists() and path.stat().st_size:
+        _require_same(path, beside, identity)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = beside.with_name(beside.name + ".tmp")
+    temporary.write_bytes(orjson.dumps(identity, option=orjson.OPT_INDENT_2))
+    temporary.replace(beside)
+    with path.open("a+b") as file:
+        yield Results(file, _repair(file))
+        os.fsync(file.fileno())
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A turn in the form that data files have, without what is empty."""
+    values: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.reasoning is not None:
+        values["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        values["tool_calls"] = [
+            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            | ({"id": call.id} if call.id is not None else {})
+            for call in message.tool_calls
+        ]
+    if message.name is not None:
+        values["name"] = message.name
+    if message.tool_call_id is not None:
+        values["tool_call_id"] = message.tool_call_id
+    return values
+
+
+def _require_same(path: Path, beside: Path, identity: Mapping[str, Any]) -> None:
+    way_out = "choose another --result_path, or delete the file"
+    if not beside.is_file():
+        raise DataError(f"result_path {path} exists and does not say what it was made with", hint=way_out)
+    before = orjson.loads(beside.read_bytes())
+    now = orjson.loads(orjson.dumps(identity))
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        raise DataError(f"result_path {path} holds answers made with another {' and '.join(changed)}", hint=way_out)
+
+
+def _repair(file: BinaryIO) -> int:
+    """Cut off a last line without end; returns the number of whole lines."""
+    file.seek(0)
+    lines = end = 0
+    for line in file:
+        if line.endswith(b"\n"):
+            lines += 1
+            end += len(line)
+    file.truncate(end)
+    file.seek(end)
+    return lines

@@ -1,0 +1,83 @@
+"""`swift infer`: which of its three ways of answering is meant, and the engine for it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+from swift.config.runs import InferConfig
+from swift.data.plugins import load_plugins
+from swift.engines.base import BASE
+from swift.engines.folders import Plan, plan_model
+from swift.engines.load import load_engine
+from swift.engines.transformers import Limits, TransformersEngine
+from swift.errors import ConfigError
+from swift.infer.answerers import Answerer
+from swift.types import Sampling
+
+
+def infer(config: InferConfig) -> int:
+    """Answer one prompt, chat in the terminal, or answer a data set.
+
+    With `prompt`: that, once. With `data.validation`: every row of it, into `result_path`. Else a chat, whose
+    turns come from the terminal, or line by line from standard input where that is not a terminal.
+
+    Returns:
+        The exit code: 0, or 1 where a single prompt could not be answered.
+
+    Raises:
+        SwiftError: A model, adapter, data set or option cannot be used.
+    """
+    _check(config)
+    load_plugins(config.plugins)
+    plan = plan_model(config.model, config.adapters, config.chat)
+    if config.data.validation:
+        from swift.infer.batch import answer_data
+
+        answer_data(config, plan, lambda: _ready(config, plan))
+        return 0
+    from swift.infer.chat import Chat
+
+    # the chat keeps the system message itself, so that /system can change it
+    system = plan.chat.system
+    _, answerers = _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None})))
+    chat = Chat(answerers, sampling_of(config), system=system, stream=config.generation.stream)
+    return chat.once(config.prompt) if config.prompt is not None else chat.run()
+
+
+def sampling_of(config: InferConfig) -> Sampling:
+    """The sampling that the configuration asks for, seeded by its seed."""
+    rules = config.generation
+    return Sampling(
+        max_new_tokens=rules.max_new_tokens,
+        temperature=rules.temperature,
+        top_p=rules.top_p,
+        top_k=rules.top_k,
+        min_p=rules.min_p,
+        repetition_penalty=rules.repetition_penalty,
+        stop=rules.stop,
+        seed=config.seed,
+    )
+
+
+def _check(config: InferConfig) -> None:
+    if config.prompt is not None and config.data.validation:
+        raise ConfigError("both a prompt and a data set are to be answered", hint="give --prompt or --val_dataset")
+    if config.data.validation and config.result_path is None:
+        raise ConfigError("the answers of a data set have no place to go", hint="give --result_path FILE.jsonl")
+    if config.result_path is not None and not config.data.validation:
+        raise ConfigError("result_path is for the answers of a data set", hint="give --val_dataset FILE too")
+    if config.merge_lora and (config.compare_base or len(config.adapters) > 1):
+        raise ConfigError("a merged adapter cannot be taken out again to compare", hint="leave out --merge_lora")
+
+
+def _ready(config: InferConfig, plan: Plan) -> tuple[TransformersEngine, tuple[Answerer, ...]]:
+    """The loaded engine, announced on standard error, and who answers."""
+    limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
+    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora)
+    names = [*engine.adapters, *([BASE] if config.compare_base and engine.adapters else [])] or [BASE]
+    merged = f" + {', '.join(plan.adapters)} (merged)" if config.merge_lora and plan.adapters else ""
+    beside = f" + {', '.join(engine.adapters)}" if engine.adapters else ""
+    sys.stderr.write(f"{plan.model.id}{merged or beside}: {engine.description}\n")
+    sys.stderr.write(f"chat template: {engine.codec.template_source}\n")
+    return engine, tuple(Answerer(name, engine) for name in names)

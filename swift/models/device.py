@@ -1,0 +1,86 @@
+"""Which device, and which number type on it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from swift.config.model import ModelConfig
+from swift.errors import ResourceError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+_ACCELERATORS = ("cuda", "mps", "xpu", "npu")
+_FAST_BF16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86 and, last, Arm
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device called `name`; `auto` is the first accelerator, else the CPU. Accelerators get an index.
+
+    Raises:
+        ResourceError: There is no such device here.
+    """
+    if name == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return torch.device("cpu") if found is None else torch.device(found.type, 0)
+    kind, _, number = name.partition(":")
+    if kind == "cpu" and not number:
+        return torch.device("cpu")
+    if kind not in _ACCELERATORS or (number and not number.isdecimal()):
+        raise ResourceError(f"no such device: {name!r}", hint="devices are cpu, cuda, cuda:0, mps, xpu, npu or auto")
+    here = available_devices()
+    count = sum(device.type == kind for device in here)
+    index = int(number or 0)
+    if index >= count:
+        names = ", ".join(str(device) for device in here)
+        raise ResourceError(f"device {name} is not here: there are {count} of kind {kind}", hint=f"available: {names}")
+    return torch.device(kind, index)
+
+
+def available_devices() -> list[torch.device]:
+    """Every device that torch can use: accelerators first, the CPU last."""
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    count = torch.accelerator.device_count() if found is not None else 0
+    return [torch.device(found.type, index) for index in range(count) if found is not None] + [torch.device("cpu")]
+
+
+def resolve_dtype(config: ModelConfig, hf_config: PreTrainedConfig, device: torch.device) -> torch.dtype:
+    """The type of weights and computation.
+
+    A type that is named is taken. `auto` is bfloat16 where the checkpoint is 16 bit or the device is fast at
+    it, else float32; and float32 on accelerators that have no bfloat16 at all.
+    """
+    if config.dtype != "auto":
+        chosen = getattr(torch, config.dtype)
+        assert isinstance(chosen, torch.dtype)
+        return chosen
+    fast = has_fast_bf16(device)
+    if device.type == "cuda" and not fast:
+        return torch.float32
+    stored = hf_config.get_text_config(decoder=True).dtype or hf_config.dtype
+    return torch.bfloat16 if fast or stored in (torch.bfloat16, torch.float16) else torch.float32
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether `device` computes in bfloat16 natively."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return bool(cpu_features() & _FAST_BF16)
+    return device.type in ("xpu", "npu")
+
+
+@functools.cache
+def cpu_features() -> frozenset[str]:
+    """Instruction sets that the operating system names; empty where it names none."""
+    if sys.platform != "linux":
+        return frozenset()
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith(("flags", "Features")):
+            return frozenset(line.partition(":")[2].split())
+    return frozenset()

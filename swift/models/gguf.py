@@ -1,0 +1,67 @@
+"""A GGUF file as a model folder: converted once, kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+from swift.errors import MissingExtraError, ModelError
+from swift.hub.cache import atomic_folder, cache_root
+from swift.hub.located import Located, say
+from swift.hub.network import one_line
+from swift.models.quiet import quiet
+
+_MAGIC = b"GGUF"
+_FORMAT = "1"  # part of the cache's key: change it whenever the conversion changes
+
+
+def as_folder(located: Located) -> Path:
+    """The model's folder; for a GGUF file, one in the cache with its weights dequantized to bfloat16.
+
+    The conversion is transformers' own, by way of the `gguf` library. It takes some ten seconds, once; the
+    cache knows a file by its path, length and time of change.
+
+    Raises:
+        ModelError: The file is not GGUF, is cut short, or of an architecture that transformers cannot convert.
+        MissingExtraError: The `gguf` library is not installed.
+    """
+    if located.kind == "folder":
+        return located.path
+    file = located.path.resolve()
+    state = file.stat()
+    key = hashlib.sha256(f"{_FORMAT}\n{file}\n{state.st_size}\n{state.st_mtime_ns}".encode()).hexdigest()[:16]
+    folder = cache_root() / "gguf" / f"{file.stem}-{key}"
+    if not folder.is_dir():
+        _check(file)
+        say(f"converting {file.name} to {folder} (once)")
+        with atomic_folder(folder) as temporary:
+            _convert(file, temporary)
+    return folder
+
+
+def _check(file: Path) -> None:
+    with file.open("rb") as stream:
+        if stream.read(4) != _MAGIC:
+            raise ModelError(f"{file} is not a GGUF file", hint="download it again")
+    if importlib.util.find_spec("gguf") is None:
+        raise MissingExtraError("gguf", extra="quant", why=f"reading {file.name}")
+
+
+def _convert(file: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    with quiet():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
+            tokenizer = AutoTokenizer.from_pretrained(**source)
+        except Exception as error:  # a damaged or unknown file shows as an error of any type in there
+            raise ModelError(f"{file} cannot be converted: {one_line(error)}", hint="use the model's folder") from error
+        # Dequantized weights are plain ones; the marks of their origin would forbid saving.
+        model.hf_quantizer = None
+        model.is_quantized = False
+        del model.config.quantization_config
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)

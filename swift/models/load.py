@@ -1,0 +1,184 @@
+"""From located files to configuration, tokenizer and model, by transformers, checked before and after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from swift.config.model import ModelConfig
+from swift.errors import ModelError, SwiftError
+from swift.hub.located import Located, say
+from swift.hub.network import one_line
+from swift.models.device import resolve_device, resolve_dtype
+from swift.models.gguf import as_folder
+from swift.models.quiet import quiet
+from swift.models.weights import require_weights
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["load_config", "load_model", "load_tokenizer", "resolve_device", "resolve_dtype"]
+
+_SHOWN = 3
+
+
+def load_config(located: Located, *, trust_remote_code: bool = False) -> PreTrainedConfig:
+    """The model's configuration.
+
+    Raises:
+        ModelError: config.json is absent, damaged, of an unknown architecture, or needs remote code.
+    """
+    from transformers import AutoConfig
+
+    folder = as_folder(located)
+    raw = _read_json(folder / "config.json")
+    _refuse_code(raw, "AutoConfig", located, trust_remote_code)
+    with quiet():
+        try:
+            config: PreTrainedConfig = AutoConfig.from_pretrained(
+                folder, trust_remote_code=trust_remote_code, local_files_only=True
+            )
+        except Exception as error:  # transformers raises errors of every type for a configuration it cannot use
+            raise _config_error(folder, raw, error) from error
+    return config
+
+
+def load_tokenizer(located: Located, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The model's tokenizer.
+
+    Raises:
+        ModelError: There is none, it is damaged, or needs remote code.
+    """
+    from transformers import AutoTokenizer
+
+    folder = as_folder(located)
+    settings = folder / "tokenizer_config.json"
+    if settings.is_file():
+        _refuse_code(_read_json(settings), "AutoTokenizer", located, trust_remote_code)
+    with quiet():
+        try:
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=trust_remote_code, local_files_only=True
+            )
+        except Exception as error:  # as above; also libraries that some tokenizers need
+            raise ModelError(
+                f"the tokenizer in {folder} cannot be loaded: {one_line(error)}", hint="is tokenizer.json there?"
+            ) from error
+    return tokenizer
+
+
+def load_model(
+    located: Located,
+    config: ModelConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: str,
+) -> PreTrainedModel:
+    """The causal language model with its weights, in evaluation mode, on `device`.
+
+    Args:
+        config: For `trust_remote_code` and `device_map`; with the latter, `device` is not used.
+        dtype: Type of the weights.
+        attention: Name of an attention implementation that transformers knows.
+
+    Raises:
+        ModelError: Weights that are absent, cut short, of other shapes, or that the file does not hold; an
+            architecture without a causal language model, or without this attention.
+    """
+    from transformers import AutoModelForCausalLM
+
+    folder = as_folder(located)
+    hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
+    _refuse_code(_read_json(folder / "config.json"), "AutoModelForCausalLM", located, config.trust_remote_code)
+    if any(file.suffix == ".bin" for file in require_weights(folder)):
+        say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
+    options: dict[str, Any] = {} if config.device_map is None else {"device_map": config.device_map}
+    with quiet():
+        try:
+            model, report = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=hf_config,
+                dtype=dtype,
+                attn_implementation=attention,
+                trust_remote_code=config.trust_remote_code,
+                local_files_only=True,
+                output_loading_info=True,
+                **options,
+            )
+        except Exception as error:  # errors of every type again, each about this checkpoint or this machine
+            raise _load_error(located, attention, error) from error
+    _require_all(located, report)
+    if config.device_map is None:
+        model.to(device)
+    return model  # type: ignore[no-any-return]
+
+
+def _require_all(located: Located, report: dict[str, Any]) -> None:
+    """Weights that are not in the files would be random: refused. Those that nothing uses are told."""
+    if report["missing_keys"]:
+        raise ModelError(
+            f"the files of {located.id} lack weights: {_some(report['missing_keys'])}",
+            hint="the checkpoint is incomplete or of another architecture than config.json says",
+        )
+    if report["mismatched_keys"]:
+        names = [str(entry[0]) for entry in report["mismatched_keys"]]
+        raise ModelError(f"weights of {located.id} have other shapes than config.json says: {_some(names)}")
+    if report["unexpected_keys"]:
+        say(f"warning: weights of {located.id} that the model does not use: {_some(report['unexpected_keys'])}")
+
+
+def _some(names: Collection[str]) -> str:
+    shown = ", ".join(sorted(names)[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{file.parent} has no {file.name}", hint="name the folder that holds it") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {one_line(error)}", hint="download it again") from error
+    if not isinstance(value, dict):
+        raise ModelError(f"{file} does not hold a JSON object", hint="download it again")
+    return value
+
+
+def _refuse_code(values: dict[str, Any], kind: str, located: Located, trusted: bool) -> None:
+    """A checkpoint of its own architecture names its Python files in `auto_map`."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    own = kind in (values.get("auto_map") or {})
+    if own and not trusted and values.get("model_type") not in CONFIG_MAPPING and kind != "AutoTokenizer":
+        raise ModelError(
+            f"{located.id} needs Python code that comes with it, which is not run",
+            hint="read that code, and if you trust it: --trust_remote_code true",
+        )
+
+
+def _config_error(folder: Path, raw: dict[str, Any], error: Exception) -> SwiftError:
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = raw.get("model_type")
+    if kind is None:
+        return ModelError(f"{folder / 'config.json'} has no model_type", hint="is it a model's configuration?")
+    if kind not in CONFIG_MAPPING:
+        return ModelError(
+            f"the architecture {kind!r} is unknown to transformers {transformers.__version__}",
+            hint="pip install --upgrade transformers",
+        )
+    return ModelError(f"{folder / 'config.json'} cannot be used: {one_line(error)}")
+
+
+def _load_error(located: Located, attention: str, error: Exception) -> SwiftError:
+    text = one_line(error)
+    if "attention" in text.lower() or "flash_attn" in text:
+        return ModelError(f"{located.id} cannot use the attention {attention!r}: {text}", hint="--attn_impl eager")
+    if "Unrecognized configuration class" in text:
+        return ModelError(f"{located.id} is not a causal language model", hint="only those can be tuned")
+    return ModelError(f"{located.id} cannot be loaded: {text}")

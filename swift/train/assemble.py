@@ -1,0 +1,205 @@
+"""From configuration to a run: everything that happens before the first step, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from swift.batch import Batch
+from swift.chat.codec import Codec
+from swift.chat.load import load_codec
+from swift.chat.predicates import require
+from swift.config.runs import SftConfig
+from swift.data.feed import EvaluationBatches, MapFeed
+from swift.data.plugins import load_plugins
+from swift.data.stream import stream_rows
+from swift.data.stream_feed import StreamFeed
+from swift.errors import ConfigError
+from swift.hub import Located, locate
+from swift.models.gguf import as_folder
+from swift.models.load import load_config, load_tokenizer, resolve_device
+from swift.objectives.sft import SftObjective
+from swift.train.banner import banner
+from swift.train.checkpoint import clean_temporary, find_checkpoint
+from swift.train.environment import git_revision, library_versions
+from swift.train.events import Listener
+from swift.train.listeners import make_trackers, plugin_listeners
+from swift.train.listeners.console import Console
+from swift.train.listeners.jsonl import JsonLines
+from swift.train.listeners.plots import Plots
+from swift.train.memory import keep_freed_memory
+from swift.train.optim import build_optimizer
+from swift.train.prepare_data import Rows, prepare_rows
+from swift.train.prepare_model import Prepared, prepare_model
+from swift.train.rng import seed_everything
+from swift.train.run import Run
+from swift.train.run_folder import (
+    RunRecord,
+    open_run_folder,
+    public_config,
+    read_record,
+    require_same,
+    write_record,
+)
+from swift.train.saving import restore
+from swift.train.scaling import make_loss_scale
+from swift.train.schedule import Schedule
+from swift.train.state import State
+
+
+@contextmanager
+def assembled(config: SftConfig) -> Iterator[Run]:
+    """A run that is ready for `train`; its folder is ours for the block.
+
+    Raises:
+        SwiftError: Anything that the user can fix, before anything expensive where possible.
+    """
+    load_plugins(config.loop.plugins)
+    seed_everything(config.loop.seed)
+    device = resolve_device(config.model.device)
+    if config.loop.allocator == "auto" and device.type == "cpu":
+        keep_freed_memory()
+    resume = config.checkpoint.resume
+    with open_run_folder(Path(config.output_dir), resume=resume is not None, overwrite=config.overwrite) as folder:
+        clean_temporary(folder)
+        checkpoint = find_checkpoint(resume, folder) if resume is not None else None
+        run = _build(config, folder, device, checkpoint)
+        yield run
+
+
+def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Path | None) -> Run:
+    located = locate(config.model)
+    tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
+    codec = load_codec(as_folder(located), tokenizer, load_config(located), config.chat)
+    if config.task == "sft":
+        require(codec, config.chat)
+    with ThreadPoolExecutor(1, thread_name_prefix="model") as pool:
+        # Rows are tokenized while the model loads.
+        loading = pool.submit(prepare_model, config, located, tokenizer, codec, checkpoint=checkpoint)
+        rows = prepare_rows(config, codec)
+        prepared = loading.result()
+    return _Assembly(config, folder, device, located, codec, rows, prepared, checkpoint).run()
+
+
+@dataclass(frozen=True, slots=True)
+class _Assembly:
+    """The parts, once rows and model are there."""
+
+    config: SftConfig
+    folder: Path
+    device: torch.device
+    located: Located
+    codec: Codec
+    rows: Rows
+    prepared: Prepared
+    checkpoint: Path | None
+
+    def run(self) -> Run:
+        """Put them together."""
+        config, prepared = self.config, self.prepared
+        feed = self.feed()
+        total_steps = feed.total_steps
+        if total_steps is None:
+            raise ConfigError("streaming needs to know when to stop", hint="set --max_steps")
+        objective = SftObjective(config.loop.loss, config.loop.label_smoothing)
+        rate = config.optimizer.learning_rate or (1e-4 if prepared.adapter else 1e-5)
+        dtype = next(prepared.policy.model.parameters()).dtype
+        scale = make_loss_scale(dtype, self.device)
+        run = Run(
+            config=config,
+            folder=self.folder,
+            device=self.device,
+            policy=prepared.policy,
+            objective=objective,
+            evaluation_objective=SftObjective(config.loop.loss, with_correct=True),
+            optimizer=build_optimizer(prepared.policy.model, config.optimizer, rate, scale),
+            schedule=Schedule(config.schedule, rate, total_steps),
+            feed=feed,
+            evaluation=self.evaluation(),
+            write_weights=prepared.write_weights,
+            state=State(),
+            total_steps=total_steps,
+            fingerprints={"data": self.rows.fingerprint},
+        )
+        self.record(run)
+        if self.checkpoint is not None:
+            restore(run, self.checkpoint)
+        run.listeners = self.listeners()
+        run.info = banner(run, self.located, self.codec, self.rows, prepared)
+        return run
+
+    def feed(self) -> MapFeed | StreamFeed:
+        """Where the steps come from."""
+        config, layout = self.config, self.prepared.layout
+        if config.data.streaming:
+            return StreamFeed(
+                lambda skip: stream_rows(config.data, skip=skip),
+                self.rows.encoder,
+                batch=config.batch,
+                data=config.data,
+                max_length=self.codec.max_length,
+                max_steps=config.loop.max_steps,
+                padding_free=layout.padding_free,
+                pad_id=self.codec.pad_id,
+                workers=1 if config.data.workers is None else config.data.workers,
+                ledger=self.rows.ledger,
+            )
+        return MapFeed(
+            self.rows.store,
+            self.rows.selection.train,
+            batch=config.batch,
+            data=config.data,
+            max_length=self.codec.max_length,
+            epochs=config.loop.epochs,
+            max_steps=config.loop.max_steps,
+            padding_free=layout.padding_free,
+            pad_id=self.codec.pad_id,
+        )
+
+    def evaluation(self) -> Sequence[Batch] | None:
+        """The validation batches, if there are validation rows."""
+        if not len(self.rows.store.sequences_in_order(self.rows.selection.validation)):
+            return None
+        return EvaluationBatches(
+            self.rows.store,
+            self.rows.selection.validation,
+            batch=self.config.batch,
+            max_length=self.codec.max_length,
+            padding_free=self.prepared.layout.padding_free,
+            pad_id=self.codec.pad_id,
+        )
+
+    def record(self, run: Run) -> None:
+        """Write run.json and the ledger; on resume, make sure that it is the same run."""
+        record = RunRecord(
+            config=public_config(self.config),
+            seed=self.config.loop.seed,
+            fingerprints=run.fingerprints,
+            versions=library_versions(),
+            git=git_revision(Path.cwd()),
+            started=datetime.now(UTC).isoformat(timespec="seconds"),
+            ledger=self.rows.ledger.totals().as_json(),
+        )
+        if self.checkpoint is not None and (self.folder / "run.json").is_file():
+            saved = read_record(self.folder)
+            require_same(saved, record, allow_change=self.config.checkpoint.allow_change)
+            record = replace(record, started=saved.started)
+        write_record(self.folder, record)
+        self.rows.ledger.write(self.folder / "ledger.jsonl")
+
+    def listeners(self) -> list[Listener]:
+        """Who is told of what happens, in order."""
+        logging = self.config.logging
+        return [
+            JsonLines(logging.every),
+            Console(logging.every),
+            *([Plots()] if logging.plots else []),
+            *make_trackers(logging.trackers),
+            *plugin_listeners(),
+        ]

@@ -1,0 +1,76 @@
+"""What the user reads before the first step: the device, the paths actually taken, and what the run will cost."""
+
+from __future__ import annotations
+
+from swift.chat.codec import Codec
+from swift.data.feed import MapFeed
+from swift.data.stream_feed import StreamFeed
+from swift.hub import Located
+from swift.train.events import RunInfo
+from swift.train.prepare_data import Rows
+from swift.train.prepare_model import Prepared
+from swift.train.run import Run
+
+
+def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepared) -> RunInfo:
+    """The facts of a run, in the order of showing."""
+    parameters = list(run.policy.model.parameters())
+    total = sum(p.numel() for p in parameters)
+    trained = sum(p.numel() for p in parameters if p.requires_grad)
+    dtype = next(p.dtype for p in parameters)
+    config = run.config
+    ledger = rows.ledger.totals()
+    lines = [
+        ("model", f"{located.id}, {total / 1e6:,.1f} M parameters in {str(dtype).removeprefix('torch.')}"),
+        ("device", f"{run.device}"),
+        ("trained", f"{trained / 1e6:,.2f} M parameters ({trained / total:.2%}), {config.tuner.type}"),
+        ("template", codec.template_source if config.task == "sft" else "none: plain text"),
+        *(("note", note) for note in codec.notes),
+        ("attention", f"{prepared.layout.attention}: {prepared.layout.reason}"),
+        ("loss", _loss(run)),
+    ]
+    if config.data.streaming:
+        lines.append(("rows", "streamed"))
+    else:
+        sequences = rows.store.sequences_in_order(rows.selection.train)
+        tokens = int(rows.store.lengths[sequences].sum())
+        lost = ledger.dropped + ledger.failed
+        lines.append(("rows", f"{len(rows.selection.train):,} train, {len(rows.selection.validation):,} validation"))
+        lines.append(
+            (
+                "ledger",
+                f"{ledger.kept:,} kept, {ledger.truncated:,} truncated, {ledger.split:,} split, "
+                f"{ledger.dropped:,} dropped, {ledger.failed:,} failed" + (", see ledger.jsonl" if lost else ""),
+            )
+        )
+        lines.append(("tokens", f"{tokens:,} an epoch in {len(sequences):,} sequences of at most {codec.max_length:,}"))
+    lines.append(("batch", _batch(run)))
+    lines.append(("steps", f"{run.total_steps:,}" + (f", resumed after {run.state.step:,}" if run.state.step else "")))
+    per_epoch = run.feed.steps_per_epoch if isinstance(run.feed, MapFeed) else None
+    return RunInfo(
+        lines=tuple(lines),
+        total_steps=run.total_steps,
+        run_dir=run.folder,
+        steps_per_epoch=per_epoch,
+        first_step=run.state.step,
+        adapter=prepared.adapter,
+    )
+
+
+def _loss(run: Run) -> str:
+    if run.policy.transform is None:
+        return f"{run.config.loop.loss}; slow path: this architecture changes its logits in a way that is not known"
+    return f"{run.config.loop.loss} on target tokens only, in chunks"
+
+
+def _batch(run: Run) -> str:
+    batch = run.config.batch
+    if batch.packing:
+        shape = f"packed, {batch.size} pack(s)"
+    elif batch.max_tokens is not None:
+        shape = f"up to {batch.max_tokens:,} tokens"
+    else:
+        shape = f"{batch.size} sequence(s)"
+    if isinstance(run.feed, StreamFeed):
+        return f"{shape}, streamed"
+    return f"{shape} x {run.feed.accumulation} to a step"

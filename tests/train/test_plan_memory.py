@@ -1,0 +1,76 @@
+"""The memory model against what automatic differentiation really keeps, and against sums done by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from swift.train.plan_memory import Load, ModelShape, Training, activation_bytes, plan_memory
+
+SHAPE = ModelShape(
+    parameters=1_000_000, hidden=64, layers=3, heads=4, kv_heads=2, head_dim=16, intermediate=160, vocab=500
+)
+LORA = Training(tuner="lora", trained=10_000, trained_layers=3, adapter_rank=8)
+FULL = Training(tuner="full", trained=1_000_000, trained_layers=3, trained_bytes=2, trains_head=True)
+LOAD = Load(slots=256, targets=100, longest=128)
+
+
+def test_full_training_with_master_weights_takes_18_bytes_a_parameter() -> None:
+    """Mixed-precision AdamW: 2 + 4 + 8 (arXiv 1910.02054, section 3.1), and a float32 gradient."""
+    plan = plan_memory(SHAPE, FULL, LOAD)
+    n = SHAPE.parameters
+    assert (plan.weights, plan.masters, plan.optimizer, plan.gradients) == (2 * n, 4 * n, 8 * n, 4 * n)
+    assert plan_memory(SHAPE, replace(FULL, master_weights=False), LOAD).optimizer == 4 * n
+
+
+def test_adapters_cost_little_beside_the_weights() -> None:
+    plan = plan_memory(SHAPE, LORA, LOAD, overhead=7)
+    assert plan.weights == 2 * SHAPE.parameters + 4 * LORA.trained
+    assert (plan.masters, plan.optimizer, plan.gradients) == (0, 8 * LORA.trained, 4 * LORA.trained)
+    assert plan.total == plan.standing + plan.activations + plan.logits + plan.gradients
+    single = plan_memory(SHAPE, FULL, replace(LOAD, accumulates=False))
+    assert single.total == single.standing + max(single.activations + single.logits, single.gradients)
+    assert plan.table()[-1] == ("peak", plan.total)
+    assert dict(plan.table())["libraries and fragments"] == 7
+
+
+def test_checkpointing_and_frozen_layers_save_activations() -> None:
+    everything = activation_bytes(SHAPE, FULL, LOAD)
+    assert activation_bytes(SHAPE, replace(FULL, gradient_checkpointing=True), LOAD) < 0.5 * everything
+    assert activation_bytes(SHAPE, replace(FULL, trained_layers=1), LOAD) < 0.5 * everything
+    assert activation_bytes(SHAPE, FULL, replace(LOAD, slots=512)) == 2 * everything
+    assert activation_bytes(SHAPE, FULL, replace(LOAD, score_matrix=True)) > everything
+
+
+@pytest.mark.parametrize("tuner", ["full", "lora"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_activations_against_what_is_really_saved(tuner: str, dtype: torch.dtype) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
+        vocab_size=500, attn_implementation="sdpa", use_cache=False,
+    )  # fmt: skip
+    model = transformers.LlamaForCausalLM(config).to(dtype)
+    training = replace(FULL, weight_bytes=dtype.itemsize)
+    if tuner == "lora":
+        from swift.config.tuner import LoraConfig
+        from swift.tuners.lora import add_lora
+
+        model = add_lora(model, LoraConfig(rank=8))
+        training = replace(LORA, weight_bytes=dtype.itemsize)
+    owned = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    saved: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in owned and tensor.dtype != torch.int64:
+            saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    ids = torch.randint(0, 500, (2, 128))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+        model.get_decoder()(input_ids=ids, attention_mask=None)
+    planned = activation_bytes(SHAPE, training, LOAD)
+    assert planned == pytest.approx(sum(saved.values()), rel=0.06)
