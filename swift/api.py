@@ -32,7 +32,7 @@ def pretrain(config: SftConfig) -> Path:
 
 def infer(config: InferConfig) -> int:
     """Talk to a model, or answer a data set; returns an exit code."""
-    from swift.infer.run import infer as run
+    from swift.inference.run import infer as run
 
     return run(config)
 
@@ -46,7 +46,7 @@ def export(config: ExportConfig) -> Path:
 
 def check(config: CheckConfig) -> int:
     """Show what training would see, without training; returns an exit code."""
-    from swift.check.run import check as run
+    from swift.checking.run import check as run
 
     return run(config)
 

@@ -13,11 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import AddedToken, Tokenizer
+from tokenizers import Tokenizer
 
 from swift.chat.dialect import adapt
 from swift.chat.fallback import fallback
-from swift.chat.inspect import known_bytes, splits_apart
+from swift.chat.inspect import anchor, any_of, known_bytes, splits_apart
 from swift.chat.template import ChatTemplate
 from swift.config.chat import ChatConfig
 from swift.errors import TemplateError
@@ -162,11 +162,7 @@ def make_codec(
         UnknownNameError: The named template is neither a fallback nor a file.
     """
     backend = _backend(tokenizer)
-    eos = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
-    eos_ids = frozenset([*eos, *(int(stop) for stop in stop_ids)])
-    if not eos_ids:
-        raise TemplateError("the tokenizer has no end token, so no answer would ever stop",
-                            hint="set eos_token in tokenizer_config.json")
+    end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
     added = backend.get_added_tokens_decoder()
     texts = [token.content for token in added.values()]
@@ -175,7 +171,7 @@ def make_codec(
         tokenizer=backend,
         template=template,
         eos_ids=eos_ids,
-        end_id=eos[0] if eos else min(eos_ids),
+        end_id=end,
         pad_id=int(pad) if pad is not None else min(eos_ids),
         bos_id=None if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id),
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
@@ -185,9 +181,9 @@ def make_codec(
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
         added_ids=frozenset(added),
         number_of={token.content: number for number, token in added.items()},
-        anchor=_anchor(added),
-        special=_any_of(token.content for token in added.values() if token.special),
-        added=_any_of(texts) if splits_apart(backend) else None,
+        anchor=anchor(added),
+        special=any_of(token.content for token in added.values() if token.special),
+        added=any_of(texts) if splits_apart(backend) else None,
         known_bytes=known_bytes(backend),
         notes=_notes(template),
     )
@@ -203,6 +199,17 @@ def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
     backend.no_padding()
     backend.no_truncation()
     return backend
+
+
+def _ends(tokenizer: PreTrainedTokenizerBase, stop_ids: Iterable[int]) -> tuple[int, frozenset[int]]:
+    """The end token, and all ids at which generation stops."""
+    eos_ids = frozenset(int(stop) for stop in stop_ids)
+    if tokenizer.eos_token_id is not None:
+        return int(tokenizer.eos_token_id), eos_ids | {int(tokenizer.eos_token_id)}
+    if not eos_ids:
+        raise TemplateError("the tokenizer has no end token, so no answer would ever stop",
+                            hint="set eos_token in tokenizer_config.json")
+    return min(eos_ids), eos_ids
 
 
 def _template(
@@ -241,20 +248,6 @@ def _fingerprint(backend: Tokenizer, template: ChatTemplate, eos_ids: frozenset[
     parts = [CHAT_VERSION, backend.to_str(), template.source, template.tools_source, template.special_tokens,
              sorted(eos_ids), options.model_dump(mode="json"), date.today().isoformat() if dated else None]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _anchor(added: Mapping[int, AddedToken]) -> tuple[str, int] | None:
-    """An added token that leaves the text behind it alone."""
-    for number, token in sorted(added.items()):
-        if token.special and not token.rstrip and token.content.strip() == token.content != "":
-            return token.content, number
-    return None
-
-
-def _any_of(texts: Iterable[str]) -> re.Pattern[str]:
-    # The longest first: that is how the tokenizer chooses among added tokens that begin at the same place.
-    longest_first = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
-    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")
 
 
 def _notes(template: ChatTemplate) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 _APART = {"Split", "Digits", "Punctuation", "WhitespaceSplit", "Whitespace", "ByteLevel", "Sequence"}
 _TEXT = "One\n two  three\n\n\u00e9\u00df 4\t"
@@ -71,3 +72,18 @@ def _steps(step: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
 
 def _starts_like_any(step: dict[str, Any]) -> bool:
     return step["type"] in _APART and not step.get("add_prefix_space", False)
+
+
+def anchor(added: Mapping[int, AddedToken]) -> tuple[str, int] | None:
+    """An added token that leaves the text behind it alone."""
+    for number, token in sorted(added.items()):
+        if token.special and not token.rstrip and token.content.strip() == token.content != "":
+            return token.content, number
+    return None
+
+
+def any_of(texts: Iterable[str]) -> re.Pattern[str]:
+    """A pattern, in a group, that matches any of `texts`, none of them empty."""
+    # The longest first: that is how the tokenizer chooses among added tokens that begin at the same place.
+    longest_first = sorted({text for text in texts if text}, key=lambda text: (-len(text), text))
+    return re.compile(f"({'|'.join(map(re.escape, longest_first)) or '(?!)'})")

@@ -113,7 +113,7 @@ class StreamFeed:
             while True:
                 window, rows = self._window(encoded)
                 if not window:
-                    if begin + rows == 0 or rows >= _HOPELESS_ROWS:
+                    if begin == 0 or rows >= _HOPELESS_ROWS:
                         raise DataError("none of the rows can be trained on", hint="the ledger says why")
                     return
                 planned = self._plan(window, begin)

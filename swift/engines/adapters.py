@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -22,7 +22,7 @@ class AdapterSwitch:
     """
 
     def __init__(self, tuned: Any, names: tuple[str, ...]) -> None:
-        self._tuned = tuned
+        self.tuned = tuned
         self.names = names
         self._active: str | None = None
 
@@ -30,7 +30,7 @@ class AdapterSwitch:
         """Compute with this adapter, or with the bare weights for `base`; free where that is so already."""
         if name == self._active:
             return
-        tuner = self._tuned.base_model
+        tuner = self.tuned.base_model
         if name == BASE:
             tuner.disable_adapter_layers()
         else:
@@ -39,12 +39,13 @@ class AdapterSwitch:
         self._active = name
 
 
-def attach(model: PreTrainedModel, folders: Mapping[str, Path]) -> AdapterSwitch:
-    """Load adapters into a model, in the model's own type, as they were computed with in training.
+def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.dtype) -> AdapterSwitch:
+    """Load adapters into a model.
 
     Args:
         model: The base model; its linear layers are wrapped in place.
-        folders: Adapter folders in PEFT's format, by name.
+        folders: Adapter folders in PEFT's format, by name; at least one.
+        dtype: Type of the adapters' weights. The model's own is what training computed with.
 
     Raises:
         ConfigError: A name is taken, or the adapter adds prompt tokens instead of weights.
@@ -67,19 +68,9 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path]) -> AdapterSwitch
         except (RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise CheckpointError(f"the adapter in {folder} does not fit this model: {first}") from error
-    _match_type(tuned, model.dtype)
+    _match_type(tuned, dtype)
     tuned.eval()
     return AdapterSwitch(tuned, tuple(folders))
-
-
-def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """The model with the adapter's update added to its weights.
-
-    Raises:
-        CheckpointError: `folder` holds no adapter, or one for another model.
-    """
-    switch = attach(model, {"default": folder})
-    return cast(PreTrainedModel, switch._tuned.merge_and_unload(safe_merge=True))
 
 
 def _require_weights(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Our generation loop: prompts are prefilled in batches by length, rows leave when they end, others take their place."""
+"""The rows that are decoded together: prompts are prefilled, rows leave when they end, others take their place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 from swift.engines.cache import join_rows, keep_rows, new_cache, trim_left
-from swift.engines.sampling import Chooser, choose
+from swift.engines.sampling import Chooser
+from swift.engines.shape import input_device
 from swift.engines.text import TextStream
 
 _HEADROOM = 64
@@ -80,7 +81,7 @@ class RowBatch:
 
     def __init__(self, model: PreTrainedModel, *, keep_logits: bool, takes_positions: bool) -> None:
         self._model = model
-        self._device = model.get_input_embeddings().weight.device
+        self._device = input_device(model)
         self._options = {"logits_to_keep": 1} if keep_logits else {}
         self._takes_positions = takes_positions
         self._cache: Cache | None = None

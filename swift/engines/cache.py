@@ -24,7 +24,7 @@ class FullLayer(DynamicLayer):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._buffers: tuple[Tensor, Tensor] | None = None
         self._start = 0
         self._end = 0
@@ -36,7 +36,7 @@ class FullLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
             self._allocate(key_states, value_states, used=0, spare=new + _SPARE)
         elif self._end + new > self._buffers[0].shape[-2]:
-            self._allocate(self.keys, self.values, used=self.width, spare=max(new, self.width // 4) + _SPARE)
+            self._allocate(*self.states, used=self.width, spare=max(new, self.width // 4) + _SPARE)
         assert self._buffers is not None
         keys, values = self._buffers
         end = self._end + new
@@ -46,6 +46,11 @@ class FullLayer(DynamicLayer):
         self.keys = keys[:, :, self._start : end]
         self.values = values[:, :, self._start : end]
         return self.keys, self.values
+
+    @property
+    def states(self) -> tuple[Tensor, Tensor]:
+        """Keys and values [rows, heads, width, head_dim]."""
+        return _given(self.keys), _given(self.values)
 
     @property
     def width(self) -> int:
@@ -63,8 +68,9 @@ class FullLayer(DynamicLayer):
 
     def trim(self, slots: int) -> None:
         """Forget the `slots` leftmost token slots; costs nothing."""
+        keys, values = self.states
         self._start += slots
-        self.keys, self.values = self.keys[:, :, slots:], self.values[:, :, slots:]
+        self.keys, self.values = keys[:, :, slots:], values[:, :, slots:]
 
     def _allocate(self, keys: Tensor, values: Tensor, *, used: int, spare: int) -> tuple[Tensor, Tensor]:
         """New buffers with the first `used` slots copied, and `spare` free ones behind them."""
@@ -83,6 +89,11 @@ class FullLayer(DynamicLayer):
 class WindowLayer(DynamicSlidingWindowLayer):
     """Keys and values of one sliding-window layer: the last `window - 1` tokens."""
 
+    @property
+    def states(self) -> tuple[Tensor, Tensor]:
+        """Keys and values [rows, heads, at most window - 1, head_dim]."""
+        return _given(self.keys), _given(self.values)
+
     def replace(self, keys: Tensor, values: Tensor, seen: int) -> None:
         """Hold these states, the last of `seen` tokens."""
         self.keys, self.values = keys, values
@@ -92,7 +103,8 @@ class WindowLayer(DynamicSlidingWindowLayer):
         """Forget the `slots` leftmost of all token slots seen."""
         self.cumulative_length -= slots
         left = min(self.cumulative_length, self.sliding_window - 1)
-        self.keys, self.values = self.keys[:, :, -left:], self.values[:, :, -left:]
+        keys, values = self.states
+        self.keys, self.values = keys[:, :, -left:], values[:, :, -left:]
 
 
 def new_cache(config: PretrainedConfig) -> Cache | None:
@@ -121,12 +133,12 @@ def new_cache(config: PretrainedConfig) -> Cache | None:
 def keep_rows(cache: Cache, rows: Tensor) -> None:
     """Drop all rows but these (int64 [kept])."""
     for layer in cache.layers:
-        if isinstance(layer, FullLayer):
-            layer.replace(layer.keys.index_select(0, rows), layer.values.index_select(0, rows))
-        elif isinstance(layer, WindowLayer):
-            layer.replace(
-                layer.keys.index_select(0, rows), layer.values.index_select(0, rows), layer.cumulative_length
-            )
+        if isinstance(layer, (FullLayer, WindowLayer)):
+            keys, values = (states.index_select(0, rows) for states in layer.states)
+            if isinstance(layer, FullLayer):
+                layer.replace(keys, values)
+            else:
+                layer.replace(keys, values, layer.cumulative_length)
 
 
 def trim_left(cache: Cache, slots: int) -> None:
@@ -139,11 +151,17 @@ def trim_left(cache: Cache, slots: int) -> None:
 def join_rows(cache: Cache, newcomers: Cache) -> None:
     """Append the rows of another cache of the same model, aligned to the right."""
     for mine, theirs in zip(cache.layers, newcomers.layers, strict=True):
-        if isinstance(mine, FullLayer):
-            mine.replace(_stack(mine.keys, theirs.keys), _stack(mine.values, theirs.values))
-        elif isinstance(mine, WindowLayer):
-            seen = max(mine.cumulative_length, theirs.cumulative_length)
-            mine.replace(_stack(mine.keys, theirs.keys), _stack(mine.values, theirs.values), seen)
+        if isinstance(mine, FullLayer) and isinstance(theirs, FullLayer):
+            keys, values = map(_stack, mine.states, theirs.states)
+            mine.replace(keys, values)
+        elif isinstance(mine, WindowLayer) and isinstance(theirs, WindowLayer):
+            keys, values = map(_stack, mine.states, theirs.states)
+            mine.replace(keys, values, max(mine.cumulative_length, theirs.cumulative_length))
+
+
+def _given(states: Tensor | None) -> Tensor:
+    assert states is not None, "the layer has seen no token yet"
+    return states
 
 
 def _stack(upper: Tensor, lower: Tensor) -> Tensor:

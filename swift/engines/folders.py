@@ -143,7 +143,9 @@ def _run(folder: Path) -> SftConfig | None:
         return SftConfig.model_validate(json.loads(record.read_bytes())["config"])
     except (ValueError, KeyError, ValidationError) as error:
         first = str(error).splitlines()[0]
-        raise CheckpointError(f"{record} cannot be read: {first}", hint="restore it, or remove it and give --model") from error
+        raise CheckpointError(
+            f"{record} cannot be read: {first}", hint="restore it, or remove it and give --model"
+        ) from error
 
 
 def _adapters(texts: Sequence[str]) -> dict[str, Checkpoint]:

@@ -24,6 +24,7 @@ from transformers import (
 
 from swift.engines.batching import Job
 from swift.engines.sampling import choose
+from swift.engines.shape import input_device
 
 
 def run_generic(
@@ -75,7 +76,7 @@ class _Background:
             self.moved.put(error)
 
     def _generate(self) -> None:
-        device = self._model.get_input_embeddings().weight.device
+        device = input_device(self._model)
         ids = torch.tensor([job.prompt for job in self.jobs], device=device)
         rules = GenerationConfig(
             do_sample=False,

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec, make_codec
-from swift.engines.adapters import AdapterSwitch, attach, merge
+from swift.engines.adapters import AdapterSwitch, attach
 from swift.engines.folders import Plan
+from swift.engines.merging import merge
 from swift.engines.packed import can_pack, pack_linears
+from swift.engines.shape import context_length
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.hub import Located, locate
-from swift.models.load import load_model, load_tokenizer, resolve_device, resolve_dtype
+from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
 
 
 def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: bool = True) -> TransformersEngine:
@@ -34,7 +37,7 @@ def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: b
         for folder in plan.adapters.values():
             model = merge(model, folder)
     elif plan.adapters:
-        switch = attach(model, plan.adapters)
+        switch = attach(model, plan.adapters, dtype=model.dtype)
     note = ""
     if pack and can_pack(model.device, model.dtype):
         note = f", {pack_linears(model)} weights packed for the CPU"
@@ -45,11 +48,20 @@ def load_base(plan: Plan) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The base model, and the tokenizer that training used where a checkpoint carries one."""
     located = locate(plan.model)
     device = resolve_device(plan.model.device)
-    dtype = resolve_dtype(plan.model, located, device)
-    attention = "sdpa" if plan.model.attention == "auto" else plan.model.attention
+    config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
+    dtype = resolve_dtype(plan.model, config, device)
+    attention = _fastest_attention(config) if plan.model.attention == "auto" else plan.model.attention
     model = load_model(located, plan.model, device=device, dtype=dtype, attention=attention)
     own = located if plan.tokenizer is None else Located(plan.tokenizer, "folder", str(plan.tokenizer), None)
     return model, load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)
+
+
+def _fastest_attention(config: PretrainedConfig) -> str:
+    """Torch's fused attention where the architecture can use it (soft caps and sinks, for example, cannot)."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    known: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
+    return "sdpa" if known is None or known._supports_sdpa else "eager"
 
 
 def codec_of(plan: Plan, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Codec:
@@ -58,7 +70,7 @@ def codec_of(plan: Plan, model: PreTrainedModel, tokenizer: PreTrainedTokenizerB
         tokenizer,
         plan.chat,
         stop_ids=stop_ids(model, plan.tokenizer),
-        positions=getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None),
+        positions=context_length(model),
     )
 
 

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from swift.engines.batching import Job, RowBatch
 from swift.engines.sampling import Chooser
+from swift.engines.shape import embedding_rows
 from swift.types import Sampling
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
@@ -24,8 +25,7 @@ def padding_is_safe(model: PreTrainedModel, parameters: Set[str]) -> bool:
         model: A model with a cache of plain keys and values.
         parameters: Names of the parameters of its forward pass.
     """
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = random.Random(0).choices(range(vocabulary), k=12)
+    ids = random.Random(0).choices(range(embedding_rows(model)), k=12)
     alone = _logits(model, parameters, [ids[:5]])
     beside = _logits(model, parameters, [ids[:5], ids])
     tolerance = _TOLERANCE.get(model.dtype, 0.1)

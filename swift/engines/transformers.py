@@ -20,9 +20,10 @@ from swift.engines.generic import run_generic
 from swift.engines.probe import padding_is_safe
 from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
+from swift.engines.shape import context_length, embedding_rows, input_device
 from swift.engines.text import TextStream
 from swift.errors import ResourceError, RowError
-from swift.types import Completion, Request, Sampling
+from swift.types import Completion, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,8 @@ class TransformersEngine:
             and not model.config.is_encoder_decoder
         )
         self._padding_proved = False
-        text = model.config.get_text_config(decoder=True)
-        self._context: int | None = getattr(text, "max_position_embeddings", None)
-        self._vocabulary = model.get_input_embeddings().weight.shape[0]
+        self._context = context_length(model)
+        self._vocabulary = embedding_rows(model)
 
     @property
     def codec(self) -> Codec:
@@ -162,7 +162,7 @@ class TransformersEngine:
         if room < 1:
             raise RowError("too_long", f"the prompt has {len(ids)} tokens, the model takes {self._context}")
         chooser = Chooser.new(rules)
-        chooser.note(ids, self._model.config.get_text_config(decoder=True).vocab_size, self._device)
+        chooser.note(ids, self._vocabulary, input_device(self._model))
         return Job(
             number=number,
             prompt=ids,
@@ -172,13 +172,8 @@ class TransformersEngine:
             text=TextStream(self._codec.decode, rules.stop) if streaming or rules.stop else None,
         )
 
-    @property
-    def _device(self) -> torch.device:
-        device: torch.device = self._model.get_input_embeddings().weight.device
-        return device
-
     def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
-        """Run jobs of one adapter; the adapter is activated before every forward pass, so that streams may interleave."""
+        """Run jobs of one adapter, which is activated before every forward pass: streams may interleave."""
 
         def activate() -> None:
             if self._switch is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import re
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from swift.errors import HubError
 from swift.hub.files import choose_model_files, missing_file
@@ -57,7 +57,7 @@ def from_huggingface(
     return Located(folder, "folder", name, commit)
 
 
-def _kind(path: Path) -> Any:
+def _kind(path: Path) -> Literal["gguf", "folder"]:
     return "gguf" if path.suffix == ".gguf" else "folder"
 
 
@@ -97,22 +97,23 @@ def _list(name: str, revision: str | None, token: str | None) -> tuple[list[str]
 def _fetch(name: str, commit: str, files: list[str], token: str | None, progress: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
-    from tqdm.auto import tqdm
-
-    class Silent(tqdm):  # type: ignore[type-arg]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **{**kwargs, "disable": True})
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     patterns = [glob.escape(file) for file in files]
-    bar = None if progress else Silent
+    silence = not progress and not are_progress_bars_disabled()
+    if silence:
+        disable_progress_bars()
     try:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=patterns, token=token, tqdm_class=bar))
+        return Path(snapshot_download(name, revision=commit, allow_patterns=patterns, token=token))
     except GatedRepoError as error:
         raise _gated(name) from error
     except Exception as error:  # the library's transport errors have no common root of their own
         raise HubError(
             f"the download of {name} broke off: {one_line(error)}", hint="try again: it resumes where it stopped"
         ) from error
+    finally:
+        if silence:
+            enable_progress_bars()
 
 
 def _gated(name: str) -> HubError:

@@ -52,7 +52,7 @@ def _library(name: str, token: str | None) -> tuple[Any, Any]:
     try:
         from modelscope_hub import HubApi, errors
     except ImportError as error:
-        raise MissingExtraError("modelscope", extra="hub", why=f"the model {name} on {_NAME}") from error
+        raise MissingExtraError("modelscope-hub", extra="hub", why=f"the model {name} on {_NAME}") from error
     return HubApi(token=token), errors
 
 

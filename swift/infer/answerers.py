@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swift.config.runs import InferConfig
 from swift.engines.base import OnDone
 from swift.engines.transformers import TransformersEngine
 from swift.types import Conversation, Request, Sampling, Text
@@ -33,3 +34,18 @@ class Answerer:
             RowError: The prompt cannot be answered.
         """
         return self.engine.stream(self.request(prompt, sampling), on_done=on_done)
+
+
+def sampling_of(config: InferConfig) -> Sampling:
+    """The sampling that the configuration asks for, seeded by its seed."""
+    rules = config.generation
+    return Sampling(
+        max_new_tokens=rules.max_new_tokens,
+        temperature=rules.temperature,
+        top_p=rules.top_p,
+        top_k=rules.top_k,
+        min_p=rules.min_p,
+        repetition_penalty=rules.repetition_penalty,
+        stop=rules.stop,
+        seed=config.seed,
+    )

@@ -19,7 +19,7 @@ from swift.data.select import Selection, select
 from swift.engines.folders import Plan
 from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
-from swift.infer.answerers import Answerer
+from swift.infer.answerers import Answerer, sampling_of
 from swift.infer.results import Results, message_json, open_results
 from swift.types import Completion, Conversation, Origin, Request, Row, Text
 
@@ -152,8 +152,6 @@ def _requests(
     window: Sequence[Item], answerers: Sequence[Answerer], config: InferConfig, first: int
 ) -> list[tuple[int, Request]]:
     """(place in the window, request): one for every row and answerer; each row has a seed of its own."""
-    from swift.infer.run import sampling_of
-
     rules = sampling_of(config)
     return [
         (place, answerer.request(item.sample, replace(rules, seed=config.seed + first + place)))

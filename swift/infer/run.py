@@ -12,8 +12,7 @@ from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_engine
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.errors import ConfigError
-from swift.infer.answerers import Answerer
-from swift.types import Sampling
+from swift.infer.answerers import Answerer, sampling_of
 
 
 def infer(config: InferConfig) -> int:
@@ -43,21 +42,6 @@ def infer(config: InferConfig) -> int:
     _, answerers = _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None})))
     chat = Chat(answerers, sampling_of(config), system=system, stream=config.generation.stream)
     return chat.once(config.prompt) if config.prompt is not None else chat.run()
-
-
-def sampling_of(config: InferConfig) -> Sampling:
-    """The sampling that the configuration asks for, seeded by its seed."""
-    rules = config.generation
-    return Sampling(
-        max_new_tokens=rules.max_new_tokens,
-        temperature=rules.temperature,
-        top_p=rules.top_p,
-        top_k=rules.top_k,
-        min_p=rules.min_p,
-        repetition_penalty=rules.repetition_penalty,
-        stop=rules.stop,
-        seed=config.seed,
-    )
 
 
 def _check(config: InferConfig) -> None:

@@ -73,30 +73,32 @@ def packed_attention(
         return torch.cat(parts, dim=2).transpose(1, 2), None
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scale, sliding_window), None
-    flash = query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
-    outputs = []
-    for begin, end in _spans(cu_seq_lens_q, query):
-        q, k, v = query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end]
-        windowed = sliding_window is not None and end - begin > sliding_window
-        if windowed:
-            mask = _window_mask(end - begin, sliding_window, q.device)
-            outputs.append(F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True))
-        elif flash and torch.is_grad_enabled() and query.requires_grad:
-            outputs.append(_CausalAttention.apply(q, k, v, scale))
-        else:
-            outputs.append(F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True))
-    output = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-    return output.transpose(1, 2), None
+    outputs = [
+        _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, sliding_window)
+        for begin, end in _spans(cu_seq_lens_q, query)
+    ]
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)).transpose(1, 2), None
 
 
-def _packed_mask(*args: Any, attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
+    """Plain causal attention of one sample in each row."""
+    if window is not None and q.shape[2] > window:
+        mask = _window_mask(q.shape[2], window, q.device)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
+    if q.device.type == "cpu" and q.shape[-1] == v.shape[-1] and torch.is_grad_enabled() and q.requires_grad:
+        output: Tensor = _CausalAttention.apply(q, k, v, scale)
+        return output
+    return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
+
+
+def _packed_mask(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
     """No mask for packed rows (boundaries say it all); for padded rows the one that sdpa would get."""
     from transformers.masking_utils import sdpa_mask
 
     if attention_mask is None:
         return None
     kwargs["allow_is_causal_skip"] = False
-    mask: Tensor | None = sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
+    mask: Tensor | None = sdpa_mask(attention_mask=attention_mask, **kwargs)
     return mask
 
 

@@ -69,7 +69,7 @@ def resolve_dtype(config: ModelConfig, hf_config: PreTrainedConfig, device: torc
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether `device` computes in bfloat16 natively."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         return bool(cpu_features() & _FAST_BF16)
     return device.type in ("xpu", "npu")

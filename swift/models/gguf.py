@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import importlib.util
+import io
+import sys
 from pathlib import Path
 
-from swift.errors import MissingExtraError, ModelError
+from swift.errors import ModelError
 from swift.hub.cache import atomic_folder, cache_root
 from swift.hub.located import Located, say
 from swift.hub.network import one_line
@@ -24,7 +26,6 @@ def as_folder(located: Located) -> Path:
 
     Raises:
         ModelError: The file is not GGUF, is cut short, or of an architecture that transformers cannot convert.
-        MissingExtraError: The `gguf` library is not installed.
     """
     if located.kind == "folder":
         return located.path
@@ -44,8 +45,6 @@ def _check(file: Path) -> None:
     with file.open("rb") as stream:
         if stream.read(4) != _MAGIC:
             raise ModelError(f"{file} is not a GGUF file", hint="download it again")
-    if importlib.util.find_spec("gguf") is None:
-        raise MissingExtraError("gguf", extra="quant", why=f"reading {file.name}")
 
 
 def _convert(file: Path, folder: Path) -> None:
@@ -53,15 +52,19 @@ def _convert(file: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     source = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-    with quiet():
+    with quiet(), _no_bar():
         try:
             model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.bfloat16)
             tokenizer = AutoTokenizer.from_pretrained(**source)
         except Exception as error:  # a damaged or unknown file shows as an error of any type in there
             raise ModelError(f"{file} cannot be converted: {one_line(error)}", hint="use the model's folder") from error
         # Dequantized weights are plain ones; the marks of their origin would forbid saving.
-        model.hf_quantizer = None
-        model.is_quantized = False
+        vars(model).update(hf_quantizer=None, is_quantized=False)
         del model.config.quantization_config
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def _no_bar() -> contextlib.AbstractContextManager[object]:
+    """The conversion draws a bar that has no switch; it is of use on a terminal only."""
+    return contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())

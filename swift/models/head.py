@@ -66,7 +66,7 @@ class _Probe:
         self.states: Tensor | None = None
 
     def __call__(self, module: nn.Module, arguments: Any, output: Any) -> Any:
-        from transformers.utils import ModelOutput
+        from transformers.utils.generic import ModelOutput
 
         if not isinstance(output, ModelOutput) or not isinstance(output.get("last_hidden_state"), Tensor):
             return output

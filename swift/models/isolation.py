@@ -82,9 +82,9 @@ def _problem(
     leak = _distance(disturbed[:, middle], packed[:, middle])
     if not leak <= rounding:
         return f"samples see each other (states move by {leak:.1%})"
-    error = _distance(packed, reference)
-    if not error <= 5.0 * rounding:
-        return f"states differ from those of single samples by {error:.1%}"
+    apart = _distance(packed, reference)
+    if not apart <= 5.0 * rounding:
+        return f"states differ from those of single samples by {apart:.1%}"
     return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from swift.config.model import ModelConfig
 from swift.errors import ModelError, SwiftError
@@ -35,7 +35,8 @@ def load_config(located: Located, *, trust_remote_code: bool = False) -> PreTrai
 
     folder = as_folder(located)
     raw = _read_json(folder / "config.json")
-    _refuse_code(raw, "AutoConfig", located, trust_remote_code)
+    if not trust_remote_code and raw.get("auto_map") and not _is_known(raw):
+        raise _needs_code(located)
     with quiet():
         try:
             config: PreTrainedConfig = AutoConfig.from_pretrained(
@@ -55,15 +56,14 @@ def load_tokenizer(located: Located, *, trust_remote_code: bool = False) -> PreT
     from transformers import AutoTokenizer
 
     folder = as_folder(located)
-    settings = folder / "tokenizer_config.json"
-    if settings.is_file():
-        _refuse_code(_read_json(settings), "AutoTokenizer", located, trust_remote_code)
     with quiet():
         try:
             tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=trust_remote_code, local_files_only=True
             )
         except Exception as error:  # as above; also libraries that some tokenizers need
+            if "trust_remote_code" in str(error):
+                raise _needs_code(located) from error
             raise ModelError(
                 f"the tokenizer in {folder} cannot be loaded: {one_line(error)}", hint="is tokenizer.json there?"
             ) from error
@@ -93,13 +93,12 @@ def load_model(
 
     folder = as_folder(located)
     hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
-    _refuse_code(_read_json(folder / "config.json"), "AutoModelForCausalLM", located, config.trust_remote_code)
     if any(file.suffix == ".bin" for file in require_weights(folder)):
         say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
     options: dict[str, Any] = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
-            model, report = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 config=hf_config,
                 dtype=dtype,
@@ -111,10 +110,9 @@ def load_model(
             )
         except Exception as error:  # errors of every type again, each about this checkpoint or this machine
             raise _load_error(located, attention, error) from error
-    _require_all(located, report)
-    if config.device_map is None:
-        model.to(device)
-    return model  # type: ignore[no-any-return]
+    model: PreTrainedModel = loaded[0]
+    _require_all(located, loaded[1])
+    return model if config.device_map is not None else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
 
 
 def _require_all(located: Located, report: dict[str, Any]) -> None:
@@ -148,26 +146,27 @@ def _read_json(file: Path) -> dict[str, Any]:
     return value
 
 
-def _refuse_code(values: dict[str, Any], kind: str, located: Located, trusted: bool) -> None:
-    """A checkpoint of its own architecture names its Python files in `auto_map`."""
+def _is_known(values: dict[str, Any]) -> bool:
+    """Whether the architecture is transformers' own, so that code of the checkpoint's is not needed."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-    own = kind in (values.get("auto_map") or {})
-    if own and not trusted and values.get("model_type") not in CONFIG_MAPPING and kind != "AutoTokenizer":
-        raise ModelError(
-            f"{located.id} needs Python code that comes with it, which is not run",
-            hint="read that code, and if you trust it: --trust_remote_code true",
-        )
+    return values.get("model_type") in CONFIG_MAPPING
+
+
+def _needs_code(located: Located) -> ModelError:
+    return ModelError(
+        f"{located.id} needs Python code that comes with it, which is not run",
+        hint="read that code, and if you trust it: --trust_remote_code true",
+    )
 
 
 def _config_error(folder: Path, raw: dict[str, Any], error: Exception) -> SwiftError:
     import transformers
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     kind = raw.get("model_type")
     if kind is None:
         return ModelError(f"{folder / 'config.json'} has no model_type", hint="is it a model's configuration?")
-    if kind not in CONFIG_MAPPING:
+    if not _is_known(raw):
         return ModelError(
             f"the architecture {kind!r} is unknown to transformers {transformers.__version__}",
             hint="pip install --upgrade transformers",

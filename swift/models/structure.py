@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from swift.models.head import HeadTransform, measure_transform
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
+    from transformers.pytorch_utils import Conv1D
 
 __all__ = [
     "HeadTransform",
@@ -37,7 +38,7 @@ def language_model(model: PreTrainedModel) -> nn.Module:
     children = [child for child in model.children() if isinstance(child, PreTrainedModel)]
     for inner in (model.get_decoder(), model.base_model, *children):
         if isinstance(inner, PreTrainedModel) and inner is not model:
-            return inner
+            return cast(nn.Module, inner)
     raise ModelError(f"{type(model).__name__} has no inner decoder", hint="only causal language models can be tuned")
 
 
@@ -127,10 +128,10 @@ def _expert_counts(config: PreTrainedConfig) -> frozenset[int]:
     return frozenset(value for name in _EXPERT_COUNTS if isinstance(value := values.get(name), int) and value > 1)
 
 
-def _is_router(name: str, layer: nn.Module, experts: frozenset[int]) -> bool:
+def _is_router(name: str, layer: nn.Linear | Conv1D, experts: frozenset[int]) -> bool:
     """One output per expert, and called a gate or router, itself or its parent."""
     words = name.lower().split(".")[-2:]
-    outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.weight.shape[-1]
+    outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.nf
     return outputs in experts and any("gate" in word or "router" in word for word in words)
 
 

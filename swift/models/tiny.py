@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -94,10 +94,11 @@ def tiny_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            model = cast("PreTrainedModel", AutoModelForCausalLM.from_config(config, dtype=torch.float32))
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError) as error:
             raise ModelError(f"no tiny {model_type}: {error}", hint="set its fields by name") from error
-    return model.eval()
+    model.eval()
+    return model
 
 
 def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: Any) -> PreTrainedConfig:
@@ -142,7 +143,12 @@ def tiny_tokenizer(*, chat_template: str | None = CHATML) -> PreTrainedTokenizer
 
 
 def save_tiny(
-    folder: str | Path, model_type: str = "llama", *, chat_template: str | None = CHATML, seed: int = 0, **overrides: Any
+    folder: str | Path,
+    model_type: str = "llama",
+    *,
+    chat_template: str | None = CHATML,
+    seed: int = 0,
+    **overrides: Any,
 ) -> Path:
     """Write a tiny model and the tiny tokenizer to `folder`, loadable by plain transformers; returns it as a path."""
     target = Path(folder)

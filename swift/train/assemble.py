@@ -18,6 +18,7 @@ from swift.chat.predicates import require
 from swift.config.runs import SftConfig
 from swift.data.feed import EvaluationBatches, MapFeed
 from swift.data.plugins import load_plugins
+from swift.data.prepare import Rows, prepare_rows
 from swift.data.stream import stream_rows
 from swift.data.stream_feed import StreamFeed
 from swift.errors import ConfigError
@@ -28,14 +29,13 @@ from swift.objectives.sft import SftObjective
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
-from swift.train.events import Listener
+from swift.train.events import Listener, RunInfo
 from swift.train.listeners import make_trackers, plugin_listeners
 from swift.train.listeners.console import Console
 from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
 from swift.train.memory import keep_freed_memory
 from swift.train.optim import build_optimizer
-from swift.train.prepare_data import Rows, prepare_rows
 from swift.train.prepare_model import Prepared, prepare_model
 from swift.train.rng import seed_everything
 from swift.train.run import Run
@@ -126,6 +126,7 @@ class _Assembly:
             state=State(),
             total_steps=total_steps,
             fingerprints={"data": self.rows.fingerprint},
+            info=RunInfo((), total_steps, self.folder),
         )
         self.record(run)
         if self.checkpoint is not None:

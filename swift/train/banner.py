@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from swift.chat.codec import Codec
 from swift.data.feed import MapFeed
+from swift.data.prepare import Rows
 from swift.data.stream_feed import StreamFeed
 from swift.hub import Located
 from swift.train.events import RunInfo
-from swift.train.prepare_data import Rows
 from swift.train.prepare_model import Prepared
 from swift.train.run import Run
 

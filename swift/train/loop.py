@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import FrameType
 
@@ -32,15 +32,28 @@ def train(run: Run) -> State:
         Interrupted: SIGINT or SIGTERM arrived; a checkpoint was saved first.
         TrainingError: A loss was not finite.
     """
-    if run.info is not None:
-        run.notify(RunStarted(run.info))
-    with _signals(run):
-        if run.evaluation is not None and run.state.step == 0 and run.config.evaluation.at_start:
-            _evaluate(run)
+    run.notify(RunStarted(run.info))
+    try:
+        with _signals(run):
+            _steps(run)
+            _save(run)
+    except BaseException:
+        run.notify(RunDone(run.state, "failed"))
+        raise
+    if run.stop_signal is not None:
+        run.notify(RunDone(run.state, "interrupted"))
+        raise Interrupted(run.stop_signal)
+    run.notify(RunDone(run.state, "stopped early" if run.stop_early else "finished"))
+    return run.state
+
+
+def _steps(run: Run) -> None:
+    if run.evaluation is not None and run.state.step == 0 and run.config.evaluation.at_start:
+        _evaluate(run)
+    with closing(run.feed.steps(run.state.position)) as steps:
         before = time.perf_counter()
-        for micro_batches, position in run.feed.steps(run.state.position):
-            waited = time.perf_counter() - before
-            metrics = train_step(run, micro_batches, data_wait=waited)
+        for micro_batches, position in steps:
+            metrics = train_step(run, micro_batches, data_wait=time.perf_counter() - before)
             run.state = replace(
                 run.state,
                 step=run.state.step + 1,
@@ -54,21 +67,17 @@ def train(run: Run) -> State:
             done = run.state.step >= run.total_steps
             _after_step(run, done=done)
             if done or run.stop_early or run.stop_signal is not None:
-                break
+                return
             before = time.perf_counter()
-        _save(run)
-    if run.stop_signal is not None:
-        run.notify(RunDone(run.state, "interrupted"))
-        raise Interrupted(run.stop_signal)
-    run.notify(RunDone(run.state, "stopped early" if run.stop_early else "finished"))
-    return run.state
 
 
 def _after_step(run: Run, *, done: bool) -> None:
+    step = run.state.step
     every = run.config.evaluation.every or run.config.checkpoint.every
-    if run.evaluation is not None and (done or run.state.step % every == 0):
+    if run.evaluation is not None and (done or step % every == 0):
         _evaluate(run)
-    if run.state.step % run.config.checkpoint.every == 0 and not done:
+    # The best weights are saved whenever they occur, not only where a checkpoint is due.
+    if step % run.config.checkpoint.every == 0 or run.state.best_step == step:
         _save(run)
 
 

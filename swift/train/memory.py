@@ -45,7 +45,7 @@ def keep_freed_memory() -> bool:
         return False
     libc = ctypes.CDLL(None)
     try:
-        getattr(libc, "gnu_get_libc_version")
+        libc.gnu_get_libc_version
     except AttributeError:
         return False
     largest = 2**31 - 1

@@ -16,9 +16,10 @@ from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.isolation import Layout, choose_layout
-from swift.models.load import load_model, resolve_device, resolve_dtype
+from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.structure import head_transform, input_embeddings, language_model, output_head
 from swift.objectives.policy import Policy
+from swift.train.rng import seed_everything
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,17 @@ def prepare_model(
     weights = located
     if checkpoint is not None and not (checkpoint / "adapter_config.json").is_file():
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
-    dtype = resolve_dtype(config.model, weights, device)
+    dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
     attention = "sdpa" if config.model.attention == "auto" else config.model.attention
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=attention)
     decoder, head = language_model(model), output_head(model)
     transform = head_transform(model)
     layout = choose_layout(model, decoder, wanted=config.batch.padding_free, attention=config.model.attention)
+    # Seeded here, because other threads may have drawn numbers meanwhile.
+    seed_everything(config.loop.seed)
     tuned = _tune(model, config, checkpoint)
+    if config.loop.gradient_checkpointing:
+        checkpoint_activations(model)
     if config.loop.neftune_alpha is not None:
         add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
     # Adapters may have replaced the head.
@@ -70,7 +75,7 @@ def prepare_model(
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source
-    return Prepared(policy, layout, adapter, _writer(tuned, tokenizer, located, config, adapter=adapter))
+    return Prepared(policy, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter))
 
 
 def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:
@@ -98,6 +103,19 @@ def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) ->
     return model
 
 
+def checkpoint_activations(model: PreTrainedModel) -> None:
+    """Keep only each layer's input and compute the rest again in the backward pass (arXiv 1604.06174).
+
+    Raises:
+        ConfigError: The architecture does not offer it.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"{type(model).__name__} does not support gradient checkpointing", hint="--gradient_checkpointing false"
+        )
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+
+
 def add_embedding_noise(embeddings: nn.Module, alpha: float) -> None:
     """NEFTune (arXiv 2310.05914, algorithm 1): uniform noise of size `alpha / sqrt(length * width)` in training."""
 
@@ -120,7 +138,13 @@ def _align_generation(model: PreTrainedModel, codec: Codec) -> None:
 
 
 def _writer(
-    tuned: nn.Module, tokenizer: PreTrainedTokenizerBase, located: Located, config: SftConfig, *, adapter: bool
+    tuned: nn.Module,
+    base: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    located: Located,
+    config: SftConfig,
+    *,
+    adapter: bool,
 ) -> Callable[[Path], None]:
     from peft import PeftModel
 
@@ -130,13 +154,12 @@ def _writer(
             tuned.peft_config["default"].base_model_name_or_path = located.id
             # Otherwise PEFT asks the hub whether the vocabulary was resized.
             tuned.save_pretrained(str(folder), save_embedding_layers=False)
-            base = tuned.get_base_model()
+            generation = base.generation_config
+            if generation is not None:
+                generation.save_pretrained(folder)
         else:
             assert isinstance(tuned, PreTrainedModel)
             tuned.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
-            base = tuned
-        if adapter and base.generation_config is not None:
-            base.generation_config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
 
     return write

@@ -51,8 +51,8 @@ class Run:
     state: State
     total_steps: int
     fingerprints: dict[str, str]
+    info: RunInfo
     listeners: list[Listener] = field(default_factory=list)
-    info: RunInfo | None = None
     stop_signal: int | None = None
     stop_early: bool = False
     last_saved: State | None = None

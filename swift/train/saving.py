@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from torch import Tensor
+
 from swift.errors import CheckpointError
 from swift.train import rng
-from swift.train.checkpoint import load_checkpoint, mark_best, prune, save_checkpoint
+from swift.train.checkpoint import JSON, load_checkpoint, mark_best, print_warning, prune, save_checkpoint
 from swift.train.optim import load_state_tensors, state_tensors
 from swift.train.run import Run
 from swift.train.state import State
@@ -21,8 +23,8 @@ def save(run: Run) -> Path | None:
     existing = run.folder / f"checkpoint-{run.state.step}"
     if existing.is_dir() and run.last_saved == run.state:
         return None
-    tensors: dict[str, object] = {}
-    state: dict[str, object] = {}
+    tensors: dict[str, Tensor] = {}
+    state: dict[str, JSON] = {}
     if not run.config.checkpoint.model_only:
         optimizer_tensors, optimizer_values = state_tensors(run.optimizer)
         rng_tensors, rng_values = rng.capture()
@@ -39,13 +41,20 @@ def save(run: Run) -> Path | None:
         run.state.step,
         write_weights=run.write_weights,
         tensors=tensors,
-        state=state,  # type: ignore[arg-type]
+        state=state,
+        expected_bytes=_weights_bytes(run),
     )
     run.last_saved = run.state
     if run.state.best_step == run.state.step:
         mark_best(run.folder, path)
     prune(run.folder, run.config.checkpoint.limit)
     return path
+
+
+def _weights_bytes(run: Run) -> int:
+    """What `write_weights` will write, about."""
+    parameters = run.policy.model.parameters()
+    return sum(p.numel() * p.element_size() for p in parameters if p.requires_grad or not run.info.adapter)
 
 
 def restore(run: Run, checkpoint: Path) -> None:
@@ -64,6 +73,7 @@ def restore(run: Run, checkpoint: Path) -> None:
             hint="resume with what it was saved with, or pass --resume_allow_change",
         )
     load_state_tensors(run.optimizer, tensors, state["optimizer"])
-    rng.restore(tensors, state["rng"])
+    for line in rng.restore(tensors, state["rng"]):
+        print_warning(line)
     run.state = State.from_json(state["run"])
     run.last_saved = run.state

@@ -25,7 +25,7 @@ def add_lora(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     Raises:
         ConfigError: No layer matches, or the initialisation is unknown.
     """
-    from peft import get_peft_model
+    from peft import PeftModel, get_peft_model
 
     peft_config = _peft_config(model, config)
     try:
@@ -33,7 +33,8 @@ def add_lora(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
     except ValueError as error:
         raise ConfigError(f"LoRA cannot be added: {error}", hint="see tuner.targets and tuner.init") from error
     _set_adapter_type(tuned, getattr(torch, config.dtype))
-    return tuned  # type: ignore[return-value]
+    assert isinstance(tuned, PeftModel)
+    return tuned
 
 
 def load_lora(model: PreTrainedModel, folder: Path, *, trainable: bool, dtype: str = "float32") -> PeftModel:
@@ -129,7 +130,8 @@ def _shorten(linear: Sequence[str], model: nn.Module) -> list[str]:
     return sorted(endings) if set(everything) == wanted else list(linear)
 
 
-def _init(name: str) -> bool | str:
+def _init(name: str) -> Any:
+    """PEFT's own values; it says which ones it knows."""
     return {"true": True, "false": False}.get(name.lower(), name)
 
 

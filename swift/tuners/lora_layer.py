@@ -26,16 +26,17 @@ class LoraLinear(PeftLinear):
         """[..., in] -> [..., out]; equal to PEFT's layer up to rounding."""
         active = self.active_adapters
         if self.disable_adapters or self.merged or args or kwargs or len(active) != 1 or not x.is_floating_point():
-            return super().forward(x, *args, **kwargs)  # type: ignore[no-any-return]
+            return super().forward(x, *args, **kwargs)
         name = active[0]
         if name not in self.lora_A or name in self.lora_variant or self.lora_B[name].bias is not None:
-            return super().forward(x)  # type: ignore[no-any-return]
+            return super().forward(x)
         base = self.get_base_layer()
         down, up, scale = self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name]
         dropout = self.lora_dropout[name]
         if self.training and isinstance(dropout, torch.nn.Dropout) and dropout.p > 0.0:
             update: Tensor = _LowRank.apply(dropout(x), down, up, scale)
-            return base(x) + update
+            plain: Tensor = base(x)
+            return plain + update
         fused: Tensor = _FusedLora.apply(x, base.weight, base.bias, down, up, scale)
         return fused
 

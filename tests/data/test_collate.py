@@ -17,7 +17,7 @@ SAMPLES = st.lists(
     st.lists(st.tuples(st.integers(0, 50), st.sampled_from([0.0, 1.0, 0.5])), min_size=1, max_size=9),
     min_size=1,
     max_size=5,
-).map(lambda rows: [tokens([i for i, _ in row], [0.0] + [w for _, w in row][1:]) for row in rows])
+).map(lambda rows: [tokens([i for i, _ in row], [0.0, *[w for _, w in row][1:]]) for row in rows])
 
 
 def test_padding_free_by_hand():

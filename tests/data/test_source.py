@@ -107,4 +107,4 @@ def test_renamed_source(tmp_path: Path) -> None:
     assert not isinstance(bad, Row)
     assert source.fingerprint() != inner.fingerprint()
     assert source.count() == 2
-    assert pickle.loads(pickle.dumps(source)) == source  # noqa: S301
+    assert pickle.loads(pickle.dumps(source)) == source

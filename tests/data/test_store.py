@@ -12,7 +12,9 @@ from swift.errors import DataError, ResourceError
 from tests.data.toy import ToyEncoder, ToySource
 
 TEXTS = st.lists(
-    st.sampled_from(["drop", "bad", "raise", None]) | st.text(max_size=12) | st.text(max_size=9).map("split half ".__add__),
+    st.sampled_from(["drop", "bad", "raise", None])
+    | st.text(max_size=12)
+    | st.text(max_size=9).map("split half ".__add__),
     max_size=25,
 )
 
@@ -20,8 +22,8 @@ TEXTS = st.lists(
 def write(folder, texts, *, per_shard=4, source=0):
     rows = [NumberedRow(source, n, row) for n, row in enumerate(ToySource(tuple(texts)).rows())]
     for number, begin in enumerate(range(0, len(rows), per_shard)):
-        half = begin + per_shard // 2
-        chunks = [encode_chunk(rows[begin:half], ToyEncoder()), encode_chunk(rows[half : begin + per_shard], ToyEncoder())]
+        shard = rows[begin : begin + per_shard]
+        chunks = [encode_chunk(part, ToyEncoder()) for part in (shard[: per_shard // 2], shard[per_shard // 2 :])]
         write_shard(folder, number, chunks)
     return TokenStore(open_shards(folder, verify=True), ["toy.jsonl"])
 
@@ -116,7 +118,7 @@ def test_a_shard_without_a_manifest_does_not_exist(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path):
-    with pytest.raises(ResourceError, match="cannot write tokenized rows to .*: No such file or directory"):
+    with pytest.raises(ResourceError, match=r"cannot write tokenized rows to .*: No such file or directory"):
         write(tmp_path / "absent", ["some text"])
 
 

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from swift.data.chunk import CHUNK_ROWS, NumberedRow, chunks_of, encode_chunk
+from swift.data.chunk import NumberedRow, encode_chunk
 from swift.data.workers import WorkerPool
 from swift.errors import DataError
 from tests.data.toy import ToyEncoder, ToySource
@@ -83,13 +83,3 @@ def test_worker_processes_load_neither_torch_nor_transformers():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_chunks_end_by_rows_or_by_text():
-    def sizes(texts, **limits):
-        rows = (NumberedRow(0, n, row) for n, row in enumerate(ToySource(tuple(texts)).rows()))
-        return [len(chunk) for chunk in chunks_of(rows, **limits)]
-
-    assert sizes(["x"] * (CHUNK_ROWS + 1)) == [CHUNK_ROWS, 1]
-    assert sizes(["x" * 60, "x" * 60, None, "x" * 200], max_bytes=100) == [2, 2]
-    assert sizes([]) == []

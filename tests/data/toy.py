@@ -39,7 +39,7 @@ class ToySource:
 
 @dataclass(frozen=True)
 class ToyEncoder:
-    """A token a byte; the first half has weight 0. Some texts do what they say."""
+    """A token a byte; the first half has weight 0, unless the row is split. Some texts do what they say."""
 
     slow: float = 0.0
     version: int = 1
@@ -57,7 +57,7 @@ class ToyEncoder:
         self._act(text)
         ids = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
         weights = np.ones(ids.size, np.float32)
-        weights[: max(1, ids.size // 2)] = 0.0
+        weights[: 1 if "split" in text else max(1, ids.size // 2)] = 0.0
         if "half" in text:
             weights *= 0.5
         if "negative" in text:

@@ -104,7 +104,9 @@ def test_card_that_says_nothing(card: str) -> None:
     assert choose_files(layout_of(["train.jsonl"], card), "d") == ["train.jsonl"]
 
 
-@pytest.mark.parametrize("stated", ["a/*.jsonl", "[a/*.jsonl]", "{train: a/*.jsonl}", "[{split: train, path: a/*.jsonl}]"])
+@pytest.mark.parametrize(
+    "stated", ["a/*.jsonl", "[a/*.jsonl]", "{train: a/*.jsonl}", "[{split: train, path: a/*.jsonl}]"]
+)
 def test_forms_of_data_files(stated: str) -> None:
     card = f"---\nconfigs:\n- config_name: default\n  data_files: {stated}\n---\n"
     assert choose_files(layout_of(["a/x.jsonl", "b/x.jsonl", "a/b/x.jsonl"], card), "d") == ["a/x.jsonl"]

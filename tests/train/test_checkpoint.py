@@ -180,9 +180,7 @@ def test_full_disk_is_said_with_numbers_and_leaves_nothing(tmp_path: Path) -> No
     with pytest.raises(ResourceError, match=r"GiB of free disk space, and 1048576.00 GiB are needed"):
         require_space(tmp_path / "not" / "there", 2**50)
     with pytest.raises(ResourceError, match="are needed"):
-        save_checkpoint(
-            tmp_path, 1, write_weights=write_weights, tensors={}, state={"step": 1}, expected_bytes=2**50
-        )
+        save_checkpoint(tmp_path, 1, write_weights=write_weights, tensors={}, state={"step": 1}, expected_bytes=2**50)
 
 
 @pytest.mark.slow

@@ -126,9 +126,7 @@ def test_state_goes_on_bit_for_bit(tmp_path: Path, dtype: torch.dtype, master: b
         step(straight, optimizer, number)
     tensors, values = state_tensors(optimizer)
     middle = weights(straight)
-    path = save_checkpoint(
-        tmp_path, 3, write_weights=lambda _: None, tensors=tensors, state={"optimizer": values}
-    )
+    path = save_checkpoint(tmp_path, 3, write_weights=lambda _: None, tensors=tensors, state={"optimizer": values})
     for number in range(3, 6):
         step(straight, optimizer, number)
 

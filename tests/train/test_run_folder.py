@@ -91,23 +91,26 @@ def test_resume_keeps_everything(tmp_path: Path) -> None:
 def test_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("")
-    with pytest.raises(ConfigError, match=r"output_dir .*/out is a file"), open_run_folder(
-        path, resume=False, overwrite=True
+    with (
+        pytest.raises(ConfigError, match=r"output_dir .*/out is a file"),
+        open_run_folder(path, resume=False, overwrite=True),
     ):
         pass
 
 
 def test_below_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match="cannot be written: Not a directory"), open_run_folder(
-        tmp_path / "file" / "out", resume=False, overwrite=False
+    with (
+        pytest.raises(ResourceError, match="cannot be written: Not a directory"),
+        open_run_folder(tmp_path / "file" / "out", resume=False, overwrite=False),
     ):
         pass
 
 
 def test_too_little_space_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="GiB are needed"), open_run_folder(
-        tmp_path / "out", resume=False, overwrite=False, bytes_needed=2**50
+    with (
+        pytest.raises(ResourceError, match="GiB are needed"),
+        open_run_folder(tmp_path / "out", resume=False, overwrite=False, bytes_needed=2**50),
     ):
         pass
     assert not (tmp_path / "out").exists()
@@ -127,8 +130,9 @@ with open_run_folder(Path({str(tmp_path)!r}), resume=True, overwrite=False):
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "held\n"
-    with pytest.raises(ResourceError, match="is in use by another process"), open_run_folder(
-        tmp_path, resume=True, overwrite=False
+    with (
+        pytest.raises(ResourceError, match="is in use by another process"),
+        open_run_folder(tmp_path, resume=True, overwrite=False),
     ):
         pass
     child.kill()

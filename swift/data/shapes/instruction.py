@@ -54,7 +54,7 @@ def _pick(values: Mapping[str, Any], names: Sequence[str], what: str) -> str | N
     if len(filled) > 1 and filled[0] != names[0]:
         raise RowError(AMBIGUOUS_COLUMNS, f"{' and '.join(filled)} may each be the {what}; "
                        f"""settle it with --columns '{{"{filled[0]}": "{names[0]}"}}'""")
-    return (filled or present or [None])[0]
+    return next(iter(filled or present), None)
 
 
 def _question(values: Mapping[str, Any], asked: str) -> list[Message]:

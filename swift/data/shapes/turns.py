@@ -10,7 +10,7 @@ from swift.data.reasons import BAD_ROLE, BAD_WEIGHT, NO_MESSAGES, TWO_THOUGHTS, 
 from swift.data.shapes.tools import tool_calls
 from swift.data.shapes.values import as_text, kind, text_value, weight_value
 from swift.errors import RowError
-from swift.types import Message, Role
+from swift.types import Message, Role, ToolCall
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -93,7 +93,7 @@ def assistant(content: Any, what: str, item: Mapping[str, Any] | None = None) ->
     from <think>...</think> at the very start of the content. Empty thinking is none.
     """
     thought = None
-    calls = ()
+    calls: tuple[ToolCall, ...] = ()
     weight = None
     if item is not None and item.keys() != _PLAIN:
         thought = next((item[key] for key in ("reasoning_content", "reasoning", "thinking") if item.get(key)), None)

@@ -50,11 +50,11 @@ def token_cache(config: SftConfig) -> Path | None:
     return Path(config.data.cache_dir).expanduser() if config.data.cache_dir else cache_root() / "tokens"
 
 
-def prepare_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> Rows:
-    """Select and tokenize.
+def encode_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> Rows:
+    """Select and tokenize, whatever is left of the rows.
 
     Raises:
-        DataError: Bad rows, where they stop the run; or no row is left to train on.
+        DataError: Bad rows, where they stop the run; or there is no row to begin with.
     """
     ledger = Ledger()
     selection = select(config.data, ledger)
@@ -69,9 +69,21 @@ def prepare_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> R
         progress=progress,
         on_error=config.data.on_error,
     )
-    rows = Rows(selection, store, encoder, ledger)
-    if not config.data.streaming and len(store.sequences_in_order(selection.train)) == 0:
-        reasons = {reason: count for by in ledger.totals().reasons.values() for reason, count in by.items()}
-        told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in reasons.items())
+    return Rows(selection, store, encoder, ledger)
+
+
+def prepare_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> Rows:
+    """Select and tokenize; something to train on is left.
+
+    Raises:
+        DataError: Bad rows, where they stop the run; or no row is left to train on.
+    """
+    rows = encode_rows(config, codec, progress=progress)
+    if not config.data.streaming and len(rows.store.sequences_in_order(rows.selection.train)) == 0:
+        told = ", ".join(
+            f"{count} {reason.replace('_', ' ')}"
+            for by in rows.ledger.totals().reasons.values()
+            for reason, count in by.items()
+        )
         raise DataError(f"no row is left to train on: {told}", hint="swift check shows what happens to each row")
     return rows

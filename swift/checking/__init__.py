@@ -1,0 +1,1 @@
+"""What training would see, shown and proved before training; needs no weights."""

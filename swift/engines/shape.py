@@ -1,0 +1,24 @@
+"""The few facts about a model that generating needs."""
+
+from __future__ import annotations
+
+import torch
+from transformers import PreTrainedModel
+
+from swift.models.structure import input_embeddings, text_config
+
+
+def embedding_rows(model: PreTrainedModel) -> int:
+    """Token ids that the model knows: 0 up to this."""
+    return input_embeddings(model).get_parameter("weight").shape[0]
+
+
+def input_device(model: PreTrainedModel) -> torch.device:
+    """Where token ids must lie."""
+    return input_embeddings(model).get_parameter("weight").device
+
+
+def context_length(model: PreTrainedModel) -> int | None:
+    """Tokens that the model's positions allow; None where they set no limit."""
+    positions: int | None = getattr(text_config(model), "max_position_embeddings", None)
+    return positions if positions is not None and positions > 0 else None

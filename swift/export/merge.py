@@ -1,0 +1,141 @@
+"""`swift export`: a folder with whole weights that plain transformers loads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, PreTrainedModel
+
+from swift.config.chat import ChatConfig
+from swift.config.model import ModelConfig
+from swift.config.runs import ExportConfig
+from swift.engines.adapters import attach
+from swift.engines.folders import Plan, plan_model
+from swift.engines.load import load_base
+from swift.engines.merging import merge_attached, refuse_quantized
+from swift.errors import ConfigError
+from swift.export.folder import new_folder, require_room
+from swift.export.push import push, require_hub
+from swift.export.verify import probe_ids, probe_logits, require_close, require_equal
+from swift.hub import locate
+from swift.models.load import load_config
+
+
+def export(config: ExportConfig) -> Path:
+    """Write a model in the wanted type and shard size, with its adapters merged; returns the folder.
+
+    The result is loaded again from disk and its logits are compared with what was to be exported before the
+    folder gets its name; a result that differs by more than rounding is deleted.
+
+    Raises:
+        ConfigError: Options that do not go together, or a folder that exists.
+        ModelError: The result is not what was to be exported.
+        ResourceError: The disk is too full.
+        HubError: The upload failed; the folder stays.
+    """
+    plan = plan_model(config.model, config.adapters, ChatConfig())
+    _check(config, plan)
+    target = _target(config, plan)
+    if config.push_to_hub:
+        require_hub()
+    sources = [*plan.adapters.values(), Path(plan.model.id)]
+    with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
+        _write(config, plan, folder)
+    sys.stderr.write(f"exported to {target}\n")
+    if config.push_to_hub and config.push_to is not None:
+        push(target, config.push_to, private=config.private, message=config.commit_message, token=plan.model.hub_token)
+    return target
+
+
+def _check(config: ExportConfig, plan: Plan) -> None:
+    if plan.adapters and not config.merge_lora:
+        raise ConfigError("adapters are named, and nothing is to be done with them", hint="add --merge_lora true")
+    if config.merge_lora and not plan.adapters:
+        raise ConfigError("there is no adapter to merge", hint="name it with --adapters")
+    if config.push_to_hub and not config.push_to:
+        raise ConfigError("the upload has no target", hint="name it with --hub_model_id OWNER/NAME")
+
+
+def _target(config: ExportConfig, plan: Plan) -> Path:
+    """Where the result goes: beside the last adapter or the model, unless the user says otherwise."""
+    if config.output_dir is not None:
+        return Path(config.output_dir)
+    if config.adapters:
+        named = config.adapters[-1]
+        place = Path(named if Path(named).exists() else named.partition("=")[2])
+    else:
+        place = next(iter(plan.adapters.values()), Path(plan.model.id))
+    if not place.is_dir():
+        return Path(f"{place.name.partition('@')[0]}-exported")
+    place = place.resolve()
+    return place.with_name(f"{place.name}-{'merged' if plan.adapters else 'exported'}")
+
+
+def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
+    """Load, merge, cast, save into `folder`, and compare."""
+    stored = _stored_type(plan)
+    wanted = _wanted_type(config.model) or stored
+    wide = stored if stored == wanted else torch.float32
+    model, tokenizer = load_base(_typed(plan, wide))
+    refuse_quantized(model)
+    require_room(folder, sum(p.numel() for p in model.parameters()) * wanted.itemsize)
+    ids = probe_ids(tokenizer, model)
+    model, expected = _merged(model, list(plan.adapters.values()), ids)
+    _cast(model, wide, wanted)
+    _stop_tokens(model, plan)
+    model.save_pretrained(folder, max_shard_size=config.max_shard_size)
+    tokenizer.save_pretrained(folder)
+    difference = require_close(folder, expected, ids, model, plan.model)
+    sys.stderr.write(f"compared with the files on disk: {difference}\n")
+
+
+def _stored_type(plan: Plan) -> torch.dtype:
+    """The type that the checkpoint's configuration names."""
+    config = load_config(locate(plan.model, weights=False), trust_remote_code=plan.model.trust_remote_code)
+    stored = config.get_text_config(decoder=True).dtype or config.dtype
+    return stored if isinstance(stored, torch.dtype) else torch.float32
+
+
+def _wanted_type(said: ModelConfig | None) -> torch.dtype | None:
+    """The type that the user named; None for the checkpoint's own."""
+    if said is None or said.dtype == "auto":
+        return None
+    wanted = getattr(torch, said.dtype)
+    assert isinstance(wanted, torch.dtype)
+    return wanted
+
+
+def _typed(plan: Plan, dtype: torch.dtype) -> Plan:
+    """The same plan, loaded in this type; where both types have 16 bits but differ, float32 holds both."""
+    model: ModelConfig = plan.model.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
+    return Plan(model, plan.adapters, plan.chat, plan.tokenizer)
+
+
+def _merged(model: PreTrainedModel, adapters: Sequence[Path], ids: Tensor) -> tuple[PreTrainedModel, Tensor]:
+    """The model with all adapters merged, and the logits that it must have: those of base and adapters unmerged."""
+    expected = probe_logits(model, ids)
+    for folder in adapters:
+        switch = attach(model, {"default": folder}, dtype=torch.float32)
+        switch.activate("default")
+        expected = probe_logits(model, ids)
+        model = merge_attached(switch.tuned, folder)
+        require_equal(expected, probe_logits(model, ids), model.dtype, f"the model merged with {folder}")
+    return model, expected
+
+
+def _cast(model: PreTrainedModel, wide: torch.dtype, wanted: torch.dtype) -> None:
+    """Weights that were loaded as `wide` become `wanted`; what an architecture keeps in another type stays."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dtype == wide and wide != wanted:
+            tensor.data = tensor.data.to(wanted)
+    model.config.dtype = wanted
+
+
+def _stop_tokens(model: PreTrainedModel, plan: Plan) -> None:
+    """What training taught as a stop token stops generation wherever the result is loaded."""
+    if plan.tokenizer is not None and (plan.tokenizer / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(str(plan.tokenizer))
