@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from benchmarks.recipe import Example, Mode, made_up_examples, read_examples
-from benchmarks.setup_peers import PEERS, environment_python, set_up
+from benchmarks.setup_peers import set_up
 from benchmarks.systems import SYSTEMS
 
 RESULTS = Path(__file__).parent / "results"
@@ -90,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=PYTHON",
-        help="interpreter of a system's environment; default: ours is this one, peers are installed under .envs",
+        help="interpreter of a system's environment; default: one is made under benchmarks/.envs",
     )
     add("--rounds", type=int, default=2)
     add("--max-steps", type=int, help="stop every run after so many steps: a check that all works, not a measurement")
@@ -104,12 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _interpreter(name: str, given: dict[str, str]) -> Path:
-    if name in given:
-        return Path(given[name]).absolute()
-    if name in PEERS:
-        set_up(name)
-        return environment_python(name)
-    return Path(sys.executable)
+    return Path(given[name]).absolute() if name in given else set_up(name)
 
 
 def _model_folder(text: str) -> Path:

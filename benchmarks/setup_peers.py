@@ -1,6 +1,6 @@
-"""Make one environment a peer under benchmarks/.envs: `python -m benchmarks.setup_peers [NAME ...]`.
+"""Make one environment a system under benchmarks/.envs: `python -m benchmarks.setup_peers [NAME ...]`.
 
-Each peer is pinned and installed alone with pip. torch comes first, in one version for all.
+Each is installed alone with pip, peers in pinned versions. torch comes first, in one version for all.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from pathlib import Path
 
 ENVIRONMENTS = Path(__file__).parent / ".envs"
 TORCH = "torch==2.13.0"
-PEERS: dict[str, tuple[str, ...]] = {
+REQUIREMENTS: dict[str, tuple[str, ...]] = {
+    "ours": ("--editable", str(Path(__file__).resolve().parents[1])),
     "ms-swift": ("ms-swift==4.6.0",),
     "llamafactory": ("llamafactory==0.9.5", "torchvision<0.29"),
     "trl": ("trl==1.16.0", "peft==0.21.2"),
@@ -20,22 +21,22 @@ PEERS: dict[str, tuple[str, ...]] = {
 
 
 def environment_python(name: str) -> Path:
-    """The interpreter of a peer's environment, whether it exists or not."""
+    """The interpreter of a system's environment, whether it exists or not."""
     return ENVIRONMENTS / name / "bin" / "python"
 
 
 def set_up(name: str) -> Path:
-    """Make the environment of a peer unless it is complete; returns its interpreter."""
+    """Make the environment of a system unless it is complete; returns its interpreter."""
     python = environment_python(name)
     stamp = ENVIRONMENTS / name / ".complete"
-    wanted = "\n".join((TORCH, *PEERS[name]))
+    wanted = "\n".join((TORCH, *REQUIREMENTS[name]))
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return python
-    print(f"{name}: installing {', '.join(PEERS[name])} into {ENVIRONMENTS / name}", flush=True)
+    print(f"{name}: installing {', '.join(REQUIREMENTS[name])} into {ENVIRONMENTS / name}", flush=True)
     _run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENTS / name)])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     _run([*pip, TORCH])
-    _run([*pip, TORCH, *PEERS[name]])
+    _run([*pip, TORCH, *REQUIREMENTS[name]])
     remove_broken(python)
     stamp.write_text(wanted, encoding="utf-8")
     return python
@@ -72,13 +73,13 @@ def _run(argv: list[str]) -> None:
 
 
 def main() -> None:
-    """Set up the peers that are named, or all."""
+    """Set up the systems that are named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(PEERS)}; default: all")
-    names = parser.parse_args().names or list(PEERS)
-    unknown = sorted(set(names) - set(PEERS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(REQUIREMENTS)}; default: all")
+    names = parser.parse_args().names or list(REQUIREMENTS)
+    unknown = sorted(set(names) - set(REQUIREMENTS))
     if unknown:
-        parser.error(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
+        parser.error(f"no such system: {', '.join(unknown)}; there are {', '.join(REQUIREMENTS)}")
     for name in names:
         print(f"{name}: {set_up(name)}")
 

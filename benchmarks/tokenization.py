@@ -128,15 +128,20 @@ def compare(arguments: argparse.Namespace, folder: Path) -> None:
         for system in SYSTEMS if number % 2 == 0 else reversed(SYSTEMS):
             timing = _child(system, arguments, file, folder / f"{system}-{number}")
             timings[system].append(timing)
-            print(f"round {number + 1}: {system:8s} {timing.rows / timing.seconds:7.0f} rows/s, "
-                  f"{timing.rows / timing.map_seconds:7.0f} without reading, {timing.rows / timing.cpu:7.0f} rows per "
-                  f"processor second, {timing.tokens} tokens", flush=True)
+            print(
+                f"round {number + 1}: {system:8s} {timing.rows / timing.seconds:7.0f} rows/s, "
+                f"{timing.rows / timing.map_seconds:7.0f} without reading, {timing.rows / timing.cpu:7.0f} rows per "
+                f"processor second, {timing.tokens} tokens",
+                flush=True,
+            )
     same = timings["swift"][0].digest == timings["datasets"][0].digest
     print(f"same ids and masks: {'yes' if same else 'NO'}")
     for name in ("seconds", "map_seconds", "cpu"):
         middle = {s: median(t.rows / getattr(t, name) for t in found) for s, found in timings.items()}
-        print(f"{name:12s} swift {middle['swift']:.0f} rows/s, datasets.map {middle['datasets']:.0f} rows/s, "
-              f"ratio {middle['swift'] / middle['datasets']:.2f}")
+        print(
+            f"{name:12s} swift {middle['swift']:.0f} rows/s, datasets.map {middle['datasets']:.0f} rows/s, "
+            f"ratio {middle['swift'] / middle['datasets']:.2f}"
+        )
 
 
 def watch(arguments: argparse.Namespace, folder: Path) -> None:
@@ -151,18 +156,33 @@ def watch(arguments: argparse.Namespace, folder: Path) -> None:
         elapsed = time.perf_counter() - began
         if elapsed - last >= arguments.interval:
             last = elapsed
-            print(f"{elapsed:7.0f} s   main {found[0] / 1e6:6.0f} MB   all processes {found[1] / 1e6:6.0f} MB", flush=True)
+            print(f"{elapsed:7.0f} s   main {found[0] / 1e6:6.0f} MB   all {found[1] / 1e6:6.0f} MB", flush=True)
         time.sleep(0.2)
     timing = _finish(process)
     stored = sum(path.stat().st_size for path in (folder / "tokens").rglob("*") if path.is_file())
-    print(f"peak: main {peaks[0] / 1e6:.0f} MB, all processes {peaks[1] / 1e6:.0f} MB; {timing.rows} rows of "
-          f"{file.stat().st_size / 1e9:.2f} GB in {timing.seconds:.0f} s: {timing.rows / timing.seconds:.0f} rows/s; "
-          f"{timing.tokens} tokens in {stored / 1e9:.2f} GB")
+    print(
+        f"peak: main {peaks[0] / 1e6:.0f} MB, all processes {peaks[1] / 1e6:.0f} MB; {timing.rows} rows of "
+        f"{file.stat().st_size / 1e9:.2f} GB in {timing.seconds:.0f} s: {timing.rows / timing.seconds:.0f} rows/s; "
+        f"{timing.tokens} tokens in {stored / 1e9:.2f} GB"
+    )
 
 
 def _start(system: System, arguments: argparse.Namespace, file: Path, folder: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "benchmarks.tokenization", "--run", system, "--model", str(arguments.model),
-               "--data", str(file), "--processes", str(arguments.processes), "--folder", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.tokenization",
+        "--run",
+        system,
+        "--model",
+        str(arguments.model),
+        "--data",
+        str(file),
+        "--processes",
+        str(arguments.processes),
+        "--folder",
+        str(folder),
+    ]
     folder.mkdir()
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

@@ -117,21 +117,21 @@ class Codec:
 
         What the tokenizer's normalizer changes (such as Unicode composition) does not count as lost.
         """
-        if self.known_bytes is not None and unicodedata.is_normalized("NFC", text):
+        if self.known_bytes is not None:
             # Byte-level: decoding is the inverse of encoding but for bytes that the vocabulary lacks.
+            if not unicodedata.is_normalized("NFC", text) and self.tokenizer.normalizer is not None:
+                text = unicodedata.normalize("NFC", text)
             return not text.encode().translate(None, self.known_bytes)
         decoded = self.decode(ids)
         if text in decoded:
             return True
         normalizer = self.tokenizer.normalizer
-        if normalizer is None:
-            return False
-        normal = normalizer.normalize_str(text).replace("\u2581", " ")
-        return _bare(normal) in _bare(decoded)
+        return _bare(text if normalizer is None else normalizer.normalize_str(text)) in _bare(decoded)
 
 
 def _bare(text: str) -> str:
-    return "".join(unicodedata.normalize("NFC", text).split())
+    # Word marks stand for spaces, and runs of spaces are normalized in ways of each tokenizer's own.
+    return "".join(unicodedata.normalize("NFC", text.replace("\u2581", " ")).split())
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from swift.checking.lengths import Lengths
 from swift.data.ledger import LedgerTotals
 from swift.types import Origin, Outcome
 
-Status = Literal["ok", "warning", "problem"]
+Status = Literal["ok", "note", "warning", "problem"]
 Fact = tuple[str, str]
 """A name and what there is to say."""
 
@@ -63,7 +63,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was looked at, and how it came out. Only a `problem` keeps training from starting."""
+    """Something that was looked at, and how it came out. Only a `problem` keeps training from starting;
+    a `note` is something that the template lacks and only some rows would need."""
 
     name: str
     status: Status

@@ -60,7 +60,7 @@ def _text(ids: list[int], start: int, end: int, codec: Codec) -> str:
 def _turn_numbers(pieces: Sequence[Piece], messages: Sequence[Message], stops: Sequence[str]) -> list[int]:
     """The message, from 0, of each piece.
 
-    A turn ends behind its text and the stop token that follows; what the template writes from there on belongs to
+    A turn ends behind its text, the stop token that follows, and white space behind that; what the template writes from there on belongs to
     the next turn. Turns whose text is not shown, such as those that were truncated, get no piece.
     """
     text = "".join(piece.text for piece in pieces)
@@ -89,4 +89,7 @@ def _turn_numbers(pieces: Sequence[Piece], messages: Sequence[Message], stops: S
 def _behind_stop(text: str, end: int, stops: Sequence[str]) -> int:
     gap = len(text[end:]) - len(text[end:].lstrip())
     stop = next((stop for stop in stops if text.startswith(stop, end + gap)), None)
-    return end if stop is None else end + gap + len(stop)
+    if stop is None:
+        return end
+    end += gap + len(stop)
+    return end + len(text[end:]) - len(text[end:].lstrip())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -106,13 +107,12 @@ def chunks_of(
 
 def text_size(value: Any) -> int:
     """Characters of all texts inside a value, plus a little for everything else."""
-    if isinstance(value, str):
+    kind = type(value)
+    if kind is str:
         return len(value)
-    if isinstance(value, Mapping):
-        return sum(map(text_size, value.values()), 8)
-    if isinstance(value, list | tuple):
+    if kind is list or kind is tuple:
         return sum(map(text_size, value), 8)
-    return 8
+    return sum(map(text_size, value.values()), 8) if isinstance(value, Mapping) else 8
 
 
 def encode_chunk(rows: Sequence[NumberedRow], encoder: Encoder) -> EncodedChunk:
@@ -158,18 +158,18 @@ def _encode_row(item: NumberedRow, encoder: Encoder) -> tuple[Sequence[Tokens], 
         return (), _fate(item, "failed", REFUSED, "; ".join(filter(None, (error.message, error.hint))))
     except Exception as error:  # a user's data shape, or a template, may raise anything
         return (), _fate(item, "failed", EXCEPTION, f"{type(error).__name__}: {error}".partition("\n")[0])
-    if not all(_storable(tokens) for tokens in encoded.sequences):
-        return (), _fate(item, "failed", BAD_WEIGHT, "loss weights must be finite and not negative")
-    trained = [tokens for tokens in encoded.sequences if (tokens.weights[1:] > 0).any()]
+    trained: list[Tokens] = []
+    for tokens in encoded.sequences:
+        low, high = tokens.weights.min(initial=0.0), tokens.weights[1:].max(initial=0.0)
+        if not (low >= 0.0 and high < math.inf):  # NaN is neither
+            return (), _fate(item, "failed", BAD_WEIGHT, "loss weights must be finite and not negative")
+        if high > 0.0:
+            trained.append(tokens)
     if not trained:
         return (), _fate(item, "dropped", NO_TARGET, "none of its tokens is trained on")
     if encoded.outcome == "kept" and not encoded.reason:
         return trained, None
     return trained, _fate(item, encoded.outcome, encoded.reason, encoded.detail)
-
-
-def _storable(tokens: Tokens) -> bool:
-    return bool((tokens.weights >= 0).all() and np.isfinite(tokens.weights).all())
 
 
 def _fate(item: NumberedRow, outcome: Outcome, reason: str, detail: str) -> RowFate:

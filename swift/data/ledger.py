@@ -132,6 +132,10 @@ class Ledger:
             os.fsync(file.fileno())
         temporary.replace(path)
 
+    def close(self) -> None:
+        """Delete the temporary file."""
+        self._lines.close()
+
     def require_good(self, on_error: Literal["drop", "error"] = "error") -> None:
         """With `error`, no row may have failed.
 

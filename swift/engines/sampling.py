@@ -55,17 +55,21 @@ def choose(logits: Tensor, rows: Sequence[Chooser]) -> list[int]:
     """
     if any(row.seen is not None for row in rows):
         logits = _penalise(logits, rows)
-    sampled = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
-    if not sampled:
-        greedy: list[int] = logits.argmax(-1).tolist()
-        return greedy
-    if len(sampled) == len(rows):
-        return _sample(logits, rows)
-    tokens: list[int] = logits.argmax(-1).tolist()
-    drawn = _sample(logits[torch.tensor(sampled, device=logits.device)], [rows[i] for i in sampled])
-    for i, token in zip(sampled, drawn, strict=True):
-        tokens[i] = token
-    return tokens
+    drawn: dict[int, int] = {}
+    # a row takes the same path whatever its neighbours ask for, so that its draws mean the same tokens
+    for sorts in (False, True):
+        numbers = [
+            number
+            for number, row in enumerate(rows)
+            if row.sampling.temperature > 0 and (row.sampling.top_k > 0 or row.sampling.top_p < 1) is sorts
+        ]
+        if numbers:
+            part = logits if len(numbers) == len(rows) else logits[torch.tensor(numbers, device=logits.device)]
+            drawn.update(zip(numbers, _sample(part, [rows[number] for number in numbers], sorts=sorts), strict=True))
+    if len(drawn) == len(rows):
+        return [drawn[number] for number in range(len(rows))]
+    likeliest: list[int] = logits.argmax(-1).tolist()
+    return [drawn.get(number, token) for number, token in enumerate(likeliest)]
 
 
 def _penalise(logits: Tensor, rows: Sequence[Chooser]) -> Tensor:
@@ -79,11 +83,17 @@ def _penalise(logits: Tensor, rows: Sequence[Chooser]) -> Tensor:
     return logits
 
 
-def _sample(logits: Tensor, rows: Sequence[Chooser]) -> list[int]:
-    """Draw from the distribution that temperature, top_k, top_p and min_p leave, in this order."""
+def _sample(logits: Tensor, rows: Sequence[Chooser], *, sorts: bool) -> list[int]:
+    """Draw from the distribution that temperature, top_k, top_p and min_p leave, in this order.
+
+    Args:
+        logits: [rows, vocabulary].
+        rows: Their sampling states.
+        sorts: These rows have top_k or top_p, for which tokens are put in order.
+    """
     column = _columns(rows, logits.device)
     probabilities = torch.softmax(logits.float() / column["temperature"], dim=-1)
-    if any(row.sampling.top_k > 0 or row.sampling.top_p < 1 for row in rows):
+    if sorts:
         values, ids = _filtered(probabilities, rows, column)
     else:
         values, ids = probabilities, None

@@ -97,7 +97,7 @@ def _list(name: str, revision: str | None, token: str | None) -> tuple[list[str]
 def _fetch(name: str, commit: str, files: list[str], token: str | None, progress: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     patterns = [glob.escape(file) for file in files]
     silence = not progress and not are_progress_bars_disabled()

@@ -76,14 +76,15 @@ def load_model(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    attention: str,
+    attention: str = "auto",
 ) -> PreTrainedModel:
     """The causal language model with its weights, in evaluation mode, on `device`.
 
     Args:
         config: For `trust_remote_code` and `device_map`; with the latter, `device` is not used.
         dtype: Type of the weights.
-        attention: Name of an attention implementation that transformers knows.
+        attention: Name of an attention implementation that transformers knows; `auto` takes the fastest that
+            the architecture can use.
 
     Raises:
         ModelError: Weights that are absent, cut short, of other shapes, or that the file does not hold; an
@@ -102,7 +103,7 @@ def load_model(
                 folder,
                 config=hf_config,
                 dtype=dtype,
-                attn_implementation=attention,
+                attn_implementation=None if attention == "auto" else attention,
                 trust_remote_code=config.trust_remote_code,
                 local_files_only=True,
                 output_loading_info=True,

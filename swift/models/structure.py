@@ -49,7 +49,7 @@ def output_head(model: PreTrainedModel) -> nn.Module:
         ModelError: There is none.
     """
     head = model.get_output_embeddings()
-    if head is None:
+    if not isinstance(head, nn.Module):
         raise ModelError(f"{type(model).__name__} has no output head", hint="only causal language models can be tuned")
     return head
 
@@ -75,7 +75,7 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
         ModelError: There is no such stack.
     """
     stacks = [module for module in language_model(model).modules() if isinstance(module, nn.ModuleList) and len(module)]
-    depth = getattr(text_config(model), "num_hidden_layers", None)
+    depth = text_config(model).to_dict().get("num_hidden_layers")
     for stack in (*(stack for stack in stacks if len(stack) == depth), *stacks):
         if not isinstance(stack[0], nn.ModuleList):
             return stack

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 
 from swift.errors import ModelError
 
@@ -70,8 +71,24 @@ _SIZES: dict[str, Any] = {
     "lru_width": 64,
     "rotary_dim": 8,
     "time_step_rank": 8,
+    "mamba_d_ssm": 128,
+    "attn_layer_indices": [1],
+    "attn_layer_period": 2,
+    "attn_layer_offset": 1,
+    "layer_group_size": 2,
+    "linear_head_dim": 16,
+    "linear_num_heads": 4,
+    "n_groups": 2,
+    "attention_types": [[["global", "local"], 1]],
+    **dict.fromkeys(("depth", "num_global_layers", "vision_layers"), 1),
+    **dict.fromkeys(("image_size",), 32),
+    **dict.fromkeys(("patch_size",), 16),
     "mamba_dt_rank": 8,
 }
+
+
+_NONE_BREAKS = ("head_dim", "num_key_value_heads", "num_experts_per_tok", "attn_layer_indices")
+"""Fields that architectures derive from a default they do not have, or from sizes that no longer fit."""
 
 
 def tiny_model(
@@ -104,6 +121,8 @@ def tiny_model(
 def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: Any) -> PreTrainedConfig:
     """The configuration of `tiny_model`: the architecture's default one, shrunk by the names of its fields.
 
+    Of an architecture with several kinds of layers, one of each kind is left.
+
     Raises:
         ModelError: transformers has no causal language model of that type.
     """
@@ -113,14 +132,57 @@ def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: A
     if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or model_type not in CONFIG_MAPPING:
         raise ModelError(f"transformers has no causal language model of type {model_type!r}")
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
-    default = config_class().to_dict()
-    values = {name: size for name, size in _SIZES.items() if isinstance(default.get(name), int)}
-    if "qk_rope_head_dim" in values:  # latent attention: as many key heads as heads, rotated part as head size
+    try:
+        values = _shrunk(config_class, config_class().to_dict(), vocab_size)
+        return config_class(**{**values, **overrides})
+    except (ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
+        raise ModelError(f"no tiny {model_type}: {error}", hint="set its fields by name") from error
+
+
+def _shrunk(config_class: type[PreTrainedConfig], default: dict[str, Any], vocab_size: int) -> dict[str, Any]:
+    """Constructor arguments for a tiny configuration of this class."""
+    values = {
+        name: size
+        for name, size in _SIZES.items()
+        if isinstance(default.get(name), (int, list))
+        or (name in _NONE_BREAKS and name in default and default[name] is None)
+    }
+    if default.get("qk_rope_head_dim"):  # latent attention: as many key heads as heads
         values["num_key_value_heads"] = values.get("num_attention_heads", 4)
+    if "expand" in default and "num_heads" in values:  # Mamba-2: heads fill the expanded width
+        values["num_heads"] = default["expand"] * values["hidden_size"] // values.get("head_dim", 16)
+    values |= _layer_kinds(default)
     values |= {"vocab_size": vocab_size, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
     known = set(default) | set(config_class.attribute_map) | {"pad_token_id"}
     values = {name: value for name, value in values.items() if name in known}
-    return config_class(**{**values, **overrides})
+    for name, part in config_class.sub_configs.items():
+        if isinstance(default.get(name), dict):
+            values[name] = _shrunk_part(part, default[name], vocab_size)
+    return values
+
+
+def _shrunk_part(part: type[PreTrainedConfig], default: dict[str, Any], vocab_size: int) -> dict[str, Any]:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    kind = default.get("model_type")
+    known = CONFIG_MAPPING.get(kind, part) if isinstance(kind, str) else part
+    return {"model_type": kind, **_shrunk(known, default, vocab_size)}
+
+
+def _layer_kinds(default: dict[str, Any]) -> dict[str, Any]:
+    """One layer of each kind, and full attention among them, without which there is nothing to cache."""
+    values: dict[str, Any] = {}
+    for name in ("layer_types", "layers_block_type", "block_types"):
+        if default.get(name):
+            kinds = list(dict.fromkeys(default[name]))
+            if kinds == ["linear_attention"]:
+                kinds.append("full_attention")
+            values[name] = kinds * (2 if len(kinds) == 1 else 1)
+            values["num_hidden_layers"] = len(values[name])
+    if values and default.get("mlp_layer_types"):
+        dense = default["mlp_layer_types"]
+        values["mlp_layer_types"] = [dense[0], *[dense[-1]] * (values["num_hidden_layers"] - 1)]
+    return values
 
 
 def tiny_tokenizer(*, chat_template: str | None = CHATML) -> PreTrainedTokenizerFast:

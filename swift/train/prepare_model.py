@@ -57,8 +57,7 @@ def prepare_model(
     if checkpoint is not None and not (checkpoint / "adapter_config.json").is_file():
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
     dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
-    attention = "sdpa" if config.model.attention == "auto" else config.model.attention
-    model = load_model(weights, config.model, device=device, dtype=dtype, attention=attention)
+    model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     decoder, head = language_model(model), output_head(model)
     transform = head_transform(model)
     layout = choose_layout(model, decoder, wanted=config.batch.padding_free, attention=config.model.attention)

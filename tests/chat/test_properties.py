@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from swift.chat import reasons
 from swift.chat.codec import Codec, make_codec
 from swift.chat.encode import encode, prompt_ids, trained_turns
 from swift.chat.messages import prepare
 from swift.chat.spans import chains
 from swift.config.chat import ChatConfig
-from swift.errors import RowError
 from swift.types import Conversation, Message
 from tests.chat.support import CHATML, ORIGIN, byte_level, sentence_piece_like, wrap
 
@@ -36,8 +35,8 @@ MARKS = ("<|begin|>", "<|im_start|>", "<|im_end|>", "<|head|>", "<|tail|>", "<|e
 OPTIONS = ChatConfig()
 
 WORDS = st.sampled_from([
-    "user", "assistant", "system:", "\n", "\n\n", " ", "  ", "\t", "é", "e\u0301", "👩‍👩‍👧", "你好", "<think>", "</think>",
-    "the", "answer", ".", "1, 2", "\u00a0", "\u200b", "\r\n", "{{ x }}", "▁", "ß", "end", "<|im", "|>",
+    "user", "assistant", "system:", "\n", "\n\n", " ", "  ", "\t", "é", "e\u0301", "👩‍👩‍👧", "你好", "<think>",
+    "</think>", "the", "answer", ".", "1, 2", "\u00a0", "\u200b", "\r\n", "{{ x }}", "▁", "ß", "end", "<|im", "|>",
 ])
 TEXT = st.lists(st.one_of(WORDS, st.text(st.characters(codec="utf-8"), max_size=6)), max_size=12).map("".join)
 ANSWER = st.tuples(TEXT, st.sampled_from(["ok", "é", "你", "user"]), TEXT).map("".join)
@@ -68,13 +67,7 @@ def codec_of(kind: str, template: str) -> Codec:
 @given(sample=conversations())
 def test_training_is_what_inference_sees(kind: str, template: str, sample: Conversation) -> None:
     codec = codec_of(kind, template)
-    try:
-        row = encode(sample, codec, OPTIONS)
-    except RowError as error:
-        assert error.reason in (reasons.NOT_DECODABLE, reasons.ANSWER_LOST)
-        # A complete byte-level vocabulary loses nothing.
-        assert kind not in ("byte_level", "composed") or error.reason == reasons.ANSWER_LOST
-        return
+    row = encode(sample, codec, OPTIONS)
     wanted = {
         tuple(prompt_ids(Conversation(sample.messages[:number], ORIGIN), codec, OPTIONS)): message.content.strip()
         for number, message in enumerate(sample.messages)
@@ -110,15 +103,11 @@ def test_text_between_added_tokens_is_tokenized_alone(sample: Conversation) -> N
 @given(sample=conversations(), template=st.sampled_from(sorted(TEMPLATES)))
 def test_chains_hold_every_turn_once_and_are_the_fewest(sample: Conversation, template: str) -> None:
     codec = codec_of("byte_level", template)
-    try:
-        turns = trained_turns(prepare(sample, codec, OPTIONS), codec, OPTIONS)
-    except RowError as error:
-        assert error.reason == reasons.ANSWER_LOST
-        return
+    turns = trained_turns(prepare(sample, codec, OPTIONS), codec, OPTIONS)
     found = chains(turns)
     assert sorted(turn.index for chain in found for turn in chain) == [turn.index for turn in turns]
     for chain in found:
-        for earlier, later in zip(chain, chain[1:], strict=False):
+        for earlier, later in pairwise(chain):
             assert later.prompt.startswith(earlier.text)
     leaves = [t for t in turns if not any(o.prompt.startswith(t.text) for o in turns)]
     assert len(found) == len(leaves)

