@@ -13,6 +13,7 @@ from swift.checking.files import dump, whole_file
 from swift.checking.page import page
 from swift.checking.terminal import show
 from swift.config.runs import CheckConfig
+from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import encode_rows
 from swift.data.syntax import parse
@@ -41,7 +42,7 @@ def check(config: CheckConfig) -> int:
     codec = load_codec(as_folder(located), tokenizer, model_config, config.chat)
     if config.task == "sft":
         codec.require_template()
-    rows = encode_rows(lenient(config), codec)
+    rows = encode_rows(lenient(config), codec, Ledger())
     checkup = make_checkup(config, located, codec, tokenizer, rows)
     show(checkup, Console(highlight=False, soft_wrap=True))
     if config.dump is not None:

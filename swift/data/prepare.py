@@ -50,13 +50,12 @@ def token_cache(config: SftConfig) -> Path | None:
     return Path(config.data.cache_dir).expanduser() if config.data.cache_dir else cache_root() / "tokens"
 
 
-def encode_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> Rows:
+def encode_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bool = True) -> Rows:
     """Select and tokenize, whatever is left of the rows.
 
     Raises:
         DataError: Bad rows, where they stop the run; or there is no row to begin with.
     """
-    ledger = Ledger()
     selection = select(config.data, ledger)
     encoder = row_encoder(config, codec)
     encoder.prepare()
@@ -72,13 +71,13 @@ def encode_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> Ro
     return Rows(selection, store, encoder, ledger)
 
 
-def prepare_rows(config: SftConfig, codec: Codec, *, progress: bool = True) -> Rows:
+def prepare_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bool = True) -> Rows:
     """Select and tokenize; something to train on is left.
 
     Raises:
         DataError: Bad rows, where they stop the run; or no row is left to train on.
     """
-    rows = encode_rows(config, codec, progress=progress)
+    rows = encode_rows(config, codec, ledger, progress=progress)
     if not config.data.streaming and len(rows.store.sequences_in_order(rows.selection.train)) == 0:
         told = ", ".join(
             f"{count} {reason.replace('_', ' ')}"

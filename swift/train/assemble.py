@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 
 import torch
 
@@ -17,6 +17,7 @@ from swift.chat.load import load_codec
 from swift.chat.predicates import require
 from swift.config.runs import SftConfig
 from swift.data.feed import EvaluationBatches, MapFeed
+from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import Rows, prepare_rows
 from swift.data.stream import stream_rows
@@ -36,7 +37,7 @@ from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
 from swift.train.memory import keep_freed_memory
 from swift.train.optim import build_optimizer
-from swift.train.prepare_model import Prepared, prepare_model
+from swift.train.prepare_model import Prepared, import_model_code, prepare_model
 from swift.train.rng import seed_everything
 from swift.train.run import Run
 from swift.train.run_folder import (
@@ -66,24 +67,26 @@ def assembled(config: SftConfig) -> Iterator[Run]:
     if config.loop.allocator == "auto" and device.type == "cpu":
         keep_freed_memory()
     resume = config.checkpoint.resume
-    with open_run_folder(Path(config.output_dir), resume=resume is not None, overwrite=config.overwrite) as folder:
+    folder_of = open_run_folder(Path(config.output_dir), resume=resume is not None, overwrite=config.overwrite)
+    with folder_of as folder, closing(Ledger()) as ledger:
         clean_temporary(folder)
         checkpoint = find_checkpoint(resume, folder) if resume is not None else None
-        run = _build(config, folder, device, checkpoint)
-        yield run
+        yield _build(config, folder, device, checkpoint, ledger)
 
 
-def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Path | None) -> Run:
+def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Path | None, ledger: Ledger) -> Run:
     located = locate(config.model)
+    model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
+    importing = Thread(target=import_model_code, args=(model_config,), name="imports", daemon=True)
+    importing.start()
     tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
-    codec = load_codec(as_folder(located), tokenizer, load_config(located), config.chat)
+    codec = load_codec(as_folder(located), tokenizer, model_config, config.chat)
     if config.task == "sft":
         require(codec, config.chat)
-    with ThreadPoolExecutor(1, thread_name_prefix="model") as pool:
-        # Rows are tokenized while the model loads.
-        loading = pool.submit(prepare_model, config, located, tokenizer, codec, checkpoint=checkpoint)
-        rows = prepare_rows(config, codec)
-        prepared = loading.result()
+    rows = prepare_rows(config, codec, ledger)
+    importing.join()
+    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint)
     return _Assembly(config, folder, device, located, codec, rows, prepared, checkpoint).run()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec
 from swift.config.runs import SftConfig
@@ -17,6 +17,7 @@ from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.isolation import Layout, choose_layout
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
+from swift.models.quiet import quiet
 from swift.models.structure import head_transform, input_embeddings, language_model, output_head
 from swift.objectives.policy import Policy
 from swift.train.rng import seed_everything
@@ -37,6 +38,15 @@ class Prepared:
     layout: Layout
     adapter: bool
     write_weights: Callable[[Path], None]
+
+
+def import_model_code(model_config: PreTrainedConfig) -> None:
+    """Import what `prepare_model` will need for this architecture; does nothing else."""
+    import peft  # noqa: F401
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    # Looking a class up imports its module; a failure is told when the model is loaded.
+    MODEL_FOR_CAUSAL_LM_MAPPING.get(type(model_config), None)
 
 
 def prepare_model(
@@ -112,7 +122,7 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
         raise ConfigError(
             f"{type(model).__name__} does not support gradient checkpointing", hint="--gradient_checkpointing false"
         )
-    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    model.activation_checkpointing_enable()
 
 
 def add_embedding_noise(embeddings: nn.Module, alpha: float) -> None:
@@ -158,7 +168,8 @@ def _writer(
                 generation.save_pretrained(folder)
         else:
             assert isinstance(tuned, PreTrainedModel)
-            tuned.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
+            with quiet():
+                tuned.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
         tokenizer.save_pretrained(folder)
 
     return write

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,10 @@ def add_lora(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
 
     peft_config = _peft_config(model, config)
     try:
-        tuned = get_peft_model(model, peft_config, autocast_adapter_dtype=False)
+        with warnings.catch_warnings():
+            # PEFT still reads an attribute that transformers has renamed.
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = get_peft_model(model, peft_config, autocast_adapter_dtype=False)
     except ValueError as error:
         raise ConfigError(f"LoRA cannot be added: {error}", hint="see tuner.targets and tuner.init") from error
     _set_adapter_type(tuned, getattr(torch, config.dtype))
@@ -54,9 +58,11 @@ def load_lora(model: PreTrainedModel, folder: Path, *, trainable: bool, dtype: s
     if isinstance(peft_config, PeftLoraConfig):
         _use_our_layer(peft_config)
     try:
-        tuned = PeftModel.from_pretrained(
-            model, str(folder), is_trainable=trainable, config=peft_config, autocast_adapter_dtype=False
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = PeftModel.from_pretrained(
+                model, str(folder), is_trainable=trainable, config=peft_config, autocast_adapter_dtype=False
+            )
     except (RuntimeError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise CheckpointError(f"the adapter in {folder} does not fit this model: {first}") from error

@@ -149,7 +149,7 @@ module.encode_sources(chosen, ToyEncoder(slow={slow}), workers={workers}, cache_
 """
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_encoding_that_was_killed_continues_and_ends_the_same(tmp_path, workers):
     texts = MIXED * 120
     chosen = selection(ToySource(texts))

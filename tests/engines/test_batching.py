@@ -69,7 +69,7 @@ def test_rows_beyond_the_budget_wait_and_go_on_where_they_were(model_type):
     free = [_job(n, 20 + n, 90) for n in range(4)]
     _run(model, free)
     tight = [_job(n, 20 + n, 90) for n in range(4)]
-    passes = _run(model, tight, tokens=260)
+    passes = _run(model, tight, tokens=180)
     assert max(rows for rows, _ in passes) >= 2
     assert any(length > 24 for _, length in passes), "a row came back with what it had answered already"
     assert [job.ids for job in tight] == [job.ids for job in free]
