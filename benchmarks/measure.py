@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-POLL = 0.01
+POLL = 0.02
 """Seconds between looks at the progress file; the resolution of step times."""
-SAMPLE = 0.05
+SAMPLE = 0.1
 """Seconds between samples of memory."""
-SCAN = 0.5
+SCAN = 1.0
 """Seconds between searches for new processes of the tree."""
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")

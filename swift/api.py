@@ -17,9 +17,11 @@ def sft(config: SftConfig) -> Path:
         SwiftError: Anything that the user can fix.
         swift.train.loop.Interrupted: A signal came; a checkpoint was saved.
     """
+    from swift.config.rules import require
     from swift.train.assemble import assembled
     from swift.train.loop import train
 
+    require(config)
     with assembled(config) as run:
         train(run)
         return run.folder
@@ -32,7 +34,7 @@ def pretrain(config: SftConfig) -> Path:
 
 def infer(config: InferConfig) -> int:
     """Talk to a model, or answer a data set; returns an exit code."""
-    from swift.inference.run import infer as run
+    from swift.infer.run import infer as run
 
     return run(config)
 

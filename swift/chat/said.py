@@ -52,11 +52,12 @@ def _leaves(value: Any) -> Iterator[str]:
 
 
 def appears(piece: str, text: str) -> bool:
-    """Whether `piece` stands in `text`, as it is or as it is written inside JSON."""
+    """Whether `piece` stands in `text`, as it is or as JSON or Python writes it inside quotes."""
     if piece in text or piece.strip() in text:
         return True
     inner = json.dumps(piece, ensure_ascii=False)[1:-1]
-    return inner in text or json.dumps(piece)[1:-1] in text or json.dumps(inner, ensure_ascii=False)[1:-1] in text
+    written = (inner, json.dumps(piece)[1:-1], json.dumps(inner, ensure_ascii=False)[1:-1], piece.replace("'", "\\'"))
+    return any(form in text for form in written)
 
 
 def count_stops(text: str, stops: Sequence[str]) -> int:

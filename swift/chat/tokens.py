@@ -118,6 +118,16 @@ def _by_segments(chain: Sequence[Turn], text: str, codec: Codec) -> tuple[list[i
     return ids, places + [None] * (len(chain) - len(places))
 
 
+def _remembered(text: str, codec: Codec) -> list[int]:
+    """Ids of a prompt, much of which other sequences have too."""
+    if codec.added is None:
+        return codec.encode(text)
+    ids: list[int] = []
+    for number, piece in enumerate(codec.added.split(text)):
+        ids.extend((codec.number_of[piece],) if number % 2 else segment_ids(codec, piece))
+    return ids
+
+
 def _segment(codec: Codec, text: str, *, answer: bool) -> Sequence[int]:
     return codec.encode_batch([text])[0] if answer else segment_ids(codec, text)
 
@@ -161,7 +171,7 @@ def _candidates(encoding: Encoding, start: int) -> Iterator[int]:
 
 
 def _in_pieces(turn: Turn, codec: Codec) -> TokenSpans:
-    prompt, span = codec.encode(turn.prompt), codec.encode_middle(turn.span)
+    prompt, span = _remembered(turn.prompt, codec), codec.encode_middle(turn.span)
     if not span or span[-1] not in codec.eos_ids:
         raise RowError(reasons.NO_STOP, f"message {turn.index + 1}: the stop is not a token of its own")
     return TokenSpans(prompt + span, (Target(len(prompt), len(prompt) + len(span), turn.weight, turn.index),))

@@ -107,6 +107,7 @@ def load_model(
                 trust_remote_code=config.trust_remote_code,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused by us, with the names
                 **options,
             )
         except Exception as error:  # errors of every type again, each about this checkpoint or this machine

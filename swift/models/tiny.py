@@ -165,7 +165,7 @@ def _shrunk_part(part: type[PreTrainedConfig], default: dict[str, Any], vocab_si
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
     kind = default.get("model_type")
-    known = CONFIG_MAPPING.get(kind, part) if isinstance(kind, str) else part
+    known = CONFIG_MAPPING[kind] if isinstance(kind, str) and kind in CONFIG_MAPPING else part
     return {"model_type": kind, **_shrunk(known, default, vocab_size)}
 
 

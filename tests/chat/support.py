@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from swift.chat.codec import Codec, make_codec
@@ -32,6 +32,10 @@ TOOLS = (
         },
     },
 )
+_MODERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+    r"|\s+(?!\S)|\s+"
+)
 _MARKS = (
     r"<\|[^|<>\s'\"]{1,40}\|>", r"<｜[^｜\s]{1,40}｜>", r"<(?:start|end)_of_(?:turn|utterance)>", r"</s>",
     r"<\|[a-z_]{1,20}>", r"<[a-z_]{1,20}\|>", r"\[gMASK\]", r"<sop>",
@@ -45,12 +49,24 @@ _CORPUS = (
 
 
 @lru_cache(maxsize=64)
-def byte_level(marks: tuple[str, ...], *, composed: bool = False) -> Tokenizer:
-    """A byte-level BPE of a few hundred tokens with `marks` as special tokens."""
+def byte_level(marks: tuple[str, ...], *, composed: bool = False, modern: bool = False) -> Tokenizer:
+    """A byte-level BPE of a few hundred tokens with `marks` as special tokens.
+
+    Args:
+        composed: Composes Unicode characters first, as Qwen's does.
+        modern: Splits words as Llama 3 and Qwen do, with line breaks together, instead of as GPT-2 does.
+    """
     tokenizer = Tokenizer(models.BPE())
     if composed:
         tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    if modern:
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_MODERN), behavior="isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=256 + len(marks) + 200, special_tokens=list(marks), show_progress=False,
@@ -94,7 +110,7 @@ def wrap(backend: Tokenizer, template: str | None, *, eos: str, bos: str = "<|be
 def tokenizer_for(template: str, stops: Sequence[str]) -> PreTrainedTokenizerFast:
     """A byte-level tokenizer that knows every special token of `template`."""
     marks = tuple(dict.fromkeys(["<|begin|>", *stops, *marks_of(template)]))
-    return wrap(byte_level(marks), template, eos=stops[0])
+    return wrap(byte_level(marks, modern=True), template, eos=stops[0])
 
 
 def codec_for(template: str, stops: Sequence[str] = ("<|im_end|>",), **options: object) -> Codec:

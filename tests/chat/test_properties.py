@@ -54,6 +54,7 @@ def conversations(draw: st.DrawFn) -> Conversation:
 def codec_of(kind: str, template: str) -> Codec:
     backend = {
         "byte_level": lambda: byte_level(MARKS),
+        "modern": lambda: byte_level(MARKS, composed=True, modern=True),
         "composed": lambda: byte_level(MARKS, composed=True),
         "sentence_piece": lambda: sentence_piece_like(MARKS),
         "greedy_marks": lambda: sentence_piece_like(MARKS, greedy=True),
@@ -62,7 +63,7 @@ def codec_of(kind: str, template: str) -> Codec:
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-@pytest.mark.parametrize("kind", ["byte_level", "composed", "sentence_piece", "greedy_marks"])
+@pytest.mark.parametrize("kind", ["byte_level", "modern", "composed", "sentence_piece", "greedy_marks"])
 @settings(max_examples=25)
 @given(sample=conversations())
 def test_training_is_what_inference_sees(kind: str, template: str, sample: Conversation) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from swift.train.plan_memory import Load, ModelShape, Training, activation_bytes, plan_memory
+from swift.planning.memory import Load, ModelShape, Training, activation_bytes, plan_memory
 
 SHAPE = ModelShape(
     parameters=1_000_000, hidden=64, layers=3, heads=4, kv_heads=2, head_dim=16, intermediate=160, vocab=500
