@@ -235,7 +235,7 @@ def test_bad_models(name: str, model: Path, folder: Path, capfd: pytest.CaptureF
 
 
 OTHERS: dict[str, tuple[list[str], str]] = {
-    "streaming without an end": (["sft", "--model", "MODEL", "--dataset", "rows.jsonl", "--streaming"], r"max_steps"),
+    "streaming without an end": (["sft", "--model", "MODEL", "--dataset", "rows.jsonl", "--streaming"], r"no end"),
     "no model": (["sft", "--dataset", "rows.jsonl"], r"model"),
     "no rows": (["sft", "--model", "MODEL"], r"data"),
     "a model that does not exist": (["sft", "--model", "./nowhere", "--dataset", "rows.jsonl"], r"nowhere"),
