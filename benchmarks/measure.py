@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -17,7 +18,6 @@ SAMPLE = 0.1
 SCAN = 1.0
 """Seconds between searches for new processes of the tree."""
 TICKS = os.sysconf("SC_CLK_TCK")
-PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1 << 20
 
 
@@ -73,21 +73,59 @@ class Tail:
 
 
 @dataclass(slots=True)
-class Tree:
-    """Memory of all processes of one session (the child is started as the leader of a new one)."""
+class Watch:
+    """Looks at a running process tree from outside; its clock starts when it is made.
 
-    session: int
-    members: list[int] = field(default_factory=list)
-    peak: int = 0
+    Attributes:
+        marks: When each step ended.
+        peak_tree: Largest sum of resident bytes over all processes of the tree.
+        peak_process: Largest high-water mark of one of them. (`ru_maxrss` would not do: it starts at the memory of
+            the process that started the tree.)
+        now: Seconds until the last look.
+    """
 
-    def scan(self) -> None:
-        """Find the members anew."""
-        found = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
-        self.members = [pid for pid in found if _session(pid) == self.session]
+    tail: Tail
+    is_step: Callable[[str], bool]
+    started: float = field(default_factory=time.perf_counter)
+    marks: list[float] = field(default_factory=list)
+    peak_tree: int = 0
+    peak_process: int = 0
+    now: float = 0.0
 
-    def sample(self) -> None:
-        """Add up resident memory."""
-        self.peak = max(self.peak, sum(_resident(pid) for pid in self.members))
+    def until_end(self, process: subprocess.Popen[bytes], timeout: float) -> resource.struct_rusage | None:
+        """Watch `process`, the leader of a session of its own, until it ends; it is killed after `timeout` seconds.
+
+        Returns:
+            What the tree used, as the kernel counted it; None where it was killed.
+        """
+        members: list[int] = []
+        next_scan = next_sample = 0.0
+        while True:
+            self._look()
+            if self.now >= next_scan:
+                members, next_scan = _members(process.pid), self.now + SCAN
+            if self.now >= next_sample:
+                self._weigh(members)
+                next_sample = self.now + SAMPLE
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self._look()
+                return usage
+            if self.now > timeout:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                return None
+            time.sleep(POLL)
+
+    def _weigh(self, members: Sequence[int]) -> None:
+        memory = [_memory(pid) for pid in members]
+        self.peak_process = max([self.peak_process, *(most for _, most in memory)])
+        self.peak_tree = max(self.peak_tree, self.peak_process, sum(now for now, _ in memory))
+
+    def _look(self) -> None:
+        self.now = time.perf_counter() - self.started
+        self.marks += [self.now for line in self.tail.lines() if self.is_step(line)]
 
 
 def measure(
@@ -108,47 +146,32 @@ def measure(
     Raises:
         CommandError: It failed or took longer than `timeout`.
     """
-    busy, marks, tail = _busy(), [], Tail(progress)
+    busy = _busy()
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        start = time.perf_counter()
+        watch = Watch(Tail(progress), is_step)
         process = subprocess.Popen(
             argv, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
         )
-        tree = Tree(process.pid)
-        next_sample = next_scan = 0.0
-        while True:
-            now = time.perf_counter() - start
-            marks += [now for line in tail.lines() if is_step(line)]
-            if now >= next_scan:
-                tree.scan()
-                next_scan = now + SCAN
-            if now >= next_sample:
-                tree.sample()
-                next_sample = now + SAMPLE
-            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
-            if pid or now > timeout:
-                break
-            time.sleep(POLL)
-        wall = time.perf_counter() - start
-    if not pid:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        usage = watch.until_end(process, timeout)
+    if usage is None:
         raise CommandError(f"{argv[0]}: not done after {timeout:.0f} s{_last_lines(folder)}")
-    process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise CommandError(f"{argv[0]}: exit code {process.returncode}{_last_lines(folder)}")
-    marks += [wall for line in tail.lines() if is_step(line)]
     cpu = usage.ru_utime + usage.ru_stime
-    largest = usage.ru_maxrss * 1024 / MIB
-    cores = os.cpu_count() or 1
     return Measurement(
-        wall=wall,
-        step_ends=tuple(marks),
-        peak_tree_mib=max(tree.peak / MIB, largest),
-        peak_process_mib=largest,
+        wall=watch.now,
+        step_ends=tuple(watch.marks),
+        peak_tree_mib=watch.peak_tree / MIB,
+        peak_process_mib=watch.peak_process / MIB,
         cpu=cpu,
-        other_cpu=max(0.0, (_busy() - busy - cpu) / (cores * wall)),
+        other_cpu=max(0.0, (_busy() - busy - cpu) / ((os.cpu_count() or 1) * watch.now)),
     )
+
+
+def _members(session: int) -> list[int]:
+    """Processes of a session: a tree whose root was started as the leader of one."""
+    found = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [pid for pid in found if _session(pid) == session]
 
 
 def _session(pid: int) -> int | None:
@@ -160,12 +183,15 @@ def _session(pid: int) -> int | None:
     return int(text.rpartition(")")[2].split()[3])
 
 
-def _resident(pid: int) -> int:
-    """Resident bytes of a process; 0 where it has ended."""
+def _memory(pid: int) -> tuple[int, int]:
+    """Resident bytes of a process now and at most; zeros where it has ended."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * PAGE
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return 0
+        return 0, 0
+    fields = dict(line.split(":", 1) for line in text.splitlines() if line.startswith(("VmRSS", "VmHWM")))
+    now, most = (int(fields.get(name, "0 kB").split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+    return now, most
 
 
 def _busy() -> float:

@@ -22,7 +22,7 @@ _HOME = {
     "export_model": "swift.api",
     "check": "swift.api",
     "plan": "swift.api",
-    "load_model": "swift.api",
+    "load_engine": "swift.api",
     "SftConfig": "swift.config.runs",
     "InferConfig": "swift.config.runs",
     "ExportConfig": "swift.config.runs",
@@ -42,14 +42,14 @@ __all__ = [
     "check",
     "export_model",
     "infer",
-    "load_model",
+    "load_engine",
     "plan",
     "pretrain",
     "sft",
 ]
 
 if TYPE_CHECKING:
-    from swift.api import check, infer, load_model, plan, pretrain, sft
+    from swift.api import check, infer, load_engine, plan, pretrain, sft
     from swift.api import export as export_model
     from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
     from swift.errors import SwiftError

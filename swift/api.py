@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+
+if TYPE_CHECKING:
+    from swift.engines.base import Engine
 
 
 def sft(config: SftConfig) -> Path:
@@ -39,6 +43,16 @@ def infer(config: InferConfig) -> int:
     return run(config)
 
 
+def load_engine(config: InferConfig) -> Engine:
+    """The model and adapters of `config`, ready to answer requests from Python."""
+    from swift.engines.folders import plan_model
+    from swift.engines.load import load_engine as load
+    from swift.engines.transformers import Limits
+
+    limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
+    return load(plan_model(config.model, config.adapters, config.chat), limits=limits, merge_lora=config.merge_lora)
+
+
 def export(config: ExportConfig) -> Path:
     """Merge an adapter, or save a model in another type or shard size; returns the folder."""
     from swift.export.merge import export as run
@@ -55,6 +69,6 @@ def check(config: CheckConfig) -> int:
 
 def plan(config: PlanConfig) -> int:
     """Estimate memory and time of a run; returns an exit code."""
-    from swift.train.plan import plan as run
+    from swift.planning.run import plan as run
 
     return run(config)

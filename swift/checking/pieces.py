@@ -60,8 +60,9 @@ def _text(ids: list[int], start: int, end: int, codec: Codec) -> str:
 def _turn_numbers(pieces: Sequence[Piece], messages: Sequence[Message], stops: Sequence[str]) -> list[int]:
     """The message, from 0, of each piece.
 
-    A turn ends behind its text, the stop token that follows, and white space behind that; what the template writes from there on belongs to
-    the next turn. Turns whose text is not shown, such as those that were truncated, get no piece.
+    A turn ends behind its text, the stop token that follows, and white space behind that; what the template writes
+    from there on belongs to the next turn. Turns whose text is not shown, such as those that were truncated, get no
+    piece.
     """
     text = "".join(piece.text for piece in pieces)
     ends: list[tuple[int, int]] = []

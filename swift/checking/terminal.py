@@ -17,7 +17,12 @@ OPEN, CLOSE = "⟦", "⟧"
 
 _TRAINED = ("black on green", "black on bright_green")  # neighbouring tokens differ
 _CONTEXT = ("grey50", "grey66")
-_STATUS = {"ok": ("ok", "green"), "note": ("note", "cyan"), "warning": ("warning", "yellow"), "problem": ("FAILS", "bold red")}
+_STATUS = {
+    "ok": ("ok", "green"),
+    "note": ("note", "cyan"),
+    "warning": ("warning", "yellow"),
+    "problem": ("FAILS", "bold red"),
+}
 _BAR = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 

@@ -108,7 +108,7 @@ def read_checkpoint(text: str | Path) -> Checkpoint:
     path = Path(text)
     if not path.is_dir():
         raise CheckpointError(f"no such folder: {path}", hint="give a run folder, a checkpoint or an adapter folder")
-    folder = path
+    folder = path.resolve() if path.is_symlink() else path
     if not _has_weights(path):
         links = [path / name for name in ("best", "last") if (path / name).is_dir()]
         if not links:
@@ -117,7 +117,7 @@ def read_checkpoint(text: str | Path) -> Checkpoint:
                 hint="a run folder has them once its first checkpoint is saved",
             )
         folder = links[0].resolve()
-    name = path.resolve().name if folder == path else path.name or folder.name
+    name = folder.name if _has_weights(path) else path.resolve().name
     return Checkpoint(folder, (folder / _ADAPTER).is_file(), _run(folder), name.replace(".", "_"))
 
 

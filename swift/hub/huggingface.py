@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import re
 from pathlib import Path
-from typing import Literal
 
 from swift.errors import HubError
 from swift.hub.files import choose_model_files, missing_file
@@ -38,7 +37,7 @@ def from_huggingface(
     if revision and _COMMIT.fullmatch(revision):
         cached = _cached(name, revision, weights=weights)
         if cached is not None:  # a commit never changes: nobody needs to be asked
-            return Located(cached, _kind(cached), name, revision)
+            return _located(cached, name)
     reason = unreachable(hf_endpoint())
     if reason is not None:
         cached = _cached(name, revision, weights=weights)
@@ -47,18 +46,23 @@ def from_huggingface(
             raise HubUnreachableError(problem.message, hint=problem.hint)
         if progress:
             say(f"{_NAME} cannot be reached: using the cached copy of {name}")
-        return Located(cached, _kind(cached), name, cached.name)
-    files, commit = _list(name, revision, token)
+        return _located(cached, name)
+    files = _list(name, revision, token)
     chosen = choose_model_files(files, weights=weights, code=code, where=f"the model {name} on {_NAME}")
-    folder = _fetch(name, commit, chosen, token, progress)
-    single = folder / chosen[0]
-    if single.suffix == ".gguf":
-        return Located(single, "gguf", name, commit)
-    return Located(folder, "folder", name, commit)
+    return _located(_fetch(name, revision, chosen, token, progress), name)
 
 
-def _kind(path: Path) -> Literal["gguf", "folder"]:
-    return "gguf" if path.suffix == ".gguf" else "folder"
+def _located(folder: Path, name: str) -> Located:
+    """A snapshot folder is named after its commit."""
+    single = _single_gguf(folder)
+    if single is not None:
+        return Located(single, "gguf", name, folder.name)
+    return Located(folder, "folder", name, folder.name)
+
+
+def _single_gguf(folder: Path) -> Path | None:
+    files = list(folder.glob("*.gguf"))
+    return files[0] if len(files) == 1 and not (folder / "config.json").is_file() else None
 
 
 def _cached(name: str, revision: str | None, *, weights: bool) -> Path | None:
@@ -70,11 +74,12 @@ def _cached(name: str, revision: str | None, *, weights: bool) -> Path | None:
         folder = Path(snapshot_download(name, revision=revision, local_files_only=True, allow_patterns=["config.json"]))
     except LocalEntryNotFoundError:
         return None
-    return folder if missing_file(folder, weights=weights) is None else None
+    complete = _single_gguf(folder) is not None or missing_file(folder, weights=weights) is None
+    return folder if complete else None
 
 
-def _list(name: str, revision: str | None, token: str | None) -> tuple[list[str], str]:
-    """File names and the commit that they are of."""
+def _list(name: str, revision: str | None, token: str | None) -> list[str]:
+    """Names of the repository's files."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
@@ -91,10 +96,11 @@ def _list(name: str, revision: str | None, token: str | None) -> tuple[list[str]
         ) from error
     except HfHubHTTPError as error:
         raise HubError(f"{_NAME} refuses the model {name}: {one_line(error)}", hint="try again later") from error
-    return [file.rfilename for file in info.siblings or ()], info.sha or revision or "main"
+    return [file.rfilename for file in info.siblings or ()]
 
 
-def _fetch(name: str, commit: str, files: list[str], token: str | None, progress: bool) -> Path:
+def _fetch(name: str, revision: str | None, files: list[str], token: str | None, progress: bool) -> Path:
+    """The snapshot with these files; by its branch or tag, so that the library keeps where that stood."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
@@ -104,7 +110,7 @@ def _fetch(name: str, commit: str, files: list[str], token: str | None, progress
     if silence:
         disable_progress_bars()
     try:
-        return Path(snapshot_download(name, revision=commit, allow_patterns=patterns, token=token))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, token=token))
     except GatedRepoError as error:
         raise _gated(name) from error
     except Exception as error:  # the library's transport errors have no common root of their own

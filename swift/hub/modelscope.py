@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,11 @@ def from_modelscope(
     if chosen[0].endswith(".gguf"):
         return Located(folder / chosen[0], "gguf", name, revision)
     return Located(folder, "folder", name, revision)
+
+
+def has_modelscope() -> bool:
+    """Whether the hub's library is installed."""
+    return importlib.util.find_spec("modelscope_hub") is not None
 
 
 def _library(name: str, token: str | None) -> tuple[Any, Any]:

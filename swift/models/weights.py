@@ -41,9 +41,9 @@ def check_safetensors(file: Path) -> None:
         try:
             header = json.loads(stream.read(length))
             ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            wanted = 8 + length + int(max(ends, default=0))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ModelError(f"{file} is not a safetensors file: its header is damaged", hint=_DAMAGED) from error
-    wanted = 8 + length + max(ends, default=0)
     if size != wanted:
         what = "is cut short" if size < wanted else "has bytes too many"
         raise ModelError(f"{file} {what}: {size} bytes, its header promises {wanted}", hint=_DAMAGED)

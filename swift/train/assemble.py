@@ -31,6 +31,7 @@ from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
 from swift.train.events import Listener, RunInfo
+from swift.train.fit import make_fit
 from swift.train.listeners import make_trackers, plugin_listeners
 from swift.train.listeners.console import Console
 from swift.train.listeners.jsonl import JsonLines
@@ -135,7 +136,9 @@ class _Assembly:
         if self.checkpoint is not None:
             restore(run, self.checkpoint)
         run.listeners = self.listeners()
-        run.info = banner(run, self.located, self.codec, self.rows, prepared)
+        fit = make_fit(config, prepared, feed, self.device)
+        run.info = banner(run, self.located, self.codec, self.rows, prepared, fit)
+        run.trial = fit.trial and isinstance(feed, MapFeed)
         return run
 
     def feed(self) -> MapFeed | StreamFeed:

@@ -8,11 +8,12 @@ from swift.data.prepare import Rows
 from swift.data.stream_feed import StreamFeed
 from swift.hub import Located
 from swift.train.events import RunInfo
+from swift.train.fit import Fit
 from swift.train.prepare_model import Prepared
 from swift.train.run import Run
 
 
-def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepared) -> RunInfo:
+def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepared, fit: Fit) -> RunInfo:
     """The facts of a run, in the order of showing."""
     parameters = list(run.policy.model.parameters())
     total = sum(p.numel() for p in parameters)
@@ -45,6 +46,7 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
         )
         lines.append(("tokens", f"{tokens:,} an epoch in {len(sequences):,} sequences of at most {codec.max_length:,}"))
     lines.append(("batch", _batch(run)))
+    lines.append(("memory", str(fit)))
     lines.append(("steps", f"{run.total_steps:,}" + (f", resumed after {run.state.step:,}" if run.state.step else "")))
     per_epoch = run.feed.steps_per_epoch if isinstance(run.feed, MapFeed) else None
     return RunInfo(

@@ -9,8 +9,11 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import FrameType
 
+import torch
+
 from swift.train.best import judge
 from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
+from swift.train.fit import dry_step, out_of_memory
 from swift.train.run import Run
 from swift.train.saving import save
 from swift.train.state import State
@@ -48,12 +51,18 @@ def train(run: Run) -> State:
 
 
 def _steps(run: Run) -> None:
+    if run.trial:
+        dry_step(run)
     if run.evaluation is not None and run.state.step == 0 and run.config.evaluation.at_start:
         _evaluate(run)
     with closing(run.feed.steps(run.state.position)) as steps:
         before = time.perf_counter()
         for micro_batches, position in steps:
-            metrics = train_step(run, micro_batches, data_wait=time.perf_counter() - before)
+            waited = time.perf_counter() - before
+            try:
+                metrics = train_step(run, micro_batches, data_wait=waited)
+            except torch.OutOfMemoryError as error:
+                raise out_of_memory(max(micro_batches, key=lambda batch: batch.slots)) from error
             run.state = replace(
                 run.state,
                 step=run.state.step + 1,

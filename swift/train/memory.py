@@ -6,7 +6,6 @@ import ctypes
 import gc
 import resource
 import sys
-from pathlib import Path
 
 import torch
 
@@ -20,19 +19,6 @@ def peak_memory_gib(device: torch.device) -> float:
         return torch.cuda.max_memory_allocated(device) / _GIB
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / _GIB if sys.platform == "darwin" else peak * 1024 / _GIB
-
-
-def available_memory(device: torch.device) -> int:
-    """Bytes that can still be taken on `device`."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    for line in Path("/proc/meminfo").read_text().splitlines() if sys.platform == "linux" else ():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def keep_freed_memory() -> bool:

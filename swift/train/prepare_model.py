@@ -29,12 +29,14 @@ class Prepared:
 
     Attributes:
         policy: The model as objectives see it.
+        base: The model without its adapter's wrapper.
         layout: Whether batches are padding-free, and why.
         adapter: Whether an adapter is trained; else weights.
         write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
     """
 
     policy: Policy
+    base: PreTrainedModel
     layout: Layout
     adapter: bool
     write_weights: Callable[[Path], None]
@@ -84,7 +86,7 @@ def prepare_model(
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source
-    return Prepared(policy, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter))
+    return Prepared(policy, model, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter))
 
 
 def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:

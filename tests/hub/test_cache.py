@@ -28,9 +28,13 @@ def test_folder_appears_whole(tmp_path: Path) -> None:
 
 
 def test_failure_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), atomic_folder(tmp_path / "folder") as temporary:
-        (temporary / "file").write_text("content")
-        1 / 0  # noqa: B018
+    def fail() -> None:
+        with atomic_folder(tmp_path / "folder") as temporary:
+            (temporary / "file").write_text("content")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

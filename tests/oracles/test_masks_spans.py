@@ -133,7 +133,16 @@ def test_token_masks_equal_those_of_transformers() -> None:
             assert mask[-1]
 
 
-def test_every_exception_is_used() -> None:
-    named = {name for name, _ in [*known.REFUSED, *known.CLOSES_THINKING, *known.MORE_BEHIND_STOP,
-                                  *known.STOP_NOT_MARKED, *known.HEADER_WRITTEN]} | set(known.LAST_TURN_DIFFERS)
-    assert named <= set(PAIRS)
+def test_every_exception_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for table in (known.CLOSES_THINKING, known.MORE_BEHIND_STOP, known.STOP_NOT_MARKED, known.HEADER_WRITTEN):
+        for (name, kind), why in list(table.items()):
+            tokenizer, codec = load(name)
+            kind = "multi_turn" if kind == known.ANY else kind
+            sample = prepare(CONVERSATIONS[kind], codec, OPTIONS)
+            turns = trained_turns(sample, codec, OPTIONS)
+            pairs = list(zip(turns, marked(name, tokenizer, codec, sample), strict=True))
+            assert all(same(turn.span, text, turn.prompt, name, kind) for turn, text in pairs)
+            with monkeypatch.context() as patch:
+                patch.delitem(table, next(key for key in table if table[key] == why and key[0] == name))
+                assert not all(same(turn.span, text, turn.prompt, name, kind) for turn, text in pairs), why
+    assert {*known.LAST_TURN_DIFFERS, *(name for name, _ in known.REFUSED)} <= set(PAIRS)

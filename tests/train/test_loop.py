@@ -172,3 +172,27 @@ def test_mistakes_are_told(
 ) -> None:
     with pytest.raises(error, match=match):
         sft(configure(tiny, rows, tmp_path / "run", **sections))
+
+
+def test_the_dry_step_changes_nothing(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    """Also not the random numbers that dropout and noise draw."""
+    found = []
+    for trial in (False, True):
+        options = {"max_steps": 3, "neftune_alpha": 5.0, "dry_step": trial}
+        tuner = {"type": "lora", "rank": 4, "dropout": 0.3}
+        folder = sft(configure(tiny, rows, tmp_path / str(trial), loop=options, tuner=tuner))
+        found.append(load_file(folder / "last" / "adapter_model.safetensors"))
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_little_memory_turns_checkpointing_on(
+    tiny: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import swift.train.fit
+
+    monkeypatch.setattr(swift.train.fit, "available_memory", lambda device: 1)
+    sft(configure(tiny, rows, tmp_path / "run", loop={"max_steps": 1}))
+    told = " ".join(capfd.readouterr().err.split())
+    assert "activations are computed again in the backward pass" in told
+    assert "it may not fit: `swift plan` shows ways out" in told

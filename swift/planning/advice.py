@@ -1,0 +1,76 @@
+"""Ways out when a run does not fit: changes to its configuration, each with what it would take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from swift.planning.memory import Load, ModelShape, Training, plan_memory
+
+_ADAPTER_SHARE = 0.02  # trained elements of an adapter of rank 8, as a share of the model; for an estimate only
+_SHORTEST = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A change, and the peak with it.
+
+    Attributes:
+        change: What to set.
+        total: Bytes.
+    """
+
+    change: str
+    total: int
+
+
+def ways_out(
+    shape: ModelShape, training: Training, load: Load, *, overhead: int, sequences: int, longest: int, limit: str
+) -> list[Way]:
+    """Changes that need less memory, those that change the result least first.
+
+    Args:
+        sequences: In the largest micro-batch; more than one can be split at no loss.
+        longest: Tokens of its longest sequence.
+        limit: The option that bounds a micro-batch: `--max_tokens_per_batch` or `--per_device_train_batch_size`.
+    """
+
+    def total(training: Training = training, load: Load = load) -> int:
+        return plan_memory(shape, training, load, overhead=overhead).total
+
+    before = total()
+    return [way for way in _ways(training, load, total, sequences, longest, limit, shape) if way.total < before]
+
+
+def _ways(
+    training: Training,
+    load: Load,
+    total: Callable[..., int],
+    sequences: int,
+    longest: int,
+    limit: str,
+    shape: ModelShape,
+) -> Iterator[Way]:
+    if sequences > 1:
+        half = replace(load, slots=load.slots // 2, targets=load.targets // 2, accumulates=True)
+        yield Way(f"half of {limit}, twice the accumulation (the same result)", total(load=half))
+    if not training.gradient_checkpointing:
+        less = replace(training, gradient_checkpointing=True)
+        yield Way("--gradient_checkpointing true (the same result, about a third slower)", total(less))
+        if sequences > 1:
+            yield Way(f"both: --gradient_checkpointing true and half of {limit}", total(less, half))
+    if training.tuner != "lora":
+        adapter = replace(
+            training, tuner="lora", trained=int(_ADAPTER_SHARE * shape.parameters), trained_bytes=4,
+            trained_layers=shape.layers, trains_head=False, adapter_rank=8,
+        )
+        yield Way("--tuner_type lora", total(adapter))
+        if training.master_weights and training.trained_bytes < 4:
+            yield Way("--master_weights false (small updates are lost)", total(replace(training, master_weights=False)))
+    elif training.adapter_rank > 8:
+        share = 8 / training.adapter_rank
+        small = replace(training, adapter_rank=8, trained=int(training.trained * share))
+        yield Way("--lora_rank 8", total(small))
+    if longest > _SHORTEST:
+        short = replace(load, slots=load.slots // 2, targets=load.targets // 2, longest=load.longest // 2)
+        yield Way(f"--max_length {longest // 2} (longer rows are lost or cut)", total(load=short))

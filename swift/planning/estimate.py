@@ -1,0 +1,69 @@
+"""The memory plan of a run: what the trainer decides gradient checkpointing and the dry step by."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from swift.config.runs import SftConfig
+from swift.data.order import accumulation_of
+from swift.losses.linear_cross_entropy import CHUNK_BYTES
+from swift.planning.memory import Load, MemoryPlan, ModelShape, plan_memory
+from swift.planning.shape import shape_of, training_of
+
+AMPLE = 0.6
+"""A plan that takes less than this share of the memory needs no trial."""
+
+TIGHT = 0.9
+"""A plan that takes more than this share of the memory may fail: the estimate is good to about a fifth."""
+
+
+def memory_plan(
+    config: SftConfig,
+    model: nn.Module,
+    *,
+    slots: int,
+    targets: int,
+    longest: int,
+    padding_free: bool,
+    gradient_checkpointing: bool | None = None,
+    overhead: int = 0,
+) -> MemoryPlan:
+    """The memory that training takes at its peak.
+
+    Args:
+        config: The run.
+        model: With its tuner in place; real, or on the meta device.
+        slots: Tokens of the largest micro-batch, padding included.
+        targets: Trained tokens in it.
+        longest: Length of its longest sequence.
+        padding_free: Whether samples lie back to back; scores that are kept then span the whole row.
+        gradient_checkpointing: Default: what the configuration says; off where it says nothing.
+        overhead: Bytes that are there before the model is.
+    """
+    if gradient_checkpointing is None:
+        gradient_checkpointing = bool(config.loop.gradient_checkpointing)
+    shape = shape_of(model)
+    load = load_of(config, shape, slots=slots, targets=targets, longest=longest, padding_free=padding_free)
+    training = training_of(model, config, gradient_checkpointing=gradient_checkpointing)
+    return plan_memory(shape, training, load, overhead=overhead)
+
+
+def load_of(
+    config: SftConfig, shape: ModelShape, *, slots: int, targets: int, longest: int, padding_free: bool
+) -> Load:
+    """The largest micro-batch as the formulas want it; see `memory_plan`."""
+    return Load(
+        slots=slots,
+        targets=targets,
+        longest=slots if padding_free else longest,
+        logits_chunk=max(1, CHUNK_BYTES // (4 * shape.vocab)),
+        score_matrix=config.model.attention == "eager",
+        accumulates=_accumulates(config),
+    )
+
+
+def _accumulates(config: SftConfig) -> bool:
+    batch = config.batch
+    if batch.packing or batch.max_tokens is not None:
+        return batch.accumulation != 1
+    return accumulation_of(batch, 0, 0) > 1

@@ -1,0 +1,62 @@
+"""The model with its tuner, without weights: every shape and type is there, and takes no memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from swift.config.runs import SftConfig
+from swift.config.tuner import FreezeConfig, LoraConfig
+from swift.errors import CheckpointError, ModelError
+from swift.hub import Located
+from swift.models.load import load_config, resolve_dtype
+from swift.models.quiet import quiet
+from swift.tuners.freeze import train_all, train_unfrozen
+from swift.tuners.lora import add_lora
+
+
+def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Module:
+    """The model that training would make, on the meta device.
+
+    Args:
+        located: Only its configuration is read.
+        device: Where training would run; decides the type of the weights.
+
+    Raises:
+        ModelError: The architecture is no causal language model.
+        ConfigError: The tuner does not fit the model.
+    """
+    from transformers import AutoModelForCausalLM
+
+    trust = config.model.trust_remote_code
+    hf_config = load_config(located, trust_remote_code=trust)
+    dtype = resolve_dtype(config.model, hf_config, device)
+    with torch.device("meta"), quiet():
+        try:
+            model = AutoModelForCausalLM.from_config(hf_config, dtype=dtype, trust_remote_code=trust)
+        except ValueError as error:
+            raise ModelError(f"{located.id} is not a causal language model", hint="only those can be tuned") from error
+        if isinstance(config.tuner, LoraConfig):
+            return add_lora(model, _as_planned(config.tuner, config.adapters))
+    if isinstance(config.tuner, FreezeConfig):
+        train_unfrozen(model, config.tuner)
+    else:
+        train_all(model)
+    return model  # type: ignore[no-any-return]
+
+
+def _as_planned(tuner: LoraConfig, adapters: tuple[str, ...]) -> LoraConfig:
+    """The adapter's shape, without an initialisation that needs weights; that of the adapter to go on from."""
+    shape = tuner.model_copy(update={"init": "true"})
+    if not adapters:
+        return shape
+    from peft.config import PeftConfig
+
+    if not (Path(adapters[0]) / "adapter_config.json").is_file():
+        raise CheckpointError(f"{adapters[0]} holds no adapter: adapter_config.json is missing")
+    saved = PeftConfig.from_pretrained(adapters[0]).to_dict()
+    targets = saved["target_modules"]
+    pattern = {"target_regex": targets} if isinstance(targets, str) else {"targets": tuple(targets)}
+    return shape.model_copy(update={"rank": int(saved["r"]), "dora": bool(saved.get("use_dora")), **pattern})

@@ -1,0 +1,114 @@
+"""Whether the largest micro-batch fits into memory: estimated before the first step, and tried where it is close."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from swift.batch import Batch
+from swift.config.runs import SftConfig
+from swift.data.feed import MapFeed
+from swift.errors import ResourceError
+from swift.planning.available import available_memory, process_memory
+from swift.planning.estimate import AMPLE, TIGHT, memory_plan
+from swift.planning.memory import MemoryPlan
+from swift.train.prepare_model import Prepared, checkpoint_activations
+from swift.train.rng import capture, restore
+from swift.train.run import Run
+
+_GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What was decided.
+
+    Attributes:
+        plan: The estimate for the largest micro-batch; None when streaming, where no batch is known yet.
+        memory: Bytes there are, what the process already has included.
+        checkpointing: Whether activations are computed again in the backward pass.
+        tight: The estimate takes most of the memory, whatever was decided.
+        trial: Whether the largest micro-batch runs first, without an update.
+    """
+
+    plan: MemoryPlan | None
+    memory: int
+    checkpointing: bool
+    tight: bool
+    trial: bool
+
+    def __str__(self) -> str:
+        where = "" if not self.checkpointing else ", activations are computed again in the backward pass"
+        if self.plan is None:
+            return f"{self.memory / _GIB:,.1f} GiB there{where}"
+        told = f"about {self.plan.total / _GIB:,.1f} GiB of {self.memory / _GIB:,.1f} GiB{where}"
+        return f"{told}; it may not fit: `swift plan` shows ways out" if self.tight else told
+
+
+def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.device) -> Fit:
+    """Estimate, and switch gradient checkpointing on where memory needs it and the user left it open."""
+    wanted = config.loop.gradient_checkpointing
+    already = process_memory() if device.type == "cpu" else 0
+    memory = available_memory(device) + already
+    if not isinstance(feed, MapFeed):
+        return Fit(None, memory, bool(wanted), False, bool(config.loop.dry_step))
+    batch = feed.largest()
+    plan = _estimate(config, prepared, batch, checkpointing=bool(wanted), overhead=already)
+    model = prepared.base
+    if wanted is None and plan.total > TIGHT * memory and model.supports_gradient_checkpointing:
+        checkpoint_activations(model)
+        wanted = True
+        plan = _estimate(config, prepared, batch, checkpointing=True, overhead=already)
+    trial = config.loop.dry_step if config.loop.dry_step is not None else plan.total > AMPLE * memory
+    return Fit(plan, memory, bool(wanted), plan.total > TIGHT * memory, trial)
+
+
+def _estimate(config: SftConfig, prepared: Prepared, batch: Batch, *, checkpointing: bool, overhead: int) -> MemoryPlan:
+    padding_free = prepared.layout.padding_free
+    return memory_plan(
+        config,
+        prepared.policy.model,
+        slots=batch.slots,
+        targets=batch.count,
+        longest=_longest(batch),
+        padding_free=padding_free,
+        gradient_checkpointing=checkpointing,
+        overhead=overhead,
+    )
+
+
+def _longest(batch: Batch) -> int:
+    if batch.boundaries is None:
+        return int(batch.input_ids.shape[1])
+    return max(b - a for a, b in zip(batch.boundaries[:-1], batch.boundaries[1:], strict=True))
+
+
+def dry_step(run: Run) -> None:
+    """Forward and backward of the largest micro-batch; weights and random numbers stay as they are.
+
+    Raises:
+        ResourceError: It does not fit.
+    """
+    assert isinstance(run.feed, MapFeed)
+    tensors, values = capture()
+    batch = run.feed.largest()
+    run.policy.model.train()
+    try:
+        loss = run.objective(run.policy, batch.to(run.device))
+        run.optimizer.backward(loss.total / batch.count)
+    except torch.OutOfMemoryError as error:
+        raise out_of_memory(batch) from error
+    finally:
+        run.optimizer.zero_grad()
+        restore(tensors, values)
+
+
+def out_of_memory(batch: Batch) -> ResourceError:
+    """What to tell when the device had no memory left for `batch`."""
+    return ResourceError(
+        f"out of memory with {batch.slots:,} tokens in {len(batch.origins)} sequence(s), the longest of "
+        f"{_longest(batch):,} tokens ({batch.origins[0]} and on)",
+        hint="try --gradient_checkpointing true, a smaller --per_device_train_batch_size or --max_length; "
+        "`swift plan` shows what each would take",
+    )
