@@ -103,12 +103,13 @@ def _findings(
         yield Finding("target share", "ok", f"{lengths.target_share:.1%} of {lengths.tokens:,} tokens are trained on")
     duplicates, identical = sayings.duplicates(), sayings.identical()
     remedy = f" ({identical:,} equal in every column: --deduplicate true drops those)" if identical else ""
-    yield _repeats("duplicates", "no training row repeats another", f"training rows repeat another{remedy}", duplicates)
+    yield _repeats("duplicates", "no training row repeats another", f"training rows that repeat another: {duplicates.rows:,}{remedy}", duplicates)
     if len(rows.selection.validation):
-        yield _repeats("overlap of rows", "no validation row is a training row", "validation rows are trained on",
-                       sayings.shared_rows())
+        rows_shared, prompts_shared = sayings.shared_rows(), sayings.shared_prompts()
+        yield _repeats("overlap of rows", "no validation row is a training row",
+                       f"validation rows that are trained on: {rows_shared.rows:,}", rows_shared)
         yield _repeats("overlap of prompts", "no validation prompt is trained on",
-                       "validation rows have the prompt of a training row", sayings.shared_prompts())
+                       f"validation rows with the prompt of a training row: {prompts_shared.rows:,}", prompts_shared)
     yield _counted("empty answers", "none", found, reasons.EMPTY_ANSWER)
     yield _counted("special tokens in text", "none", found, reasons.SPECIAL_IN_TEXT)
     yield _counted("prompts rewritten by the template", "none", found, reasons.PROMPT_REWRITTEN)
@@ -117,7 +118,7 @@ def _findings(
 def _repeats(name: str, fine: str, bad: str, repeats: Repeats) -> Finding:
     if not repeats.rows:
         return Finding(name, "ok", fine)
-    return Finding(name, "warning", f"{repeats.rows:,} {bad}: {'; '.join(repeats.examples)}")
+    return Finding(name, "warning", f"{bad}: {'; '.join(repeats.examples)}")
 
 
 def _counted(name: str, fine: str, found: Sequence[Fate], reason: str) -> Finding:

@@ -33,7 +33,8 @@ class Encoder(Protocol):
     """
 
     @property
-    def fingerprint(self) -> str: ...
+    def fingerprint(self) -> str:
+        """Hash of everything that decides what becomes of a row."""
 
     def prepare(self) -> None:
         """Called once in every process before the first row."""

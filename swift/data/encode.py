@@ -71,12 +71,7 @@ def encode_sources(
     fingerprint = store_fingerprint(selection.sources, wanted, encoder)
     gate = Gate(ledger, on_error)
     with ExitStack() as stack:
-        if cache_dir is None:
-            temporary = tempfile.TemporaryDirectory(prefix="swift-tokens-")
-            folder = Path(temporary.name)
-        else:
-            temporary = None
-            folder = stack.enter_context(entry_folder(cache_dir, fingerprint))
+        folder, temporary = _folder(cache_dir, fingerprint, stack)
         shards = open_shards(folder, verify=True)
         done = sum(shard.rows for shard in shards)
         if done < wanted.size:
@@ -85,12 +80,22 @@ def encode_sources(
             rows = _read(selection.sources, wanted[done:])
             _write(_Work(folder, len(shards), gate, bar), rows, encoder, workers, left=wanted.size - done)
             shards = open_shards(folder, verify=False)
-        names = [source.name for source in selection.sources]
+        names = tuple(source.name for source in selection.sources)
         store = TokenStore(shards, names, fingerprint=fingerprint, temporary=temporary)
         if cache_dir is not None:
             prune(cache_dir, keep=fingerprint)
     _account(store, ledger, gate)
     return store
+
+
+def _folder(
+    cache_dir: Path | None, fingerprint: str, stack: ExitStack
+) -> tuple[Path, tempfile.TemporaryDirectory[str] | None]:
+    """Where shards go: the cache's folder, ours until `stack` is closed, or a temporary one."""
+    if cache_dir is not None:
+        return stack.enter_context(entry_folder(cache_dir, fingerprint)), None
+    temporary = tempfile.TemporaryDirectory(prefix="swift-tokens-")
+    return Path(temporary.name), temporary
 
 
 def wanted_rows(selection: Selection) -> NDArray[np.int64]:

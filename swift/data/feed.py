@@ -46,7 +46,8 @@ class Feed(Protocol):
     """
 
     @property
-    def total_steps(self) -> int | None: ...
+    def total_steps(self) -> int | None:
+        """Steps of the whole run, from its beginning; None where there is no end."""
 
     def steps(self, position: Position) -> Iterator[Step]:
         """The steps from `position` on, the same whether or not the run was interrupted there.

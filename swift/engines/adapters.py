@@ -60,11 +60,10 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
         _require_weights(folder)
         try:
             if tuned is None:
-                tuned = PeftModel.from_pretrained(
-                    model, str(folder), adapter_name=name, autocast_adapter_dtype=False
-                )
+                # PEFT would round the adapter to the base weights' type while loading, unless it loads as float32
+                tuned = PeftModel.from_pretrained(model, str(folder), adapter_name=name, autocast_adapter_dtype=True)
             else:
-                tuned.load_adapter(str(folder), adapter_name=name, autocast_adapter_dtype=False)
+                tuned.load_adapter(str(folder), adapter_name=name, autocast_adapter_dtype=True)
         except (RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise CheckpointError(f"the adapter in {folder} does not fit this model: {first}") from error
@@ -88,5 +87,5 @@ def _require_weights(folder: Path) -> None:
 
 def _match_type(tuned: Any, dtype: torch.dtype) -> None:
     for name, parameter in tuned.named_parameters():
-        if "lora_" in name and parameter.is_floating_point():
+        if tuned.base_model.prefix in name and parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)

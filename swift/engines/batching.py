@@ -21,6 +21,11 @@ _HEADROOM = 64
 """New tokens that a batch must have room for when a row is admitted."""
 
 
+_WASTE = 1024
+"""Padding tokens in a prefill that cost as much as another forward pass, roughly."""
+_WASTE_ON_CPU = 64
+
+
 @dataclass(slots=True)
 class Job:
     """One sequence on its way.
@@ -82,6 +87,7 @@ class RowBatch:
     def __init__(self, model: PreTrainedModel, *, keep_logits: bool, takes_positions: bool) -> None:
         self._model = model
         self._device = input_device(model)
+        self._waste = _WASTE_ON_CPU if self._device.type == "cpu" else _WASTE
         self._options = {"logits_to_keep": 1} if keep_logits else {}
         self._takes_positions = takes_positions
         self._cache: Cache | None = None
@@ -98,19 +104,7 @@ class RowBatch:
         Returns:
             Logits [len(jobs), vocabulary] of their next token.
         """
-        cache = new_cache(self._model.config)
-        assert cache is not None
-        width = max(job.length for job in jobs)
-        ids = torch.zeros((len(jobs), width), dtype=torch.int64)
-        mask = torch.zeros((len(jobs), width), dtype=torch.bool)
-        for row, job in enumerate(jobs):
-            ids[row, width - job.length :] = torch.tensor(job.prompt + job.ids)
-            mask[row, width - job.length :] = True
-        ids, mask = ids.to(self._device), mask.to(self._device)
-        positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-        logits = self._forward(ids, positions, None if bool(mask.all()) else mask, cache)
-        self._join(list(jobs), cache, mask)
-        return logits
+        return torch.cat([self._prefill(group) for group in _by_length(jobs, self._waste)])
 
     @torch.inference_mode()
     def step(self) -> Tensor:
@@ -145,6 +139,21 @@ class RowBatch:
             self.width -= spare
         self._padded = not bool(self._mask.all())
 
+    def _prefill(self, jobs: list[Job]) -> Tensor:
+        cache = new_cache(self._model.config)
+        assert cache is not None
+        width = max(job.length for job in jobs)
+        ids = torch.zeros((len(jobs), width), dtype=torch.int64)
+        mask = torch.zeros((len(jobs), width), dtype=torch.bool)
+        for row, job in enumerate(jobs):
+            ids[row, width - job.length :] = torch.tensor(job.prompt + job.ids)
+            mask[row, width - job.length :] = True
+        ids, mask = ids.to(self._device), mask.to(self._device)
+        positions = (mask.cumsum(-1) - 1).clamp_(min=0)
+        logits = self._forward(ids, positions, None if bool(mask.all()) else mask, cache)
+        self._join(jobs, cache, mask)
+        return logits
+
     def _join(self, jobs: list[Job], cache: Cache, mask: Tensor) -> None:
         """Add freshly prefilled rows to those that are running."""
         if self._cache is None:
@@ -176,3 +185,16 @@ class RowBatch:
         )
         logits: Tensor = output.logits[:, -1]
         return logits
+
+
+def _by_length(jobs: Sequence[Job], waste: int) -> list[list[Job]]:
+    """Cut jobs, in their order, into groups that are prefilled together with no more padding than `waste` tokens."""
+    groups: list[list[Job]] = []
+    for job in jobs:
+        group = [*groups[-1], job] if groups else [job]
+        longest = max(member.length for member in group)
+        if groups and sum(longest - member.length for member in group) <= waste:
+            groups[-1] = group
+        else:
+            groups.append([job])
+    return groups

@@ -14,6 +14,7 @@ Three kernels, chosen by what the call needs:
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -106,7 +107,7 @@ def _spans(boundaries: Tensor | None, query: Tensor) -> list[tuple[int, int]]:
     if boundaries is None:
         return [(0, query.shape[2])]
     edges = boundaries.tolist()
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def _window_mask(length: int, window: int, device: torch.device) -> Tensor:
@@ -136,10 +137,7 @@ def _written_out(
     if softcap is not None:
         scores = softcap * torch.tanh(scores / softcap)
     length = q.shape[2]
-    if attention_mask is None:
-        allowed = _window_mask(length, window or length, q.device)
-    else:
-        allowed = attention_mask
+    allowed = _window_mask(length, window or length, q.device) if attention_mask is None else attention_mask
     if allowed.dtype == torch.bool:
         scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
     else:

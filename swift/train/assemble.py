@@ -15,6 +15,7 @@ from swift.batch import Batch
 from swift.chat.codec import Codec
 from swift.chat.load import load_codec
 from swift.chat.predicates import require
+from swift.config.chat import ChatConfig
 from swift.config.runs import SftConfig
 from swift.data.feed import EvaluationBatches, MapFeed
 from swift.data.ledger import Ledger
@@ -53,6 +54,7 @@ from swift.train.saving import restore
 from swift.train.scaling import make_loss_scale
 from swift.train.schedule import Schedule
 from swift.train.state import State
+from swift.train.thinking import taught_thinking
 
 
 @contextmanager
@@ -182,10 +184,15 @@ class _Assembly:
             pad_id=self.codec.pad_id,
         )
 
+    def chat(self) -> ChatConfig:
+        """The rendering options that inference should use after this run."""
+        thinking = taught_thinking(self.config.chat, self.codec, self.rows)
+        return self.config.chat.model_copy(update={"enable_thinking": thinking})
+
     def record(self, run: Run) -> None:
         """Write run.json and the ledger; on resume, make sure that it is the same run."""
         record = RunRecord(
-            config=public_config(self.config),
+            config=public_config(self.config.model_copy(update={"chat": self.chat()})),
             seed=self.config.loop.seed,
             fingerprints=run.fingerprints,
             versions=library_versions(),

@@ -18,7 +18,7 @@ def library_versions() -> dict[str, str]:
 
 
 def git_revision(folder: Path = Path()) -> str | None:
-    """The commit that `folder` (default: the working directory) is at, with `-dirty` where tracked files have changes; None outside a repository."""
+    """The commit of `folder` (default: here), with `-dirty` where tracked files changed; None outside a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None

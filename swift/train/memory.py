@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import gc
+import platform
 import resource
 import sys
 
@@ -27,19 +27,8 @@ def keep_freed_memory() -> bool:
     Training frees and takes the same large tensors over and over; with glibc's defaults each one costs page
     faults and zeroing. Returns False where the C library is another one, which is then left as it is.
     """
-    if sys.platform != "linux":
+    if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)
-    try:
-        libc.gnu_get_libc_version
-    except AttributeError:
-        return False
     largest = 2**31 - 1
     return bool(libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, largest))
-
-
-def release_unused(device: torch.device) -> None:
-    """Give memory that nothing uses back, once, between phases of very different needs."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -85,7 +85,7 @@ def prepare_model(
     del head
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
-    tokenizer.chat_template = codec.template.source
+    tokenizer.chat_template = codec.template.source or None
     return Prepared(policy, model, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter))
 
 

@@ -57,6 +57,11 @@ def test_waiting_rows_join_when_half_of_the_batch_is_done():
     assert steps < 30
 
 
+def test_short_prompts_are_not_prefilled_with_the_padding_of_long_ones():
+    passes = _run(tiny_model(), [_job(n, length, 2) for n, length in enumerate((200, 10, 190, 12, 11))])
+    assert passes == [(2, 200), (3, 12), (5, 1)]
+
+
 def test_prompts_are_grouped_by_length():
     jobs = [_job(n, length, 1) for n, length in enumerate((5, 50, 6, 48, 7, 52))]
     passes = _run(tiny_model(), jobs, rows=3)

@@ -29,7 +29,12 @@ def _boundaries() -> Tensor:
 
 
 def _reference(
-    q: Tensor, k: Tensor, v: Tensor, window: int | None = None, softcap: float | None = None, sinks: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    window: int | None = None,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
 ) -> Tensor:
     """By the definition, in float64, over one block-diagonal score matrix."""
     q, k, v = q.double(), k.double(), v.double()
@@ -53,7 +58,8 @@ def _reference(
 def _check(dtype: torch.dtype, tolerance: float, *, kv_heads: int = 2, value_size: int = 16, **options: object) -> None:
     tensors = _inputs(4, kv_heads, 16, value_size, dtype)
     output, weights = packed_attention(nn.Identity(), *tensors, None, cu_seq_lens_q=_boundaries(), **options)  # type: ignore[arg-type]
-    renamed = {"window": options.get("sliding_window"), "softcap": options.get("softcap"), "sinks": options.get("s_aux")}
+    names = {"window": "sliding_window", "softcap": "softcap", "sinks": "s_aux"}
+    renamed = {mine: options.get(theirs) for mine, theirs in names.items()}
     expected = _reference(*tensors, **renamed)  # type: ignore[arg-type]
     assert weights is None
     assert output.dtype == dtype
