@@ -93,10 +93,10 @@ class Watch:
     now: float = 0.0
 
     def until_end(self, process: subprocess.Popen[bytes], timeout: float) -> resource.struct_rusage | None:
-        """Watch `process`, the leader of a session of its own, until it ends; it is killed after `timeout` seconds.
+        """Watch `process`, the leader of a session of its own, until it ends or for `timeout` seconds.
 
         Returns:
-            What the tree used, as the kernel counted it; None where it was killed.
+            What the tree used, as the kernel counted it; None where it has not ended.
         """
         members: list[int] = []
         next_scan = next_sample = 0.0
@@ -113,8 +113,6 @@ class Watch:
                 self._look()
                 return usage
             if self.now > timeout:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
                 return None
             time.sleep(POLL)
 
@@ -152,7 +150,12 @@ def measure(
         process = subprocess.Popen(
             argv, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
         )
-        usage = watch.until_end(process, timeout)
+        try:
+            usage = watch.until_end(process, timeout)
+        finally:
+            if process.returncode is None:  # We were interrupted, or the time is over.
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
     if usage is None:
         raise CommandError(f"{argv[0]}: not done after {timeout:.0f} s{_last_lines(folder)}")
     if process.returncode:

@@ -1,6 +1,6 @@
 """The nouns that travel between packages. No torch here.
 
-    Row -> Conversation | Text -> Tokens -> (batch.py) Batch -> LossSum;   Request -> Completion
+Row -> Conversation | Text -> Tokens -> (batch.py) Batch -> LossSum;   Request -> Completion
 """
 
 from __future__ import annotations

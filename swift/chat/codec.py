@@ -84,8 +84,9 @@ class Codec:
             TemplateError: The checkpoint has none, and none was named.
         """
         if not self.template.source:
-            raise TemplateError("the checkpoint has no chat template",
-                                hint="name one: --chat_template chatml, plain, or a Jinja file")
+            raise TemplateError(
+                "the checkpoint has no chat template", hint="name one: --chat_template chatml, plain, or a Jinja file"
+            )
         return self.template
 
     def encode(self, text: str) -> list[int]:
@@ -207,14 +208,14 @@ def _ends(tokenizer: PreTrainedTokenizerBase, stop_ids: Iterable[int]) -> tuple[
     if tokenizer.eos_token_id is not None:
         return int(tokenizer.eos_token_id), eos_ids | {int(tokenizer.eos_token_id)}
     if not eos_ids:
-        raise TemplateError("the tokenizer has no end token, so no answer would ever stop",
-                            hint="set eos_token in tokenizer_config.json")
+        raise TemplateError(
+            "the tokenizer has no end token, so no answer would ever stop",
+            hint="set eos_token in tokenizer_config.json",
+        )
     return min(eos_ids), eos_ids
 
 
-def _template(
-    tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, options: ChatConfig
-) -> tuple[ChatTemplate, str]:
+def _template(tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, options: ChatConfig) -> tuple[ChatTemplate, str]:
     named: dict[str, Any] = tokenizer.special_tokens_map
     specials = tuple((name, text) for name, text in named.items() if isinstance(text, str))
     own = tokenizer.chat_template
@@ -245,8 +246,16 @@ def _max_length(tokenizer: PreTrainedTokenizerBase, options: ChatConfig, positio
 
 def _fingerprint(backend: Tokenizer, template: ChatTemplate, eos_ids: frozenset[int], options: ChatConfig) -> str:
     dated = "strftime_now" in template.source + (template.tools_source or "")
-    parts = [CHAT_VERSION, backend.to_str(), template.source, template.tools_source, template.special_tokens,
-             sorted(eos_ids), options.model_dump(mode="json"), date.today().isoformat() if dated else None]
+    parts = [
+        CHAT_VERSION,
+        backend.to_str(),
+        template.source,
+        template.tools_source,
+        template.special_tokens,
+        sorted(eos_ids),
+        options.model_dump(mode="json"),
+        date.today().isoformat() if dated else None,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

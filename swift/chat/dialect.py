@@ -95,7 +95,11 @@ def _answer() -> Message:
 
 
 def _render(
-    template: ChatTemplate, messages: list[Message], *, generate: bool = False, thinking: bool | None = None,
+    template: ChatTemplate,
+    messages: list[Message],
+    *,
+    generate: bool = False,
+    thinking: bool | None = None,
     tools: tuple[dict[str, Any], ...] = (),
 ) -> str:
     kwargs = {} if thinking is None else {"enable_thinking": thinking}

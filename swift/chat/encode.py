@@ -53,7 +53,10 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
     prepared = prepare(sample, codec, options)
     turns = trained_turns(prepared, codec, options)
     fitted = fit_chat(
-        _tokenize(prepared, turns, codec, options), codec, options, prepared,
+        _tokenize(prepared, turns, codec, options),
+        codec,
+        options,
+        prepared,
         lambda shorter: _tokenize(shorter, trained_turns(shorter, codec, options), codec, options),
     )
     sequences = tuple(_tokens(spans, sample, part) for part, spans in enumerate(fitted.sequences))

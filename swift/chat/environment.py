@@ -22,7 +22,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from swift.errors import TemplateError
 
 RENDER_ERRORS = (
-    jinja2.TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError,
+    jinja2.TemplateError,
+    TypeError,
+    ValueError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
 )
 """What a template's own code can raise on messages that it does not expect."""
 

@@ -40,8 +40,7 @@ def plain(*, bos: bool, end_token: str | None) -> str:
     """
     del end_token
     return (
-        ("{{ bos_token }}" if bos else "")
-        + "{% for message in messages %}{{ message.content }}"
+        ("{{ bos_token }}" if bos else "") + "{% for message in messages %}{{ message.content }}"
         "{% if message.role == 'assistant' %}{{ eos_token }}{% else %}{{ '\\n' }}{% endif %}{% endfor %}"
     )
 

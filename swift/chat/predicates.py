@@ -32,7 +32,7 @@ _HINTS = {
     RENDERS: "choose another template with --chat_template",
     PREFIX: "choose another template with --chat_template",
     STOP_TOKEN: "let eos_token_id in generation_config.json name the token that ends a turn, or use "
-                "--chat_template chatml",
+    "--chat_template chatml",
     SAYS: "choose another template with --chat_template",
     PROMPT_UNTRAINED: "choose another template with --chat_template",
 }
@@ -91,8 +91,10 @@ def require(codec: Codec, options: ChatConfig) -> None:
     codec.require_template()
     for verdict in prove_template(codec, options):
         if verdict.name in REQUIRED_PREDICATES and not verdict.ok:
-            raise TemplateError(f"the chat template ({codec.template_source}) fails {verdict.name!r}: "
-                                f"{verdict.detail}", hint=_HINTS[verdict.name])
+            raise TemplateError(
+                f"the chat template ({codec.template_source}) fails {verdict.name!r}: {verdict.detail}",
+                hint=_HINTS[verdict.name],
+            )
 
 
 def prove_rows(samples: Iterable[Conversation | Text], codec: Codec, options: ChatConfig) -> list[Verdict]:
@@ -111,8 +113,11 @@ def prove_rows(samples: Iterable[Conversation | Text], codec: Codec, options: Ch
                 seen[name] += 1
                 first.setdefault(name, line)
     verdicts = [
-        Verdict(name, not lines, f"{len(lines)} of {count} rows: {'; '.join(lines[:_SHOWN])}" if lines
-                else f"holds on {count} rows")
+        Verdict(
+            name,
+            not lines,
+            f"{len(lines)} of {count} rows: {'; '.join(lines[:_SHOWN])}" if lines else f"holds on {count} rows",
+        )
         for name, lines in broken.items()
     ]
     verdicts.extend(
@@ -136,14 +141,20 @@ def inference_agreement(
     tools: Any = wire_tools(prepared.tools)
     for turn in turns:
         theirs: Any = tokenizer.apply_chat_template(
-            wire[: turn.index], tools=tools, add_generation_prompt=True,
+            wire[: turn.index],
+            tools=tools,
+            add_generation_prompt=True,
             chat_template=None if codec.template_source == CHECKPOINT else codec.template.source,
-            **dict(prepared.template_kwargs), return_dict=True,
+            **dict(prepared.template_kwargs),
+            return_dict=True,
         )
         ids = list(theirs["input_ids"])
         if row.outcome == "kept" and not any(_begins(tokens, ids) for tokens in row.sequences):
-            return Verdict("inference_agreement", False, f"{sample.origin}, message {turn.index + 1}: inference would "
-                                                         "be given other ids than training")
+            return Verdict(
+                "inference_agreement",
+                False,
+                f"{sample.origin}, message {turn.index + 1}: inference would be given other ids than training",
+            )
     return Verdict("inference_agreement", True, f"{len(turns)} prompts of {sample.origin} are the same")
 
 

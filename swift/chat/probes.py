@@ -25,16 +25,28 @@ def _says(text: str, reasoning: str | None = None) -> Message:
 REQUIRED: dict[str, Conversation] = {
     "one turn": _chat(_user("What is 2 + 2?"), _says("It is 4.")),
     "three turns": _chat(
-        _user("Hi"), _says("Hello!"), _user("Count to 3."), _says("1, 2, 3"), _user("Thanks"), _says("Gladly."),
+        _user("Hi"),
+        _says("Hello!"),
+        _user("Count to 3."),
+        _says("1, 2, 3"),
+        _user("Thanks"),
+        _says("Gladly."),
     ),
     "white space": _chat(
-        _user("  before\n\n"), _says("\n\n  within\n\n\tand behind \n"), _user("\tagain"), _says(" spaces  "),
+        _user("  before\n\n"),
+        _says("\n\n  within\n\n\tand behind \n"),
+        _user("\tagain"),
+        _says(" spaces  "),
     ),
     "other scripts": _chat(
-        _user("na\u00efve \u4f60\u597d \U0001f642"), _says("\U0001f468\u200d\U0001f469\u200d\U0001f467 \u00e9\u0301"),
+        _user("na\u00efve \u4f60\u597d \U0001f642"),
+        _says("\U0001f468\u200d\U0001f469\u200d\U0001f467 \u00e9\u0301"),
     ),
     "role names": _chat(
-        _user("user\nassistant\nsystem:"), _says("assistant: user said\nassistant"), _user("end"), _says("end model"),
+        _user("user\nassistant\nsystem:"),
+        _says("assistant: user said\nassistant"),
+        _user("end"),
+        _says("end model"),
     ),
 }
 """Every template must train these rightly."""
@@ -42,12 +54,17 @@ REQUIRED: dict[str, Conversation] = {
 OPTIONAL: dict[str, Conversation] = {
     "system": _chat(Message("system", "Be brief."), _user("Hi"), _says("Hello.")),
     "tools": _chat(
-        _user("What does it mean?"), Message("assistant", "", tool_calls=(_CALL,)),
-        Message("tool", "a place", name=_TOOL, tool_call_id="probe0001"), _says("A place."), tools=True,
+        _user("What does it mean?"),
+        Message("assistant", "", tool_calls=(_CALL,)),
+        Message("tool", "a place", name=_TOOL, tool_call_id="probe0001"),
+        _says("A place."),
+        tools=True,
     ),
     "thinking": _chat(_user("What is 3 + 3?"), _says("It is 6.", reasoning="Three and three\n\nare six.")),
     "thinking in history": _chat(
-        _user("What is 3 + 3?"), _says("6", reasoning="Three and three."), _user("And 4 + 4?"),
+        _user("What is 3 + 3?"),
+        _says("6", reasoning="Three and three."),
+        _user("And 4 + 4?"),
         _says("8", reasoning="Four and four."),
     ),
 }

@@ -45,9 +45,7 @@ UNTRAINED_TURN: Final = "leading_answer_not_trained"
 PROMPT_REWRITTEN: Final = "prompt_rewritten"
 """Kept: the template does not show a prompt message as it was given."""
 
-DROPPED: Final = frozenset(
-    {NO_ASSISTANT, EMPTY_ANSWER, NO_TARGET, NO_PROMPT, TOO_LONG, CANNOT_SPLIT, EMPTY_TEXT}
-)
+DROPPED: Final = frozenset({NO_ASSISTANT, EMPTY_ANSWER, NO_TARGET, NO_PROMPT, TOO_LONG, CANNOT_SPLIT, EMPTY_TEXT})
 """Reasons for which a row is dropped; with every other reason that is raised, it has failed."""
 REMARKS: Final = frozenset({SPECIAL_IN_TEXT, UNTRAINED_TURN, PROMPT_REWRITTEN})
 """Reasons that go with a row that is kept."""

@@ -29,13 +29,17 @@ def require_said(span: str, message: Message, index: int) -> None:
     if message.content.strip() not in span:
         raise RowError(reasons.ANSWER_LOST, f"message {index + 1}: the template does not show its text")
     if message.reasoning is not None and message.reasoning.strip() not in span:
-        raise RowError(reasons.REASONING_LOST, f"message {index + 1}: the template does not show its thinking; "
-                                               "thinking: strip trains without it")
+        raise RowError(
+            reasons.REASONING_LOST,
+            f"message {index + 1}: the template does not show its thinking; thinking: strip trains without it",
+        )
     for call in message.tool_calls:
         for piece in (call.name, *_leaves(call.arguments)):
             if not appears(piece, span):
-                raise RowError(reasons.TOOL_CALL_LOST, f"message {index + 1}: the template does not show {piece!r} of "
-                                                       f"the call of {call.name!r}")
+                raise RowError(
+                    reasons.TOOL_CALL_LOST,
+                    f"message {index + 1}: the template does not show {piece!r} of the call of {call.name!r}",
+                )
 
 
 def _leaves(value: Any) -> Iterator[str]:

@@ -75,8 +75,11 @@ class Rendering:
         if written is None:
             written = self._realigned(index, prompt, full)
         if written is None:
-            raise RowError(reasons.NOT_A_PREFIX, f"message {index + 1}: the prompt ends {prompt[-40:]!r}, but the "
-                                                 f"turn is written {_after_common(prompt, full)!r}")
+            raise RowError(
+                reasons.NOT_A_PREFIX,
+                f"message {index + 1}: the prompt ends {prompt[-40:]!r}, but the "
+                f"turn is written {_after_common(prompt, full)!r}",
+            )
         span = self._ended(index, written)
         require_said(span, message, index)
         return Turn(index, prompt, span, weight)
@@ -89,8 +92,10 @@ class Rendering:
             return written[:end]
         stop = self._stop_of_next(index)
         if stop is None:
-            raise RowError(reasons.NO_STOP, f"message {index + 1} ends {written[-30:]!r}, and generation stops at "
-                                            f"{', '.join(self.codec.stops)}")
+            raise RowError(
+                reasons.NO_STOP,
+                f"message {index + 1} ends {written[-30:]!r}, and generation stops at {', '.join(self.codec.stops)}",
+            )
         return written + stop
 
     def _stop_of_next(self, index: int) -> str | None:
@@ -123,8 +128,9 @@ class Rendering:
         message = self.sample.messages[index]
         probes = [Message("user", "x")]
         if message.tool_calls:
-            probes.insert(0, Message("tool", "x", name=message.tool_calls[0].name,
-                                     tool_call_id=message.tool_calls[0].id))
+            probes.insert(
+                0, Message("tool", "x", name=message.tool_calls[0].name, tool_call_id=message.tool_calls[0].id)
+            )
         for probe in probes:
             yield from wire_messages([probe], self.codec.template.dialect)
 

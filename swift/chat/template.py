@@ -82,7 +82,9 @@ class ChatTemplate:
         """
         wire = wire_messages(messages, self.dialect)
         return self.render_wire(
-            wire, tools=wire_tools(tools), add_generation_prompt=add_generation_prompt,
+            wire,
+            tools=wire_tools(tools),
+            add_generation_prompt=add_generation_prompt,
             template_kwargs=template_kwargs or {},
         )
 
@@ -108,8 +110,10 @@ class ChatTemplate:
                 }
             )
         except RENDER_ERRORS as error:
-            raise TemplateError(f"the chat template refuses this conversation: {error or type(error).__name__}",
-                                hint="see what roles and fields the template expects") from error
+            raise TemplateError(
+                f"the chat template refuses this conversation: {error or type(error).__name__}",
+                hint="see what roles and fields the template expects",
+            ) from error
 
     def reads(self, variable: str) -> bool:
         """Whether the template asks for a variable of this name."""

@@ -139,5 +139,7 @@ def _trained(messages: list[Message]) -> bool:
 
 
 def _too_long(origin: Origin, length: int, limit: int) -> DataError:
-    return DataError(f"{origin} has {length} tokens, more than max_length {limit}",
-                     hint="raise --max_length, or choose --truncation_strategy drop, left, right or split")
+    return DataError(
+        f"{origin} has {length} tokens, more than max_length {limit}",
+        hint="raise --max_length, or choose --truncation_strategy drop, left, right or split",
+    )

@@ -54,9 +54,7 @@ def make_checkup(
     )
 
 
-def _predicates(
-    config: CheckConfig, codec: Codec, tokenizer: PreTrainedTokenizerBase, seen: Survey
-) -> list[Finding]:
+def _predicates(config: CheckConfig, codec: Codec, tokenizer: PreTrainedTokenizerBase, seen: Survey) -> list[Finding]:
     if config.task != "sft":
         return []
     return [
@@ -96,20 +94,31 @@ def _row_problems(config: CheckConfig, rows: Rows, found: Sequence[Fate], limit:
         yield Problem(f"no row is left to train on: {told}", "the reasons above say what to change")
 
 
-def _findings(
-    found: Sequence[Fate], sayings: Sayings, rows: Rows, lengths: Lengths | None
-) -> Iterator[Finding]:
+def _findings(found: Sequence[Fate], sayings: Sayings, rows: Rows, lengths: Lengths | None) -> Iterator[Finding]:
     if lengths is not None:
         yield Finding("target share", "ok", f"{lengths.target_share:.1%} of {lengths.tokens:,} tokens are trained on")
     duplicates, identical = sayings.duplicates(), sayings.identical()
     remedy = f" ({identical:,} equal in every column: --deduplicate true drops those)" if identical else ""
-    yield _repeats("duplicates", "no training row repeats another", f"training rows that repeat another: {duplicates.rows:,}{remedy}", duplicates)
+    yield _repeats(
+        "duplicates",
+        "no training row repeats another",
+        f"training rows that repeat another: {duplicates.rows:,}{remedy}",
+        duplicates,
+    )
     if len(rows.selection.validation):
         rows_shared, prompts_shared = sayings.shared_rows(), sayings.shared_prompts()
-        yield _repeats("overlap of rows", "no validation row is a training row",
-                       f"validation rows that are trained on: {rows_shared.rows:,}", rows_shared)
-        yield _repeats("overlap of prompts", "no validation prompt is trained on",
-                       f"validation rows with the prompt of a training row: {prompts_shared.rows:,}", prompts_shared)
+        yield _repeats(
+            "overlap of rows",
+            "no validation row is a training row",
+            f"validation rows that are trained on: {rows_shared.rows:,}",
+            rows_shared,
+        )
+        yield _repeats(
+            "overlap of prompts",
+            "no validation prompt is trained on",
+            f"validation rows with the prompt of a training row: {prompts_shared.rows:,}",
+            prompts_shared,
+        )
     yield _counted("empty answers", "none", found, reasons.EMPTY_ANSWER)
     yield _counted("special tokens in text", "none", found, reasons.SPECIAL_IN_TEXT)
     yield _counted("prompts rewritten by the template", "none", found, reasons.PROMPT_REWRITTEN)

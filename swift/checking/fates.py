@@ -34,9 +34,7 @@ def fates(rows: Rows, *, all_bad: bool) -> tuple[Fate, ...]:
         shown = examples.setdefault(key, [])
         if len(shown) < (_BAD_ROWS if all_bad and entry.outcome == "failed" else _EXAMPLES):
             shown.append(f"{entry.origin}: {tell(entry.reason, entry.detail)}")
-    return tuple(
-        Fate(fate.outcome, fate.reason, counts[key], tuple(examples[key])) for key, fate in first.items()
-    )
+    return tuple(Fate(fate.outcome, fate.reason, counts[key], tuple(examples[key])) for key, fate in first.items())
 
 
 def _entries(rows: Rows) -> Iterator[LedgerEntry]:

@@ -50,8 +50,10 @@ def whole_file(path: Path, flag: str) -> Iterator[BinaryIO]:
     try:
         file = hidden.open("xb")
     except OSError as error:
-        raise ConfigError(f"{flag} {path} cannot be written: {error.strerror}", hint="name a file in a folder that "
-                          "exists and is yours") from error
+        raise ConfigError(
+            f"{flag} {path} cannot be written: {error.strerror}",
+            hint="name a file in a folder that exists and is yours",
+        ) from error
     try:
         with file:
             yield file

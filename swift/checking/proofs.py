@@ -58,8 +58,10 @@ def problems(findings: Sequence[Finding], codec: Codec, options: ChatConfig) -> 
     except TemplateError as error:
         found.append(Problem(error.message, error.hint))
     found += [
-        Problem(f"training and inference differ on {finding.name}: {finding.detail}",
-                "leave such rows out, or choose another template with --chat_template")
+        Problem(
+            f"training and inference differ on {finding.name}: {finding.detail}",
+            "leave such rows out, or choose another template with --chat_template",
+        )
         for finding in findings
         if finding.status == "problem" and finding.name.startswith("rows: ")
     ]
@@ -70,13 +72,14 @@ def _agreement(
     chats: Sequence[Conversation], codec: Codec, tokenizer: PreTrainedTokenizerBase, options: ChatConfig
 ) -> Finding:
     broken = [
-        verdict.detail
-        for chat in chats
-        if not (verdict := inference_agreement(chat, codec, tokenizer, options)).ok
+        verdict.detail for chat in chats if not (verdict := inference_agreement(chat, codec, tokenizer, options)).ok
     ]
     if not broken:
-        return Finding(f"rows: {AGREEMENT}", "ok",
-                       f"the prompts of {len(chats):,} rows have the ids that transformers' apply_chat_template gives")
+        return Finding(
+            f"rows: {AGREEMENT}",
+            "ok",
+            f"the prompts of {len(chats):,} rows have the ids that transformers' apply_chat_template gives",
+        )
     detail = f"{len(broken):,} of {len(chats):,} rows: {'; '.join(broken[:_SHOWN])}"
     if options.thinking == "keep":  # asked for: earlier turns are trained with thinking that inference would not show
         return Finding(f"rows: {AGREEMENT}", "warning", f"as --thinking keep asks for, {detail}")

@@ -115,8 +115,7 @@ def _hash_asked(sample: Conversation | Text) -> int:
 
 def _hash(messages: Sequence[Message], sample: Conversation) -> int:
     turns = [
-        (m.role, m.content, m.reasoning, [(call.name, repr(call.arguments)) for call in m.tool_calls])
-        for m in messages
+        (m.role, m.content, m.reasoning, [(call.name, repr(call.arguments)) for call in m.tool_calls]) for m in messages
     ]
     try:
         said = orjson.dumps([turns, sample.tools], default=repr, option=orjson.OPT_NON_STR_KEYS)

@@ -24,17 +24,19 @@ def step_facts(lengths: NDArray[np.int32], config: SftConfig, max_length: int) -
     """
     padding_free = config.batch.padding_free is not False
     sizes = lengths.astype(np.int64)
-    plan = plan_epoch(
-        lengths, config.batch, config.data, max_length=max_length, epoch=0, padding_free=padding_free
-    )
+    plan = plan_epoch(lengths, config.batch, config.data, max_length=max_length, epoch=0, padding_free=padding_free)
     taken = [slots(sizes[indices], padding_free=padding_free) for indices in plan.micro_batches]
     total = config.loop.max_steps or max(1, math.ceil(config.loop.epochs * plan.steps))
     facts = [
         ("steps per epoch", f"{plan.steps:,}"),
-        ("steps of the run", f"{total:,}" + (" (max_steps)" if config.loop.max_steps else
-                                             f" ({config.loop.epochs:g} epochs)")),
-        ("micro-batches", f"{len(plan.micro_batches):,} an epoch, {plan.accumulation} to a step, the largest "
-                          f"{max(taken):,} tokens"),
+        (
+            "steps of the run",
+            f"{total:,}" + (" (max_steps)" if config.loop.max_steps else f" ({config.loop.epochs:g} epochs)"),
+        ),
+        (
+            "micro-batches",
+            f"{len(plan.micro_batches):,} an epoch, {plan.accumulation} to a step, the largest {max(taken):,} tokens",
+        ),
     ]
     if not padding_free:
         facts.append(("padding", f"{1 - sizes.sum() / sum(taken):.1%} of all slots"))

@@ -138,5 +138,9 @@ def _lengths(lengths: Lengths, console: Console) -> None:
     for line in bars(lengths):
         console.print(Text(line))
     marks = "  ".join(f"p{percent} {length:,}" for percent, length in lengths.percentiles)
-    console.print(Text(f"shortest {lengths.shortest:,}  {marks}  longest {lengths.longest:,}  "
-                       f"mean {lengths.mean:,.0f}  max_length {lengths.max_length:,}"))
+    console.print(
+        Text(
+            f"shortest {lengths.shortest:,}  {marks}  longest {lengths.longest:,}  "
+            f"mean {lengths.mean:,.0f}  max_length {lengths.max_length:,}"
+        )
+    )

@@ -53,10 +53,7 @@ def unique_rows(sources: Sequence[Source], ledger: Ledger | None) -> list[NDArra
         for place in np.flatnonzero(original != places):
             earlier = origin(original[place])
             ledger.add(LedgerEntry(origin(place), "dropped", DUPLICATE, f"the same as {earlier}"))
-    return [
-        np.flatnonzero(original[low:high] == places[low:high]).astype(np.int64)
-        for low, high in pairwise(bounds)
-    ]
+    return [np.flatnonzero(original[low:high] == places[low:high]).astype(np.int64) for low, high in pairwise(bounds)]
 
 
 def _hashes(source: Source, number: int) -> tuple[NDArray[np.void], NDArray[np.int64]]:

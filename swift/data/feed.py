@@ -155,8 +155,13 @@ class MapFeed:
 
     def _plan(self, epoch: int) -> Plan:
         return plan_epoch(
-            self._lengths, self._batch, self._data, max_length=self._max_length, epoch=epoch,
-            padding_free=self._padding_free, longest_first=self._longest_first,
+            self._lengths,
+            self._batch,
+            self._data,
+            max_length=self._max_length,
+            epoch=epoch,
+            padding_free=self._padding_free,
+            longest_first=self._longest_first,
         )
 
 

@@ -19,10 +19,26 @@ from swift.types import Row
 
 # Options that decide which rows are read, how fast or in which order, but not what becomes of a row. Everything
 # else counts, so that an option added later cannot be forgotten here.
-_NOT_OF_A_ROW = frozenset({
-    "train", "validation", "split_ratio", "mix", "weights", "stopping", "shuffle", "seed", "streaming",
-    "shuffle_buffer", "deduplicate", "on_error", "workers", "cache", "cache_dir", "hub",
-})
+_NOT_OF_A_ROW = frozenset(
+    {
+        "train",
+        "validation",
+        "split_ratio",
+        "mix",
+        "weights",
+        "stopping",
+        "shuffle",
+        "seed",
+        "streaming",
+        "shuffle_buffer",
+        "deduplicate",
+        "on_error",
+        "workers",
+        "cache",
+        "cache_dir",
+        "hub",
+    }
+)
 
 
 @dataclass(frozen=True)

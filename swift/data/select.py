@@ -142,13 +142,9 @@ def _mixed(sets: Sequence[NDArray[np.int64]], config: DataConfig) -> NDArray[np.
     if len(sets) < 2 or (config.mix == "concatenate" and weights is None):
         return np.concatenate([_none(), *sets])
     if config.shuffle:  # a set that is not used up shall give a sample of itself, not its head
-        sets = [
-            generator(config.seed, _ORDER, number).permutation(rows, axis=0) for number, rows in enumerate(sets)
-        ]
+        sets = [generator(config.seed, _ORDER, number).permutation(rows, axis=0) for number, rows in enumerate(sets)]
     weights = check_weights(weights, len(sets))
-    chosen, positions = interleave(
-        [len(rows) for rows in sets], weights, config.stopping, generator(config.seed, _MIX)
-    )
+    chosen, positions = interleave([len(rows) for rows in sets], weights, config.stopping, generator(config.seed, _MIX))
     mixed = np.empty((len(chosen), 2), np.int64)
     for number, rows in enumerate(sets):
         mine = chosen == number

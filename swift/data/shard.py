@@ -202,13 +202,18 @@ def _arrays(chunks: Sequence[EncodedChunk]) -> dict[str, NDArray[Any]]:
     }
     for name in ("sources", "numbers", "indices", "parts"):
         arrays[name] = np.concatenate([getattr(chunk, name) for chunk in chunks])
-    return {name: array.astype(_ARRAYS[name], copy=False) if name in _ARRAYS else array
-            for name, array in arrays.items()}
+    return {
+        name: array.astype(_ARRAYS[name], copy=False) if name in _ARRAYS else array for name, array in arrays.items()
+    }
 
 
 def _line(fate: RowFate) -> bytes:
     entry = fate.entry
     values: list[int | str | Literal["kept", "truncated", "split", "dropped", "failed"]] = [
-        fate.source, entry.origin.index, entry.outcome, entry.reason, entry.detail,
+        fate.source,
+        entry.origin.index,
+        entry.outcome,
+        entry.reason,
+        entry.detail,
     ]
     return orjson.dumps(values) + b"\n"

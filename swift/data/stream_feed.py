@@ -106,8 +106,12 @@ class StreamFeed:
     def _steps(self, position: Position) -> Iterator[Step]:
         begin, taken = position.rows, position.step
         encoded = encode_stream(
-            self._open_rows(begin), self._encoder, workers=self._workers, ledger=self._ledger,
-            ahead=self._limits.sequences, on_error=self._data.on_error,
+            self._open_rows(begin),
+            self._encoder,
+            workers=self._workers,
+            ledger=self._ledger,
+            ahead=self._limits.sequences,
+            on_error=self._data.on_error,
         )
         with closing(encoded):
             while True:
@@ -119,8 +123,9 @@ class StreamFeed:
                 planned = self._plan(window, begin)
                 for step in range(taken, planned.steps):
                     micro_batches = [
-                        collate([window[i] for i in indices.tolist()], padding_free=self._padding_free,
-                                pad_id=self._pad_id)
+                        collate(
+                            [window[i] for i in indices.tolist()], padding_free=self._padding_free, pad_id=self._pad_id
+                        )
                         for indices in planned.step(step)
                     ]
                     last = step + 1 == planned.steps
@@ -142,6 +147,9 @@ class StreamFeed:
     def _plan(self, window: Sequence[Tokens], begin: int) -> Plan:
         lengths = np.fromiter(map(len, window), dtype=np.int64, count=len(window))
         return plan(
-            lengths, self._batch, max_length=self._max_length, padding_free=self._padding_free,
+            lengths,
+            self._batch,
+            max_length=self._max_length,
+            padding_free=self._padding_free,
             seed=(self._data.seed, begin) if self._data.shuffle else None,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from transformers import PreTrainedModel
 
 from swift.engines.base import BASE
 from swift.errors import CheckpointError, ConfigError
+from swift.models.quiet import quiet
 
 
 class AdapterSwitch:
@@ -51,25 +53,32 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
         ConfigError: A name is taken, or the adapter adds prompt tokens instead of weights.
         CheckpointError: A folder holds no adapter, or one for another model.
     """
-    from peft import PeftModel
-
     tuned: Any = None
     for name, folder in folders.items():
         if name == BASE or "." in name:
             raise ConfigError(f"an adapter cannot be called {name!r}", hint=f"name it: --adapters other={folder}")
         _require_weights(folder)
         try:
-            if tuned is None:
-                # PEFT would round the adapter to the base weights' type while loading, unless it loads as float32
-                tuned = PeftModel.from_pretrained(model, str(folder), adapter_name=name, autocast_adapter_dtype=True)
-            else:
-                tuned.load_adapter(str(folder), adapter_name=name, autocast_adapter_dtype=True)
+            with quiet(), warnings.catch_warnings():
+                # what PEFT uses and transformers will rename is no news to the user
+                warnings.simplefilter("ignore", FutureWarning)
+                tuned = _add(model, tuned, name, folder)
         except (RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise CheckpointError(f"the adapter in {folder} does not fit this model: {first}") from error
     _match_type(tuned, dtype)
     tuned.eval()
     return AdapterSwitch(tuned, tuple(folders))
+
+
+def _add(model: PreTrainedModel, tuned: Any, name: str, folder: Path) -> Any:
+    """The PEFT model with one more adapter, in float32: PEFT would else round it to the base weights' type."""
+    from peft import PeftModel
+
+    if tuned is None:
+        return PeftModel.from_pretrained(model, str(folder), adapter_name=name, autocast_adapter_dtype=True)
+    tuned.load_adapter(str(folder), adapter_name=name, autocast_adapter_dtype=True)
+    return tuned
 
 
 def _require_weights(folder: Path) -> None:

@@ -37,9 +37,7 @@ class Engine(Protocol):
     def description(self) -> str:
         """One line for banners."""
 
-    def generate(
-        self, requests: Sequence[Request], *, on_done: OnDone | None = None
-    ) -> list[Completion | RowError]:
+    def generate(self, requests: Sequence[Request], *, on_done: OnDone | None = None) -> list[Completion | RowError]:
         """Answer all requests, batched; a request that cannot be answered has a RowError in its place."""
 
     def stream(self, request: Request) -> Iterator[str]:

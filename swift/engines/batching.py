@@ -180,9 +180,8 @@ class RowBatch:
         options: dict[str, object] = dict(self._options)
         if self._takes_positions:
             options["position_ids"] = positions
-        output = self._model(
-            input_ids=ids, attention_mask=mask, past_key_values=cache, use_cache=True, **options
-        )
+        given = None if mask is None else mask.long()  # some architectures compute with the mask's numbers
+        output = self._model(input_ids=ids, attention_mask=given, past_key_values=cache, use_cache=True, **options)
         logits: Tensor = output.logits[:, -1]
         return logits
 

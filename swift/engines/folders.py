@@ -85,8 +85,12 @@ def plan_model(model: ModelConfig | None, adapters: Sequence[str], chat: ChatCon
                 f"{next(iter(whole.values())).path} is a whole model, not an adapter", hint="give it as --model, alone"
             )
         base = next(iter(whole.values()))
-        model = _with(model, ModelConfig(id=str(base.path)) if base.run is None
-                      else base.run.model.model_copy(update={"id": str(base.path), "revision": None}))
+        model = _with(
+            model,
+            ModelConfig(id=str(base.path))
+            if base.run is None
+            else base.run.model.model_copy(update={"id": str(base.path), "revision": None}),
+        )
         found = {}
     model = _base_model(model, found)
     first = base or next(iter(found.values()), None)

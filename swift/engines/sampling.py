@@ -122,17 +122,13 @@ def _columns(rows: Sequence[Chooser], device: torch.device) -> dict[str, Tensor]
     }
 
 
-def _filtered(
-    probabilities: Tensor, rows: Sequence[Chooser], column: dict[str, Tensor]
-) -> tuple[Tensor, Tensor]:
+def _filtered(probabilities: Tensor, rows: Sequence[Chooser], column: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """The likeliest tokens in descending order [rows, n], with zeros where top_k or top_p drops them, and their ids.
 
     A few likeliest tokens nearly always suffice; where they do not, all are sorted.
     """
     vocab = probabilities.shape[-1]
-    limits = torch.tensor(
-        [[min(row.sampling.top_k or vocab, vocab)] for row in rows], device=probabilities.device
-    )
+    limits = torch.tensor([[min(row.sampling.top_k or vocab, vocab)] for row in rows], device=probabilities.device)
     widest = int(limits.max())
     mass = column["top_p"]
     for size in (min(_HEAD, widest), widest):

@@ -95,9 +95,7 @@ class TransformersEngine:
         weights = next(self._model.parameters())
         return f"{path}, {str(weights.dtype).removeprefix('torch.')} on {weights.device}{self._note}"
 
-    def generate(
-        self, requests: Sequence[Request], *, on_done: OnDone | None = None
-    ) -> list[Completion | RowError]:
+    def generate(self, requests: Sequence[Request], *, on_done: OnDone | None = None) -> list[Completion | RowError]:
         """Answer all requests.
 
         Args:
@@ -180,7 +178,9 @@ class TransformersEngine:
                 self._switch.activate(adapter)
 
         try:
-            if self._own_loop and (len(jobs) == 1 or self._padding_safe()):
+            # nearly all architectures take position ids; one that does not may differ in other ways too
+            trusted = len(jobs) == 1 and "position_ids" in self._parameters
+            if self._own_loop and (trusted or self._padding_safe()):
                 rows = RowBatch(
                     self._model,
                     keep_logits="logits_to_keep" in self._parameters,

@@ -23,6 +23,7 @@ from swift.export.push import push, require_hub
 from swift.export.verify import probe_ids, probe_logits, require_close, require_equal
 from swift.hub import locate
 from swift.models.load import load_config
+from swift.models.quiet import quiet
 
 
 def export(config: ExportConfig) -> Path:
@@ -87,8 +88,9 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
     model, expected = _merged(model, list(plan.adapters.values()), ids)
     _cast(model, wide, wanted)
     _stop_tokens(model, plan)
-    model.save_pretrained(folder, max_shard_size=config.max_shard_size)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder, max_shard_size=config.max_shard_size)
+        tokenizer.save_pretrained(folder)
     difference = require_close(folder, expected, ids, model, plan.model)
     sys.stderr.write(f"compared with the files on disk: {difference}\n")
 

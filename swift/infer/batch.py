@@ -63,7 +63,6 @@ def answer_data(config: InferConfig, plan: Plan, ready: Ready) -> None:
         SwiftError: The model cannot be loaded.
     """
     assert config.result_path is not None
-    started = time.monotonic()
     selection = select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
     total = len(selection.validation)
     with open_results(Path(config.result_path), identity(config, plan, selection)) as results:
@@ -72,12 +71,13 @@ def answer_data(config: InferConfig, plan: Plan, ready: Ready) -> None:
             sys.stderr.write(f"{results.done} of {total} rows are answered already\n")
         if results.done < total:
             engine, answerers = ready()
+            started = time.monotonic()
             with row_progress("answering", total=total, done=results.done, shown=True) as progress:
                 _answer_windows(items, config, engine, answerers, results, progress)
-        seconds = time.monotonic() - started
-        speed = f", {results.tokens / seconds:.0f} tokens/s" if results.tokens else ""
-        failed = f", {results.failed} failed" if results.failed else ""
-        sys.stderr.write(f"{results.done} rows{failed}, {results.tokens} new tokens{speed}: {config.result_path}\n")
+            speed = results.tokens / (time.monotonic() - started)
+            sys.stderr.write(f"{results.tokens} new tokens, {speed:.1f} a second\n")
+        failed = f", {results.failed} of this run without an answer" if results.failed else ""
+        sys.stderr.write(f"{results.done} rows in {config.result_path}{failed}\n")
 
 
 def identity(config: InferConfig, plan: Plan, selection: Selection) -> dict[str, Any]:

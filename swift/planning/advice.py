@@ -25,18 +25,27 @@ class Way:
 
 
 def ways_out(
-    shape: ModelShape, training: Training, load: Load, *, overhead: int, sequences: int, longest: int, limit: str
+    shape: ModelShape,
+    training: Training,
+    load: Load,
+    *,
+    overhead: int,
+    sequences: int,
+    longest: int,
+    limit: str,
+    holes: float = 0.0,
 ) -> list[Way]:
     """Changes that need less memory, those that change the result least first.
 
     Args:
+        overhead, holes: As for `plan_memory`.
         sequences: In the largest micro-batch; more than one can be split at no loss.
         longest: Tokens of its longest sequence.
         limit: The option that bounds a micro-batch: `--max_tokens_per_batch` or `--per_device_train_batch_size`.
     """
 
     def total(training: Training = training, load: Load = load) -> int:
-        return plan_memory(shape, training, load, overhead=overhead).total
+        return plan_memory(shape, training, load, overhead=overhead, holes=holes).total
 
     before = total()
     return [way for way in _ways(training, load, total, sequences, longest, limit, shape) if way.total < before]
@@ -61,8 +70,13 @@ def _ways(
             yield Way(f"both: --gradient_checkpointing true and half of {limit}", total(less, half))
     if training.tuner != "lora":
         adapter = replace(
-            training, tuner="lora", trained=int(_ADAPTER_SHARE * shape.parameters), trained_bytes=4,
-            trained_layers=shape.layers, trains_head=False, adapter_rank=8,
+            training,
+            tuner="lora",
+            trained=int(_ADAPTER_SHARE * shape.parameters),
+            trained_bytes=4,
+            trained_layers=shape.layers,
+            trains_head=False,
+            adapter_rank=8,
         )
         yield Way("--tuner_type lora", total(adapter))
         if training.master_weights and training.trained_bytes < 4:

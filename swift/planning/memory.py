@@ -10,11 +10,12 @@ section 3.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 _FLOAT32 = 4
 _ADAM_MOMENTS = 2 * _FLOAT32
+_PINNED = 0.4  # with checkpointing, layer inputs lie between activations that are freed; measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ class MemoryPlan:
         gradients: Of what is trained; float32 where there are master weights.
         activations: Kept for the backward pass.
         logits: One chunk with its gradient, the states that it is made from, and the output head's own gradient.
-        overhead: Libraries, device context and fragmentation.
+        overhead: Libraries and device context.
+        fragments: Holes that the allocator leaves between activations.
         accumulates: As in `Load`.
     """
 
@@ -117,6 +119,7 @@ class MemoryPlan:
     activations: int
     logits: int
     overhead: int
+    fragments: int = 0
     accumulates: bool = True
 
     @property
@@ -131,7 +134,7 @@ class MemoryPlan:
         It is the end of a forward pass, when the activations are complete and, from the second micro-batch on, so
         are the gradients. With a single micro-batch the gradients come as the activations go.
         """
-        forward = self.activations + self.logits
+        forward = self.activations + self.fragments + self.logits
         return self.standing + (forward + self.gradients if self.accumulates else max(forward, self.gradients))
 
     def table(self) -> tuple[tuple[str, int], ...]:
@@ -143,12 +146,15 @@ class MemoryPlan:
             ("gradients", self.gradients),
             ("activations", self.activations),
             ("logits", self.logits),
-            ("libraries and fragments", self.overhead),
+            ("allocator's holes", self.fragments),
+            ("libraries", self.overhead),
             ("peak", self.total),
         )
 
 
-def plan_memory(shape: ModelShape, training: Training, load: Load, *, overhead: int = 0) -> MemoryPlan:
+def plan_memory(
+    shape: ModelShape, training: Training, load: Load, *, overhead: int = 0, holes: float = 0.0
+) -> MemoryPlan:
     """The memory of a training step.
 
     Args:
@@ -156,19 +162,24 @@ def plan_memory(shape: ModelShape, training: Training, load: Load, *, overhead: 
         training: The technique and its types.
         load: The largest micro-batch.
         overhead: Bytes that are there before the model is, as measured; the plan adds them as they are.
+        holes: What the allocator wastes, as a share of the activations without checkpointing.
     """
     adapters = training.trained if training.tuner == "lora" else 0
     masters = training.master_weights and training.trained_bytes < _FLOAT32
     # Moments have the type of what the optimizer updates: the float32 copy where there is one.
     moments = _ADAM_MOMENTS if masters else 2 * training.trained_bytes
+    activations = activation_bytes(shape, training, load)
+    everything = activation_bytes(shape, replace(training, gradient_checkpointing=False), load)
+    pinned = _PINNED if training.gradient_checkpointing else 1.0
     return MemoryPlan(
         weights=shape.parameters * training.weight_bytes + adapters * training.trained_bytes,
         masters=training.trained * _FLOAT32 if masters else 0,
         optimizer=training.trained * moments,
         gradients=training.trained * (_FLOAT32 if masters else training.trained_bytes),
-        activations=activation_bytes(shape, training, load),
+        activations=activations,
         logits=logits_bytes(shape, training, load),
         overhead=overhead,
+        fragments=int(holes * pinned * everything),
         accumulates=load.accumulates,
     )
 
@@ -208,10 +219,11 @@ def logits_bytes(shape: ModelShape, training: Training, load: Load) -> int:
     """What the loss needs on top of the activations.
 
     One chunk of logits in the computing type, its float32 copy and its gradient; the states at the targets and their
-    gradient; and, where the output head is trained, its gradient in float32.
+    gradient; and, where the output head is trained, its gradient in float32, which becomes one in the computing type
+    and, if the head is tied to the embeddings, is added to theirs.
     """
     b = training.weight_bytes
     chunk = min(load.logits_chunk, load.targets) * shape.vocab * (2 * b + _FLOAT32)
     states = 2 * load.targets * shape.hidden * b
-    head = shape.vocab * shape.hidden * _FLOAT32 if training.trains_head else 0
+    head = shape.vocab * shape.hidden * (_FLOAT32 + 2 * b) if training.trains_head else 0
     return chunk + states + head

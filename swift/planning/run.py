@@ -19,7 +19,7 @@ from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
 from swift.planning.advice import ways_out
 from swift.planning.available import available_memory, process_memory
-from swift.planning.estimate import load_of, memory_plan
+from swift.planning.estimate import holes_of, load_of, memory_plan
 from swift.planning.largest import LargestBatch, from_lengths, from_limits
 from swift.planning.shape import shape_of, training_of
 from swift.planning.skeleton import skeleton
@@ -58,8 +58,14 @@ def estimate(config: PlanConfig, located: Located, device: torch.device) -> Esti
     overhead = process_memory() if device.type == "cpu" else _CONTEXT
     plain, checkpointed = (
         memory_plan(
-            config, model, slots=largest.slots, targets=largest.targets, longest=largest.longest,
-            padding_free=padding_free, gradient_checkpointing=on, overhead=overhead,
+            config,
+            model,
+            slots=largest.slots,
+            targets=largest.targets,
+            longest=largest.longest,
+            padding_free=padding_free,
+            gradient_checkpointing=on,
+            overhead=overhead,
         )
         for on in (False, True)
     )
@@ -82,8 +88,14 @@ def estimate(config: PlanConfig, located: Located, device: torch.device) -> Esti
         memory=_memory(config, device),
         ways=tuple(
             ways_out(
-                shape, training, load, overhead=overhead, sequences=2 if several else 1, longest=largest.longest,
+                shape,
+                training,
+                load,
+                overhead=overhead,
+                sequences=2 if several else 1,
+                longest=largest.longest,
                 limit=limit,
+                holes=holes_of(config),
             )
         ),
         checkpoint=checkpoint_bytes(shape, training, config.checkpoint),
@@ -104,8 +116,11 @@ def largest_batch(config: PlanConfig, codec: Codec) -> LargestBatch:
     rows = prepare_rows(config.model_copy(update={"data": data}), codec, Ledger())
     sequences = rows.store.sequences_in_order(rows.selection.train)
     return from_lengths(
-        rows.store.lengths[sequences], rows.store.targets[sequences], config,
-        max_length=codec.max_length, padding_free=config.batch.padding_free is not False,
+        rows.store.lengths[sequences],
+        rows.store.targets[sequences],
+        config,
+        max_length=codec.max_length,
+        padding_free=config.batch.padding_free is not False,
     )
 
 

@@ -72,8 +72,12 @@ class Estimate:
             found.append((f"the run needs about {gib(need)}, and {self.device} has {gib(self.memory)}", hint))
         if self.disk > self.free:
             where = self.config.output_dir
-            found.append((f"checkpoints need {gib(self.disk)}, and the disk of {where} has {gib(self.free)}",
-                          "another --output_dir, a smaller --save_total_limit, or --save_only_model true"))
+            found.append(
+                (
+                    f"checkpoints need {gib(self.disk)}, and the disk of {where} has {gib(self.free)}",
+                    "another --output_dir, a smaller --save_total_limit, or --save_only_model true",
+                )
+            )
         return tuple(found)
 
 
@@ -96,8 +100,11 @@ def show(estimate: Estimate, console: Console) -> None:
         verdict = ("is tight", "bold yellow")
     else:
         verdict = ("fits", "bold green")
-    console.print(Text.assemble(verdict, f": about {gib(need)} of {gib(memory)} on {estimate.device} "
-                                         "(an estimate, good to about a fifth)"))
+    console.print(
+        Text.assemble(
+            verdict, f": about {gib(need)} of {gib(memory)} on {estimate.device} (an estimate, good to about a fifth)"
+        )
+    )
     if need > TIGHT * memory:
         for way in estimate.ways:
             mark = "fits" if way.total <= TIGHT * memory else "still too much"
@@ -106,13 +113,20 @@ def show(estimate: Estimate, console: Console) -> None:
 
 def _facts(estimate: Estimate) -> Iterator[tuple[str, str]]:
     training, largest = estimate.training, estimate.largest
-    yield "model", (f"{estimate.model}: {estimate.parameters / 1e6:,.1f} M parameters, {training.weight_bytes} bytes "
-                    "each")
+    yield (
+        "model",
+        (f"{estimate.model}: {estimate.parameters / 1e6:,.1f} M parameters, {training.weight_bytes} bytes each"),
+    )
     trained = training.trained
     whole = estimate.parameters + (trained if training.tuner == "lora" else 0)
     yield "trained", f"{trained:,} parameters ({trained / whole:.2%}), {training.tuner}"
-    yield "micro-batch", (f"{largest.slots:,} tokens, {largest.targets:,} of them targets, longest sequence "
-                          f"{largest.longest:,}: {largest.origin}")
+    yield (
+        "micro-batch",
+        (
+            f"{largest.slots:,} tokens, {largest.targets:,} of them targets, longest sequence "
+            f"{largest.longest:,}: {largest.origin}"
+        ),
+    )
     yield "steps", "not known: streamed, without max_steps" if largest.steps is None else f"{largest.steps:,}"
     count = "each, without limit" if estimate.checkpoints is None else f"x {estimate.checkpoints}"
     yield "disk", f"checkpoints of {gib(estimate.checkpoint)} {count}; free {gib(estimate.free)}"

@@ -28,6 +28,7 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
         ("template", codec.template_source if config.task == "sft" else "none: plain text"),
         *(("note", note) for note in codec.notes),
         ("attention", f"{prepared.layout.attention}: {prepared.layout.reason}"),
+        ("fused", f"{prepared.fused.norms} norms, {prepared.fused.activations} gated activations, proved equal"),
         ("loss", _loss(run)),
     ]
     if config.data.streaming:

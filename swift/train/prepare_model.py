@@ -15,6 +15,7 @@ from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
+from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, choose_layout
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.quiet import quiet
@@ -30,6 +31,7 @@ class Prepared:
     Attributes:
         policy: The model as objectives see it.
         base: The model without its adapter's wrapper.
+        fused: Modules that compute in one operation what the architecture's own do in several.
         layout: Whether batches are padding-free, and why.
         adapter: Whether an adapter is trained; else weights.
         write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
@@ -37,6 +39,7 @@ class Prepared:
 
     policy: Policy
     base: PreTrainedModel
+    fused: Fused
     layout: Layout
     adapter: bool
     write_weights: Callable[[Path], None]
@@ -70,7 +73,8 @@ def prepare_model(
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
     dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
-    decoder, head = language_model(model), output_head(model)
+    fused = fuse(model)
+    decoder = language_model(model)
     transform = head_transform(model)
     layout = choose_layout(model, decoder, wanted=config.batch.padding_free, attention=config.model.attention)
     # Seeded here, because other threads may have drawn numbers meanwhile.
@@ -82,11 +86,12 @@ def prepare_model(
         add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
     # Adapters may have replaced the head.
     policy = Policy(model=tuned, decoder=decoder, head=output_head(model), transform=transform)
-    del head
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
-    return Prepared(policy, model, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter))
+    return Prepared(
+        policy, model, fused, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter)
+    )
 
 
 def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:

@@ -63,8 +63,8 @@ def test_the_warnings_word_for_word(
 ) -> None:
     assert check(configured(wild, data={"on_error": "drop"}, show=0)) == 0
     out = lines(capsys.readouterr().out)
-    assert (f"warning duplicates training rows that repeat another: 2 (1 equal in every column: --deduplicate true drops "
-            f"those): row 3 of {wild} repeats row 2 of {wild}; row 4 of {wild} repeats row 2 of {wild}") in out
+    assert ("warning duplicates training rows that repeat another: 2 (1 equal in every column: --deduplicate true "
+            f"drops those): row 3 of {wild} repeats row 2 of {wild}; row 4 of {wild} repeats row 2 of {wild}") in out
     assert f"warning empty answers row 5 of {wild}: empty answer: turn 2, of the assistant, is empty" in out
     assert (f"warning special tokens in text row 6 of {wild}: special token in text: message 1 has '<|im_end|>' "
             "in its text") in out
@@ -134,8 +134,8 @@ def test_overlap_of_training_and_validation(
     out = lines(capsys.readouterr().out)
     assert (f"warning overlap of rows validation rows that are trained on: 1: row 1 of {other} repeats row 2 of {train}"
             in out)
-    assert (f"warning overlap of prompts validation rows with the prompt of a training row: 2: row 1 of {other} repeats "
-            f"row 2 of {train}; row 2 of {other} repeats row 3 of {train}") in out
+    assert ("warning overlap of prompts validation rows with the prompt of a training row: 2: "
+            f"row 1 of {other} repeats row 2 of {train}; row 2 of {other} repeats row 3 of {train}") in out
 
 
 def test_nothing_left(configured: Configured, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,7 @@ def test_rows_come_out_in_order_with_everything(model, data, tmp_path, capsys):
     assert first["completion_tokens"] <= 5
     assert first["prompt_tokens"] > 3
     assert isinstance(first["response"], str)
-    assert "9 rows" in capsys.readouterr().err
+    assert "9 rows in" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cut", [0, 40, "line", "half"])
@@ -116,7 +116,7 @@ def test_bad_rows_have_their_error_and_the_rest_their_answers(model, tmp_path, c
     assert found[3]["messages"][0]["content"].startswith("long")
     assert found[4]["prompt"] == "plain text to go on with"
     assert found[5]["label"] == "yes"
-    assert "3 failed" in capsys.readouterr().err
+    assert "3 of this run without an answer" in capsys.readouterr().err
 
 
 def test_several_models_answer_every_row(model, data, tmp_path):

@@ -33,7 +33,9 @@ def test_adapters_cost_little_beside_the_weights() -> None:
     single = plan_memory(SHAPE, FULL, replace(LOAD, accumulates=False))
     assert single.total == single.standing + max(single.activations + single.logits, single.gradients)
     assert plan.table()[-1] == ("peak", plan.total)
-    assert dict(plan.table())["libraries and fragments"] == 7
+    assert dict(plan.table())["libraries"] == 7
+    holes = plan_memory(SHAPE, LORA, LOAD, overhead=7, holes=0.5)
+    assert holes.total - plan.total == holes.fragments == plan.activations // 2
 
 
 def test_checkpointing_and_frozen_layers_save_activations() -> None:

@@ -14,7 +14,16 @@ from swift.types import Conversation, Message, Row
 
 QUESTIONS = ("query", "instruction", "prompt", "question", "problem")
 ANSWERS = (
-    "response", "output", "completion", "answer", "target", "targets", "solution", "answers", "answer_key", "content",
+    "response",
+    "output",
+    "completion",
+    "answer",
+    "target",
+    "targets",
+    "solution",
+    "answers",
+    "answer_key",
+    "content",
 )
 
 
@@ -35,11 +44,17 @@ def instruction(row: Row) -> Conversation | None:
     if asked is None and "input" in values:
         asked = "input"
     if asked is None:
-        raise RowError(MISSING_COLUMN, f"{answered} looks like an answer, and there is no question column; "
-                       "map yours to query with --columns, or plain text to text")
+        raise RowError(
+            MISSING_COLUMN,
+            f"{answered} looks like an answer, and there is no question column; "
+            "map yours to query with --columns, or plain text to text",
+        )
     if answered is None and values.get("text"):
-        raise RowError(AMBIGUOUS_COLUMNS, f"text beside {asked} may be an answer or plain text; "
-                       "map it to response with --columns, or train with swift pt")
+        raise RowError(
+            AMBIGUOUS_COLUMNS,
+            f"text beside {asked} may be an answer or plain text; "
+            "map it to response with --columns, or train with swift pt",
+        )
     messages = [*_history(values.get("history")), *_question(values, asked)]
     if answered is not None:
         answer = values[answered]
@@ -52,8 +67,11 @@ def _pick(values: Mapping[str, Any], names: Sequence[str], what: str) -> str | N
     present = [name for name in names if name in values and values[name] is not None]
     filled = [name for name in present if values[name] != ""]
     if len(filled) > 1 and filled[0] != names[0]:
-        raise RowError(AMBIGUOUS_COLUMNS, f"{' and '.join(filled)} may each be the {what}; "
-                       f"""settle it with --columns '{{"{filled[0]}": "{names[0]}"}}'""")
+        raise RowError(
+            AMBIGUOUS_COLUMNS,
+            f"{' and '.join(filled)} may each be the {what}; "
+            f"""settle it with --columns '{{"{filled[0]}": "{names[0]}"}}'""",
+        )
     return next(iter(filled or present), None)
 
 
@@ -64,8 +82,11 @@ def _question(values: Mapping[str, Any], asked: str) -> list[Message]:
     text = text_value(value, asked)
     extra = text_value(values.get("input"), "input") if asked != "input" else ""
     if extra and asked != "instruction" and text:
-        raise RowError(AMBIGUOUS_COLUMNS, f"{asked} and input may each be the question; "
-                       f"""settle it with --columns '{{"{asked}": "instruction"}}'""")
+        raise RowError(
+            AMBIGUOUS_COLUMNS,
+            f"{asked} and input may each be the question; "
+            f"""settle it with --columns '{{"{asked}": "instruction"}}'""",
+        )
     if not text.strip() and not extra.strip():
         raise RowError(EMPTY_QUESTION, f"{asked} is empty")
     return [Message("user", "\n".join(part for part in (text, extra) if part))]
@@ -89,6 +110,9 @@ def _history(value: Any) -> list[Message]:
 
 def _is_messages(value: Any) -> bool:
     """Whether a value is a list of messages and not of text parts."""
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict) and (
-        "role" in value[0] or "from" in value[0]
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and isinstance(value[0], dict)
+        and ("role" in value[0] or "from" in value[0])
     )

@@ -60,8 +60,11 @@ def _call(item: Any, what: str) -> ToolCall:
         arguments = _decoded(arguments, f"the arguments of {what}")
     identity = found.get("id")
     # A call without arguments is one with none.
-    return ToolCall(call["name"], {} if arguments in (None, "") or _blank(arguments) else arguments,
-                    None if identity is None else str(identity))
+    return ToolCall(
+        call["name"],
+        {} if arguments in (None, "") or _blank(arguments) else arguments,
+        None if identity is None else str(identity),
+    )
 
 
 def _blank(value: Any) -> bool:

@@ -81,8 +81,13 @@ def turn(item: Mapping[str, Any], what: str) -> Message:
         known = "system, developer, user, assistant, tool and their usual other names"
         raise RowError(BAD_ROLE, f"{what} has the role {spoken!r}; known are {known}")
     if role == "tool":
-        return Message(role, as_text(content, what), name=_optional(item, "name", what),
-                       tool_call_id=_optional(item, "tool_call_id", what), loss_weight=_weight(item, what))
+        return Message(
+            role,
+            as_text(content, what),
+            name=_optional(item, "name", what),
+            tool_call_id=_optional(item, "tool_call_id", what),
+            loss_weight=_weight(item, what),
+        )
     return Message(role, text_value(content, what), loss_weight=_weight(item, what))
 
 
@@ -168,6 +173,9 @@ def _append(messages: list[Message], message: Message) -> None:
         messages.append(message)
         return
     messages[-1] = Message(
-        "assistant", last.content, reasoning=last.reasoning, tool_calls=last.tool_calls + message.tool_calls,
+        "assistant",
+        last.content,
+        reasoning=last.reasoning,
+        tool_calls=last.tool_calls + message.tool_calls,
         loss_weight=last.loss_weight,
     )

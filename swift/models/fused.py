@@ -1,0 +1,180 @@
+"""Norms and gated activations that keep less for the backward pass, for any architecture that has them.
+
+The modules of transformers are written for clarity: a root-mean-square norm keeps three float32 copies of its input
+for the backward pass, a gated activation three tensors of the feed-forward width. Here each is one operation that
+keeps its input and computes the rest again, which makes more than half of a layer's saved activations go away.
+
+A module is replaced only where it is proved, on random input, to compute what ours computes, bit for bit up to
+rounding. Parameters stay the same objects under the same names, so nothing changes for checkpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_EPSILONS = ("variance_epsilon", "eps", "epsilon")
+_ROWS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """How many modules were replaced."""
+
+    norms: int
+    activations: int
+
+
+def fuse(model: nn.Module) -> Fused:
+    """Replace what can be proved equal, in place. Call it before adapters are added."""
+    norms = activations = 0
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            norm = _as_norm(child)
+            if norm is not None:
+                parent.add_module(name, norm)
+                norms += 1
+            elif _is_gated(child):
+                parent.add_module(name, GatedMlp(child))
+                activations += 1
+    return Fused(norms, activations)
+
+
+class RmsNorm(nn.Module):
+    """`x / sqrt(mean(x^2) + eps) * (offset + weight)` over the last dimension (arXiv 1910.07467, eq. 4).
+
+    Args:
+        weight: [width]; shared with the module that this one replaces.
+        eps: Added to the mean square.
+        offset: 1 where the weight is kept as a difference from 1 (Gemma), else 0.
+        round_first: Whether the normalized input is rounded to its type before the weight is applied.
+    """
+
+    def __init__(self, weight: nn.Parameter, eps: float, *, offset: float, round_first: bool) -> None:
+        super().__init__()
+        self.weight = weight
+        self.eps, self.offset, self.round_first = eps, offset, round_first
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., width]."""
+        output: Tensor = _RmsNorm.apply(x, self.weight, self.eps, self.offset, self.round_first)
+        return output
+
+    def extra_repr(self) -> str:
+        """For printing a model."""
+        return f"{self.weight.shape[0]}, eps={self.eps}"
+
+
+class GatedMlp(nn.Module):
+    """`down(silu(gate(x)) * up(x))` (SwiGLU, arXiv 2002.05202), with the submodules of the one it replaces."""
+
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        layers = dict(mlp.named_children())
+        self.gate_proj, self.up_proj, self.down_proj = (layers[name] for name in ("gate_proj", "up_proj", "down_proj"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., width]."""
+        gated: Tensor = _GatedSilu.apply(self.gate_proj(x), self.up_proj(x))
+        return torch.as_tensor(self.down_proj(gated))
+
+
+class _RmsNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, offset: float, round_first: bool) -> Tensor:
+        wide = x.float()
+        scale = torch.linalg.vecdot(wide, wide).unsqueeze(-1).div_(x.shape[-1]).add_(eps).rsqrt_()
+        ctx.save_for_backward(x, weight, scale)
+        ctx.offset = offset
+        normal = wide * scale
+        output: Tensor
+        if round_first:
+            output = normal.to(x.dtype).mul_(weight)
+        else:
+            output = normal.mul_(weight.float() + offset).to(x.dtype)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, scale = ctx.saved_tensors
+        (grad,) = grads
+        normal = x.float().mul_(scale)
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            grad_weight = (grad.float() * normal).flatten(0, -2).sum(0).to(weight.dtype)
+        inner = grad.float() * (weight.float() + ctx.offset)
+        mean = torch.linalg.vecdot(inner, normal).unsqueeze(-1).div_(x.shape[-1])
+        grad_x = inner.addcmul_(normal, mean, value=-1.0).mul_(scale).to(x.dtype)
+        return grad_x, grad_weight, None, None, None
+
+
+class _GatedSilu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate, up)
+        gated: Tensor = F.silu(gate).mul_(up)
+        return gated
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up = ctx.saved_tensors
+        (grad,) = grads
+        grad_gate = torch.ops.aten.silu_backward(grad * up, gate)
+        return grad_gate, F.silu(gate).mul_(grad)
+
+
+@torch.no_grad()
+def _as_norm(module: nn.Module) -> RmsNorm | None:
+    """Our norm in place of `module`, if it is one that ours computes."""
+    weight = dict(module.named_parameters()).get("weight")
+    values = [value for name, value in vars(module).items() if name in _EPSILONS and isinstance(value, float)]
+    plain = weight is not None and weight.ndim == 1 and len(list(module.parameters())) == 1 and len(values) == 1
+    if not plain or "RMSNorm" not in type(module).__name__ or list(module.children()):
+        return None
+    assert isinstance(weight, nn.Parameter)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, _ROWS, weight.shape[0], generator=generator).to(weight.device, weight.dtype)
+    for offset, round_first in ((0.0, True), (1.0, False), (0.0, False)):
+        candidate = RmsNorm(weight, values[0], offset=offset, round_first=round_first)
+        if _agree(module, candidate, x):
+            return candidate.train(module.training)
+    return None
+
+
+@torch.no_grad()
+def _is_gated(module: nn.Module) -> bool:
+    """Whether `module` is exactly three linear layers around a gated SiLU."""
+    children = dict(module.named_children())
+    layers = [children.get(name) for name in ("gate_proj", "up_proj", "down_proj")]
+    if not all(isinstance(layer, nn.Linear) for layer in layers):
+        return False
+    if any(list(child.parameters()) for name, child in children.items() if name not in GATED):
+        return False
+    if {name for name, _ in module.named_parameters(recurse=False)}:
+        return False
+    gate = layers[0]
+    assert isinstance(gate, nn.Linear)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(1, _ROWS, gate.in_features, generator=generator).to(gate.weight.device, gate.weight.dtype)
+    return _agree(module, GatedMlp(module), x)
+
+
+GATED = frozenset({"gate_proj", "up_proj", "down_proj"})
+"""Names of the layers of a gated feed-forward network, the same in every architecture that has one."""
+
+
+def _agree(theirs: Callable[[Tensor], Any], ours: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Whether both give the same for `x`, up to the last bits of its type."""
+    try:
+        expected = theirs(x)
+    except (TypeError, ValueError, RuntimeError):
+        return False  # it wants other inputs, so it is another thing
+    if not isinstance(expected, Tensor) or expected.shape != x.shape or expected.dtype != x.dtype:
+        return False
+    bits = 4.0 * torch.finfo(x.dtype).eps
+    return bool(((ours(x) - expected).abs() <= bits * expected.abs().clamp_min(1e-3)).all())
