@@ -39,7 +39,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/sft.py
+	$(BIN)/python -m benchmarks.sft $(BENCH)
 
 # Files that are generated from the code and checked by tests.
 docs snapshots: $(STAMP)

@@ -19,7 +19,7 @@ _HOME = {
     "sft": "swift.api",
     "pretrain": "swift.api",
     "infer": "swift.api",
-    "export_model": "swift.api",
+    "export": "swift.api",
     "check": "swift.api",
     "plan": "swift.api",
     "load_engine": "swift.api",
@@ -40,7 +40,7 @@ __all__ = [
     "SwiftError",
     "__version__",
     "check",
-    "export_model",
+    "export",
     "infer",
     "load_engine",
     "plan",
@@ -49,8 +49,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from swift.api import check, infer, load_engine, plan, pretrain, sft
-    from swift.api import export as export_model
+    from swift.api import check, export, infer, load_engine, plan, pretrain, sft
     from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
     from swift.errors import SwiftError
 
@@ -61,8 +60,7 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    # `swift.export` is a package, so the function of that name has a longer one here.
-    return getattr(import_module(_HOME[name]), {"export_model": "export"}.get(name, name))
+    return getattr(import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

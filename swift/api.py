@@ -38,7 +38,7 @@ def pretrain(config: SftConfig) -> Path:
 
 def infer(config: InferConfig) -> int:
     """Talk to a model, or answer a data set; returns an exit code."""
-    from swift.infer.run import infer as run
+    from swift.inference.run import infer as run
 
     return run(config)
 
@@ -55,7 +55,7 @@ def load_engine(config: InferConfig) -> Engine:
 
 def export(config: ExportConfig) -> Path:
     """Merge an adapter, or save a model in another type or shard size; returns the folder."""
-    from swift.export.merge import export as run
+    from swift.exporting.merge import export as run
 
     return run(config)
 

@@ -93,10 +93,7 @@ class _RmsNorm(torch.autograd.Function):
         ctx.offset = offset
         normal = wide * scale
         output: Tensor
-        if round_first:
-            output = normal.to(x.dtype).mul_(weight)
-        else:
-            output = normal.mul_(weight.float() + offset).to(x.dtype)
+        output = normal.to(x.dtype).mul_(weight) if round_first else normal.mul_(weight.float() + offset).to(x.dtype)
         return output
 
     @staticmethod

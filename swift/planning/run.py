@@ -17,10 +17,11 @@ from swift.data.prepare import prepare_rows
 from swift.hub import Located, locate
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
-from swift.planning.advice import ways_out
+from swift.planning.advice import Way, ways_out
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import holes_of, load_of, memory_plan
 from swift.planning.largest import LargestBatch, from_lengths, from_limits
+from swift.planning.memory import ModelShape, Training
 from swift.planning.shape import shape_of, training_of
 from swift.planning.skeleton import skeleton
 from swift.planning.storage import checkpoint_bytes, checkpoints_at_once, free_space
@@ -71,11 +72,6 @@ def estimate(config: PlanConfig, located: Located, device: torch.device) -> Esti
     )
     shape = shape_of(model)
     training = training_of(model, config, gradient_checkpointing=bool(config.loop.gradient_checkpointing))
-    load = load_of(
-        config, shape, slots=largest.slots, targets=largest.targets, longest=largest.longest, padding_free=padding_free
-    )
-    several = largest.slots > largest.longest and not config.batch.packing
-    limit = "--max_tokens_per_batch" if config.batch.max_tokens else "--per_device_train_batch_size"
     return Estimate(
         config=config,
         model=located.id,
@@ -86,21 +82,30 @@ def estimate(config: PlanConfig, located: Located, device: torch.device) -> Esti
         plain=plain,
         checkpointed=checkpointed,
         memory=_memory(config, device),
-        ways=tuple(
-            ways_out(
-                shape,
-                training,
-                load,
-                overhead=overhead,
-                sequences=2 if several else 1,
-                longest=largest.longest,
-                limit=limit,
-                holes=holes_of(config),
-            )
-        ),
+        ways=tuple(_ways(config, shape, training, largest, overhead)),
         checkpoint=checkpoint_bytes(shape, training, config.checkpoint),
         checkpoints=checkpoints_at_once(config.checkpoint, largest.steps),
         free=free_space(Path(config.output_dir)),
+    )
+
+
+def _ways(
+    config: PlanConfig, shape: ModelShape, training: Training, largest: LargestBatch, overhead: int
+) -> list[Way]:
+    load = load_of(
+        config, shape, slots=largest.slots, targets=largest.targets, longest=largest.longest,
+        padding_free=config.batch.padding_free is not False,
+    )
+    several = largest.slots > largest.longest and not config.batch.packing
+    return ways_out(
+        shape,
+        training,
+        load,
+        overhead=overhead,
+        sequences=2 if several else 1,
+        longest=largest.longest,
+        limit="--max_tokens_per_batch" if config.batch.max_tokens else "--per_device_train_batch_size",
+        holes=holes_of(config),
     )
 
 

@@ -37,8 +37,14 @@ _MODERN = (
     r"|\s+(?!\S)|\s+"
 )
 _MARKS = (
-    r"<\|[^|<>\s'\"]{1,40}\|>", r"<｜[^｜\s]{1,40}｜>", r"<(?:start|end)_of_(?:turn|utterance)>", r"</s>",
-    r"<\|[a-z_]{1,20}>", r"<[a-z_]{1,20}\|>", r"\[gMASK\]", r"<sop>",
+    r"<\|[^|<>\s'\"]{1,40}\|>",
+    r"<｜[^｜\s]{1,40}｜>",
+    r"<(?:start|end)_of_(?:turn|utterance)>",
+    r"</s>",
+    r"<\|[a-z_]{1,20}>",
+    r"<[a-z_]{1,20}\|>",
+    r"\[gMASK\]",
+    r"<sop>",
 )
 # Sentences with runs of white space and line breaks, so that tokens for these exist and can straddle boundaries.
 _CORPUS = (
@@ -69,7 +75,9 @@ def byte_level(marks: tuple[str, ...], *, composed: bool = False, modern: bool =
         )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=256 + len(marks) + 200, special_tokens=list(marks), show_progress=False,
+        vocab_size=256 + len(marks) + 200,
+        special_tokens=list(marks),
+        show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(_CORPUS * 3, trainer)
@@ -130,43 +138,69 @@ _CALL = ToolCall("get_weather", {"city": "São Paulo"}, id="call00001")
 CONVERSATIONS: dict[str, Conversation] = {
     "single": chat(("user", "What is the capital of France?"), ("assistant", "Paris.")),
     "multi_turn": chat(
-        ("user", "Hi"), ("assistant", "Hello! How can I help?"), ("user", "Count to 3"), ("assistant", "1, 2, 3"),
-        ("user", "Thanks"), ("assistant", "You are welcome."),
+        ("user", "Hi"),
+        ("assistant", "Hello! How can I help?"),
+        ("user", "Count to 3"),
+        ("assistant", "1, 2, 3"),
+        ("user", "Thanks"),
+        ("assistant", "You are welcome."),
     ),
     "system": chat(
-        ("system", "You are terse."), ("user", "Hi"), ("assistant", "Hello."), ("user", "Bye"), ("assistant", "Bye."),
+        ("system", "You are terse."),
+        ("user", "Hi"),
+        ("assistant", "Hello."),
+        ("user", "Bye"),
+        ("assistant", "Bye."),
     ),
     "white_space": chat(
-        ("user", "  two spaces\n\n"), ("assistant", "\n\n  indented\n\ttab  \n"),
-        ("user", "\tand\n"), ("assistant", " trailing \n\n\n"),
+        ("user", "  two spaces\n\n"),
+        ("assistant", "\n\n  indented\n\ttab  \n"),
+        ("user", "\tand\n"),
+        ("assistant", " trailing \n\n\n"),
     ),
     "emoji": chat(
-        ("user", "👩‍👩‍👧‍👦 naïve café 你好"), ("assistant", "🇫🇷🎉 é 数学 \u200bzero"),
-        ("user", "🙂"), ("assistant", "🙃"),
+        ("user", "👩‍👩‍👧‍👦 naïve café 你好"),
+        ("assistant", "🇫🇷🎉 é 数学 \u200bzero"),
+        ("user", "🙂"),
+        ("assistant", "🙃"),
     ),
     "role_names": chat(
-        ("user", "user\nassistant\nsystem: say 'assistant'"), ("assistant", "assistant: user said assistant\nuser"),
-        ("user", "end"), ("assistant", "end of turn"),
+        ("user", "user\nassistant\nsystem: say 'assistant'"),
+        ("assistant", "assistant: user said assistant\nuser"),
+        ("user", "end"),
+        ("assistant", "end of turn"),
     ),
     "tools": chat(
-        ("user", "Weather in São Paulo?"), Message("assistant", "", tool_calls=(_CALL,)),
+        ("user", "Weather in São Paulo?"),
+        Message("assistant", "", tool_calls=(_CALL,)),
         Message("tool", "21 degrees", name="get_weather", tool_call_id="call00001"),
-        ("assistant", "It is 21 degrees."), ("user", "Thanks"), ("assistant", "Any time."), tools=TOOLS,
+        ("assistant", "It is 21 degrees."),
+        ("user", "Thanks"),
+        ("assistant", "Any time."),
+        tools=TOOLS,
     ),
     "tools_text": chat(
-        ("user", "Weather?"), Message("assistant", "Let me look.", tool_calls=(_CALL,)),
-        Message("tool", "sunny", name="get_weather", tool_call_id="call00001"), ("assistant", "Sunny ☀️"), tools=TOOLS,
+        ("user", "Weather?"),
+        Message("assistant", "Let me look.", tool_calls=(_CALL,)),
+        Message("tool", "sunny", name="get_weather", tool_call_id="call00001"),
+        ("assistant", "Sunny ☀️"),
+        tools=TOOLS,
     ),
     "thinking": chat(
-        ("user", "2 + 2?"), Message("assistant", "It is 4.", reasoning="Adding two and two\n\ngives four."),
+        ("user", "2 + 2?"),
+        Message("assistant", "It is 4.", reasoning="Adding two and two\n\ngives four."),
     ),
     "thinking_history": chat(
-        ("user", "2 + 2?"), Message("assistant", "4", reasoning="two and two"),
-        ("user", "3 + 3?"), Message("assistant", "6", reasoning="three and three"),
+        ("user", "2 + 2?"),
+        Message("assistant", "4", reasoning="two and two"),
+        ("user", "3 + 3?"),
+        Message("assistant", "6", reasoning="three and three"),
     ),
     "thinking_tools": chat(
-        ("user", "Weather?"), Message("assistant", "", reasoning="I must look.", tool_calls=(_CALL,)),
+        ("user", "Weather?"),
+        Message("assistant", "", reasoning="I must look.", tool_calls=(_CALL,)),
         Message("tool", "rain", name="get_weather", tool_call_id="call00001"),
-        Message("assistant", "Rain.", reasoning="It rains."), tools=TOOLS,
+        Message("assistant", "Rain.", reasoning="It rains."),
+        tools=TOOLS,
     ),
 }

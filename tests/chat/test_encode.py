@@ -45,7 +45,9 @@ def test_every_answer_and_its_stop_token_is_trained(codec: Codec) -> None:
     assert row.outcome == "kept"
     assert row.reason == ""
     assert trained(tokens, codec) == [
-        "Hello! How can I help?<|im_end|>", "1, 2, 3<|im_end|>", "You are welcome.<|im_end|>",
+        "Hello! How can I help?<|im_end|>",
+        "1, 2, 3<|im_end|>",
+        "You are welcome.<|im_end|>",
     ]
     assert tokens.ids.dtype == np.int32
     assert tokens.weights.dtype == np.float32
@@ -79,8 +81,13 @@ def test_everything_leaves_out_turns_of_weight_0(codec: Codec) -> None:
 
 def test_message_weights_win_over_the_rule_and_multiply_with_the_row_weight(codec: Codec) -> None:
     sample = chat(
-        ("user", "a"), Message("assistant", "one", loss_weight=0.5), ("user", "b"),
-        Message("assistant", "two", loss_weight=0.0), ("user", "c"), ("assistant", "three"), weight=2.0,
+        ("user", "a"),
+        Message("assistant", "one", loss_weight=0.5),
+        ("user", "b"),
+        Message("assistant", "two", loss_weight=0.0),
+        ("user", "c"),
+        ("assistant", "three"),
+        weight=2.0,
     )
     (tokens,) = run(sample, codec, train_on="last").sequences
     assert trained(tokens, codec) == ["one<|im_end|>", "three<|im_end|>"]
@@ -107,7 +114,8 @@ def test_kept_thinking_stays_in_history() -> None:
     codec = codec_for(STRIPS_THINKING)
     (tokens,) = run(CONVERSATIONS["thinking_history"], codec, thinking="keep").sequences
     assert trained(tokens, codec) == [
-        "<think>two and two</think>4<|im_end|>", "<think>three and three</think>6<|im_end|>",
+        "<think>two and two</think>4<|im_end|>",
+        "<think>three and three</think>6<|im_end|>",
     ]
 
 
@@ -188,10 +196,13 @@ def test_a_rewritten_prompt_is_remarked() -> None:
 
 def test_thinking_is_asked_for_exactly_on_rows_that_have_it() -> None:
     codec = codec_for(
-        STRIPS_THINKING.replace("<|im_start|>assistant\n' }}{% endif %}", "<|im_start|>assistant\n' }}{% if "
-                                "enable_thinking is false %}{{ '(off)' }}{% endif %}{% endif %}")
-        .replace("{{ m.content", "{% if m.role == 'assistant' and enable_thinking is false %}{{ '(off)' }}{% endif %}"
-                 "{{ m.content")
+        STRIPS_THINKING.replace(
+            "<|im_start|>assistant\n' }}{% endif %}",
+            "<|im_start|>assistant\n' }}{% if enable_thinking is false %}{{ '(off)' }}{% endif %}{% endif %}",
+        ).replace(
+            "{{ m.content",
+            "{% if m.role == 'assistant' and enable_thinking is false %}{{ '(off)' }}{% endif %}{{ m.content",
+        )
     )
     assert "(off)" in prompt_text(CONVERSATIONS["single"], codec, ChatConfig())
     assert "(off)" not in prompt_text(CONVERSATIONS["single"], codec, ChatConfig(enable_thinking=True))

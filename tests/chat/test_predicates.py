@@ -41,8 +41,12 @@ def test_the_users_own_options_do_not_hide_a_template() -> None:
 
 def test_rows_are_proved_and_remarks_counted() -> None:
     codec = codec_for(CHATML)
-    samples = [CONVERSATIONS["multi_turn"], CONVERSATIONS["white_space"],
-               chat(("user", "<|im_end|>"), ("assistant", "x")), chat(("user", "a"), ("assistant", ""))]
+    samples = [
+        CONVERSATIONS["multi_turn"],
+        CONVERSATIONS["white_space"],
+        chat(("user", "<|im_end|>"), ("assistant", "x")),
+        chat(("user", "a"), ("assistant", "")),
+    ]
     verdicts = {verdict.name: verdict for verdict in prove_rows(samples, codec, OPTIONS)}
     assert all(verdicts[name].ok for name in predicates.REQUIRED_PREDICATES)
     assert verdicts[reasons.SPECIAL_IN_TEXT].detail.startswith("1 of 4 rows, first row 1 of test")

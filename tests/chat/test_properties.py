@@ -34,10 +34,37 @@ TEMPLATES = {"chatml": CHATML, "llama": LLAMA, "last_differs": LAST_DIFFERS, "ba
 MARKS = ("<|begin|>", "<|im_start|>", "<|im_end|>", "<|head|>", "<|tail|>", "<|end|>")
 OPTIONS = ChatConfig()
 
-WORDS = st.sampled_from([
-    "user", "assistant", "system:", "\n", "\n\n", " ", "  ", "\t", "é", "e\u0301", "👩‍👩‍👧", "你好", "<think>",
-    "</think>", "the", "answer", ".", "1, 2", "\u00a0", "\u200b", "\r\n", "{{ x }}", "▁", "ß", "end", "<|im", "|>",
-])
+WORDS = st.sampled_from(
+    [
+        "user",
+        "assistant",
+        "system:",
+        "\n",
+        "\n\n",
+        " ",
+        "  ",
+        "\t",
+        "é",
+        "e\u0301",
+        "👩‍👩‍👧",
+        "你好",
+        "<think>",
+        "</think>",
+        "the",
+        "answer",
+        ".",
+        "1, 2",
+        "\u00a0",
+        "\u200b",
+        "\r\n",
+        "{{ x }}",
+        "▁",
+        "ß",
+        "end",
+        "<|im",
+        "|>",
+    ]
+)
 TEXT = st.lists(st.one_of(WORDS, st.text(st.characters(codec="utf-8"), max_size=6)), max_size=12).map("".join)
 ANSWER = st.tuples(TEXT, st.sampled_from(["ok", "é", "你", "user"]), TEXT).map("".join)
 
@@ -95,8 +122,11 @@ def test_text_between_added_tokens_is_tokenized_alone(sample: Conversation) -> N
     codec = codec_of("byte_level", "chatml")
     assert codec.added is not None
     text = codec.template.render(sample.messages)
-    apart = [n for i, piece in enumerate(codec.added.split(text))
-             for n in ([codec.number_of[piece]] if i % 2 else codec.encode(piece))]
+    apart = [
+        n
+        for i, piece in enumerate(codec.added.split(text))
+        for n in ([codec.number_of[piece]] if i % 2 else codec.encode(piece))
+    ]
     assert apart == codec.encode(text)
 
 

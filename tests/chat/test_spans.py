@@ -48,7 +48,9 @@ def test_a_turn_that_the_next_one_ends() -> None:
     sample = prepare(CONVERSATIONS["multi_turn"], codec, ChatConfig())
     turns = trained_turns(sample, codec, ChatConfig())
     assert [turn.span for turn in turns] == [
-        "Hello! How can I help?<|user|>", "1, 2, 3<|user|>", "You are welcome.<|user|>",
+        "Hello! How can I help?<|user|>",
+        "1, 2, 3<|user|>",
+        "You are welcome.<|user|>",
     ]
     assert len(chains(turns)) == 1
 
@@ -64,8 +66,11 @@ def test_what_was_said() -> None:
     message = Message("assistant", " text ", "why", (ToolCall("f", {"k": ["v", 1]}),))
     assert said_pieces(message) == ["why", "text", "f", "k", "v"]
     require_said('why text f {"k": ["v"]}', message, 0)
-    for span, reason in (("why f k v", reasons.ANSWER_LOST), ("text f k v", reasons.REASONING_LOST),
-                         ("why text f k", reasons.TOOL_CALL_LOST)):
+    for span, reason in (
+        ("why f k v", reasons.ANSWER_LOST),
+        ("text f k v", reasons.REASONING_LOST),
+        ("why text f k", reasons.TOOL_CALL_LOST),
+    ):
         with pytest.raises(RowError) as caught:
             require_said(span, message, 0)
         assert caught.value.reason == reason

@@ -24,8 +24,14 @@ def test_a_first_token_that_would_reach_into_the_prompt_is_cut_at_the_prompt() -
 
 def test_only_the_straddling_turn_becomes_a_sequence_of_its_own() -> None:
     codec = codec_for(CHATML)
-    sample = chat(("user", "a"), ("assistant", "one"), ("user", "b"), ("assistant", "\n\ntwo"), ("user", "c"),
-                  ("assistant", "three"))
+    sample = chat(
+        ("user", "a"),
+        ("assistant", "one"),
+        ("user", "b"),
+        ("assistant", "\n\ntwo"),
+        ("user", "c"),
+        ("assistant", "three"),
+    )
     together, apart = encode(sample, codec, OPTIONS).sequences
     assert codec.decode(together.ids[together.weights > 0].tolist()) == "one<|im_end|>three<|im_end|>"
     assert codec.decode(apart.ids[apart.weights > 0].tolist()) == "\n\ntwo<|im_end|>"

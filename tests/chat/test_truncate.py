@@ -13,8 +13,13 @@ from swift.types import Conversation, Text
 from tests.chat.support import CHATML, ORIGIN, chat, codec_for
 
 LONG = chat(
-    ("system", "Be kind."), ("user", "first question"), ("assistant", "first answer"), ("user", "second question"),
-    ("assistant", "second answer"), ("user", "third question"), ("assistant", "third answer"),
+    ("system", "Be kind."),
+    ("user", "first question"),
+    ("assistant", "first answer"),
+    ("user", "second question"),
+    ("assistant", "second answer"),
+    ("user", "third question"),
+    ("assistant", "third answer"),
 )
 
 

@@ -47,7 +47,11 @@ def test_turns(codec: Codec) -> None:
     tokens = encode(sample, codec, ChatConfig()).sequences[0]
     shown = sample_of(tokens, 1, sample, codec, ChatConfig())
     assert [(turn.role, turn.number) for turn in shown.turns] == [
-        ("system", 1), ("user", 2), ("assistant", 3), ("user", 4), ("assistant", 5),
+        ("system", 1),
+        ("user", 2),
+        ("assistant", 3),
+        ("user", 4),
+        ("assistant", 5),
     ]
     texts = ["".join(piece.text for piece in turn.pieces) for turn in shown.turns]
     assert texts[1] == "<|im_start|>user\nHi<|im_end|>\n"

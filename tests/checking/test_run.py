@@ -58,16 +58,17 @@ def test_no_weights_are_there_and_none_are_needed(
     assert "steps per epoch 1" in lines(out)
 
 
-def test_the_warnings_word_for_word(
-    wild: Path, configured: Configured, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_warnings_word_for_word(wild: Path, configured: Configured, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(configured(wild, data={"on_error": "drop"}, show=0)) == 0
     out = lines(capsys.readouterr().out)
-    assert ("warning duplicates training rows that repeat another: 2 (1 equal in every column: --deduplicate true "
-            f"drops those): row 3 of {wild} repeats row 2 of {wild}; row 4 of {wild} repeats row 2 of {wild}") in out
+    assert (
+        "warning duplicates training rows that repeat another: 2 (1 equal in every column: --deduplicate true "
+        f"drops those): row 3 of {wild} repeats row 2 of {wild}; row 4 of {wild} repeats row 2 of {wild}"
+    ) in out
     assert f"warning empty answers row 5 of {wild}: empty answer: turn 2, of the assistant, is empty" in out
-    assert (f"warning special tokens in text row 6 of {wild}: special token in text: message 1 has '<|im_end|>' "
-            "in its text") in out
+    assert (
+        f"warning special tokens in text row 6 of {wild}: special token in text: message 1 has '<|im_end|>' in its text"
+    ) in out
     assert "5 0 0 1 5" in out
     assert "Training could go. 3 warnings." in out
     assert "note template: tools tools_unsupported: the chat template has no place for tools" in out
@@ -132,10 +133,14 @@ def test_overlap_of_training_and_validation(
     other = write(tmp_path / "other.jsonl", chat("two", "2", source="other"), chat("three", "iii"), chat("four", "4"))
     assert check(configured(train, data={"validation": [str(other)]}, show=0)) == 0
     out = lines(capsys.readouterr().out)
-    assert (f"warning overlap of rows validation rows that are trained on: 1: row 1 of {other} repeats row 2 of {train}"
-            in out)
-    assert ("warning overlap of prompts validation rows with the prompt of a training row: 2: "
-            f"row 1 of {other} repeats row 2 of {train}; row 2 of {other} repeats row 3 of {train}") in out
+    assert (
+        f"warning overlap of rows validation rows that are trained on: 1: row 1 of {other} repeats row 2 of {train}"
+        in out
+    )
+    assert (
+        "warning overlap of prompts validation rows with the prompt of a training row: 2: "
+        f"row 1 of {other} repeats row 2 of {train}; row 2 of {other} repeats row 3 of {train}"
+    ) in out
 
 
 def test_nothing_left(configured: Configured, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,9 +189,7 @@ def test_plain_text(configured: Configured, tmp_path: Path, capsys: pytest.Captu
     assert "training rows that repeat another: 1 (1 equal in every column" in out
 
 
-def test_streamed_data_is_sampled(
-    configured: Configured, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_streamed_data_is_sampled(configured: Configured, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = write(tmp_path / "rows.jsonl", *(chat(f"question {n}", f"answer {n}") for n in range(30)))
     streamed = configured(rows, data={"streaming": True}, loop={"max_steps": 7}, show=1)
     assert check(streamed.model_copy(update={"data": streamed.data.model_copy(update={"train": (f"{rows}#4",)})})) == 0
@@ -201,8 +204,10 @@ def test_real_rows_on_a_real_template(
     config = configured(real_data / "alpaca_en_demo.json", model=str(real_model))
     assert check(config) == 0
     out = lines(capsys.readouterr().out)
-    assert "ok rows: inference_agreement the prompts of 999 rows have the ids that transformers' " \
-           "apply_chat_template gives" in out
+    assert (
+        "ok rows: inference_agreement the prompts of 999 rows have the ids that transformers' "
+        "apply_chat_template gives" in out
+    )
 
 
 def test_the_encoding_itself_needs_no_torch(bare_model: Path) -> None:

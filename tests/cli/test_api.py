@@ -18,10 +18,10 @@ def test_names_are_found_where_they_live() -> None:
     assert set(swift._HOME) | {"__version__"} == set(swift.__all__)
 
 
-@pytest.mark.parametrize("name", ["sft", "pretrain", "infer", "export_model", "check", "plan", "load_engine"])
+@pytest.mark.parametrize("name", ["sft", "pretrain", "infer", "export", "check", "plan", "load_engine"])
 def test_functions_are_the_api(name: str) -> None:
     api = pytest.importorskip("swift.api")
-    assert getattr(swift, name) is getattr(api, name.removesuffix("_model") if name == "export_model" else name)
+    assert getattr(swift, name) is getattr(api, name)
 
 
 def test_unknown_name() -> None:

@@ -63,9 +63,7 @@ def test_each_target_is_predicted_at_the_position_before_it(samples, padding_fre
     flat_ids, flat_positions = batch.input_ids.reshape(-1), batch.position_ids.reshape(-1)
     found = [
         (t, w, int(flat_positions[i]), int(flat_ids[i]))
-        for t, w, i in zip(
-            batch.targets.tolist(), batch.weights.tolist(), batch.target_index.tolist(), strict=True
-        )
+        for t, w, i in zip(batch.targets.tolist(), batch.weights.tolist(), batch.target_index.tolist(), strict=True)
     ]
     assert found == expected
     assert batch.tokens == sum(len(s) for s in samples)

@@ -42,14 +42,23 @@ CALL = {"name": "f", "arguments": {"x": 1}}
         ({"conversation": [{"human": "q", "assistant": "a"}]}, ROUND),
         ({"conversation": [{"human": "q", "assistant": "a"}] * 2, "system": "s"}, [("system", "s"), *ROUND, *ROUND]),
         ({"conversations": [{"from": "Human", "value": "q"}, {"from": "Bot", "value": "a"}]}, ROUND),
-        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "q"}]},
-                       {"role": "assistant", "content": ["a"]}]}, ROUND),
+        (
+            {
+                "messages": [
+                    {"role": "user", "content": [{"type": "text", "text": "q"}]},
+                    {"role": "assistant", "content": ["a"]},
+                ]
+            },
+            ROUND,
+        ),
         ({"instruction": "q", "input": "", "output": "a"}, ROUND),
         ({"instruction": "q", "input": "i", "output": "a"}, [("user", "q\ni"), ("assistant", "a")]),
         ({"instruction": "", "input": "q", "output": "a"}, ROUND),
         ({"instruction": "q", "input": "", "output": "a", "text": "all of it"}, ROUND),
-        ({"instruction": "q", "output": "a", "system": "s", "history": [["x", "y"]]},
-         [("system", "s"), ("user", "x"), ("assistant", "y"), *ROUND]),
+        (
+            {"instruction": "q", "output": "a", "system": "s", "history": [["x", "y"]]},
+            [("system", "s"), ("user", "x"), ("assistant", "y"), *ROUND],
+        ),
         ({"query": "q", "response": "a", "history": '[["x", "y"]]'}, [("user", "x"), ("assistant", "y"), *ROUND]),
         ({"query": "q", "response": "a", "history": None, "system": ""}, ROUND),
         ({"system_prompt": "s", "question": "q", "response": "a"}, [("system", "s"), *ROUND]),
@@ -59,11 +68,26 @@ CALL = {"name": "f", "arguments": {"x": 1}}
         ({"prompt": "q", "completion": "a"}, ROUND),
         ({"prompt": [{"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]}, ROUND),
         ({"query": "q", "response": "a", "answer": "short"}, ROUND),
-        ({"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
-          "prompt": "q", "chosen": [], "problem": "x", "solution": "y"}, ROUND),
-        ({"messages": [{"role": "developer", "content": "d"}, {"role": "user", "content": "q"},
-                       {"role": "assistant", "content": " a \n"}]},
-         [("developer", "d"), ("user", "q"), ("assistant", " a \n")]),
+        (
+            {
+                "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}],
+                "prompt": "q",
+                "chosen": [],
+                "problem": "x",
+                "solution": "y",
+            },
+            ROUND,
+        ),
+        (
+            {
+                "messages": [
+                    {"role": "developer", "content": "d"},
+                    {"role": "user", "content": "q"},
+                    {"role": "assistant", "content": " a \n"},
+                ]
+            },
+            [("developer", "d"), ("user", "q"), ("assistant", " a \n")],
+        ),
     ],
 )
 def test_shapes(values: dict[str, Any], expected: list[tuple[str, str]]) -> None:
@@ -94,35 +118,43 @@ def test_columns_are_mapped_and_settle_what_is_open() -> None:
 
 
 def test_openai_tools() -> None:
-    found = chat({
-        "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
-        "messages": [
-            {"role": "user", "content": "q"},
-            {"role": "assistant", "content": None, "tool_calls": [
-                {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
-                {"id": "2", "type": "function", "function": {"name": "g"}},
-            ]},
-            {"role": "tool", "tool_call_id": "1", "name": "f", "content": {"y": "é"}},
-            {"role": "assistant", "content": "a"},
-        ],
-    })
+    found = chat(
+        {
+            "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
+            "messages": [
+                {"role": "user", "content": "q"},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}},
+                        {"id": "2", "type": "function", "function": {"name": "g"}},
+                    ],
+                },
+                {"role": "tool", "tool_call_id": "1", "name": "f", "content": {"y": "é"}},
+                {"role": "assistant", "content": "a"},
+            ],
+        }
+    )
     assert found.tools == ({"type": "function", "function": {"name": "f", "parameters": {}}},)
     assert found.messages[1].tool_calls == (ToolCall("f", {"x": 1}, "1"), ToolCall("g", {}, "2"))
     assert found.messages[2] == Message("tool", '{"y": "é"}', name="f", tool_call_id="1")
 
 
 def test_sharegpt_tools() -> None:
-    found = chat({
-        "tools": '[{"name": "f", "parameters": {"p": {"type": "string"}}}]',
-        "conversations": [
-            {"from": "human", "value": "q"},
-            {"from": "gpt", "value": "wait"},
-            {"from": "function_call", "value": '{"name": "f", "arguments": "{\\"x\\": 1}"}'},
-            {"from": "function_call", "value": '{"name": "g", "arguments": {}}'},
-            {"from": "observation", "value": "[1, 2]"},
-            {"from": "gpt", "value": "a"},
-        ],
-    })
+    found = chat(
+        {
+            "tools": '[{"name": "f", "parameters": {"p": {"type": "string"}}}]',
+            "conversations": [
+                {"from": "human", "value": "q"},
+                {"from": "gpt", "value": "wait"},
+                {"from": "function_call", "value": '{"name": "f", "arguments": "{\\"x\\": 1}"}'},
+                {"from": "function_call", "value": '{"name": "g", "arguments": {}}'},
+                {"from": "observation", "value": "[1, 2]"},
+                {"from": "gpt", "value": "a"},
+            ],
+        }
+    )
     assert found.tools == ({"type": "function", "function": {"name": "f", "parameters": {"p": {"type": "string"}}}},)
     assert found.messages[1] == Message("assistant", "wait", tool_calls=(ToolCall("f", {"x": 1}), ToolCall("g", {})))
     assert found.messages[2] == Message("tool", "[1, 2]")
@@ -149,8 +181,15 @@ def test_thinking(message: dict[str, Any], reasoning: str | None, content: str) 
 @pytest.mark.parametrize(
     ("marks", "weight"),
     [
-        ({}, None), ({"loss": True}, 1.0), ({"loss": False}, 0.0), ({"loss": 0}, 0.0), ({"loss_weight": 0.5}, 0.5),
-        ({"loss_scale": 2}, 2.0), ({"weight": 0}, 0.0), ({"loss": True, "loss_scale": 3}, 3.0), ({"loss": None}, None),
+        ({}, None),
+        ({"loss": True}, 1.0),
+        ({"loss": False}, 0.0),
+        ({"loss": 0}, 0.0),
+        ({"loss_weight": 0.5}, 0.5),
+        ({"loss_scale": 2}, 2.0),
+        ({"weight": 0}, 0.0),
+        ({"loss": True, "loss_scale": 3}, 3.0),
+        ({"loss": None}, None),
         ({"loss_weight": 0.5, "loss_scale": 0.5}, 0.5),
     ],
 )
@@ -216,8 +255,11 @@ def called(value: Any) -> dict[str, Any]:
         ({**message(), "weight": 1, "loss_weight": 2}, "bad_weight", "weight is 1.0 and loss_weight is 2.0"),
         ({**message(), "enable_thinking": "yes"}, "wrong_type", "enable_thinking is a text, not true or false"),
         ({**message(), "chat_template_kwargs": "[]"}, "wrong_type", "chat_template_kwargs is a list, not an object"),
-        ({"messages": [{"role": "system", "content": "s"}, {"role": "assistant", "content": "a"}], "system": "t"},
-         "two_systems", "the column system and the first message differ"),
+        (
+            {"messages": [{"role": "system", "content": "s"}, {"role": "assistant", "content": "a"}], "system": "t"},
+            "two_systems",
+            "the column system and the first message differ",
+        ),
         ({"query": "q", "response": ""}, "empty_answer", "turn 2, of the assistant, is empty"),
         ({"query": "q", "response": 3}, "wrong_type", "response is a number, not a text"),
         ({"instruction": "", "input": "", "output": "a"}, "empty_question", "instruction is empty"),
@@ -231,8 +273,11 @@ def called(value: Any) -> dict[str, Any]:
         ({"query": "q", "response": "a", "history": [["x"]]}, "wrong_type", "round 1 of history is not a pair"),
         ({"text": ""}, "empty_text", "text is empty"),
         ({"text": 3}, "wrong_type", "text is a number, not a text"),
-        ({"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "a"}},
-         "wrong_task", "a preference row"),
+        (
+            {"conversations": [{"from": "human", "value": "q"}], "chosen": {"from": "gpt", "value": "a"}},
+            "wrong_task",
+            "a preference row",
+        ),
         (message(content="I am {{name}}"), "unfilled_placeholder", "{{name}} needs --model_name"),
         (message(content="by {{AUTHOR}}"), "unfilled_placeholder", "{{AUTHOR}} needs --model_author"),
     ],

@@ -24,8 +24,13 @@ def _small_shards(monkeypatch):
 
 def run(chosen, cache=None, *, encoder=None, workers=0, on_error="drop", ledger=None):
     return encode_sources(
-        chosen, encoder or ToyEncoder(), workers=workers, cache_dir=cache,
-        ledger=Ledger() if ledger is None else ledger, progress=False, on_error=on_error,
+        chosen,
+        encoder or ToyEncoder(),
+        workers=workers,
+        cache_dir=cache,
+        ledger=Ledger() if ledger is None else ledger,
+        progress=False,
+        on_error=on_error,
     )
 
 

@@ -17,14 +17,16 @@ from tests.data.toy import ToyEncoder, ToySource, selection
 ROWS = 37
 TEXTS = tuple("ab" * (1 + (7 * n) % 11) + "!" for n in range(ROWS))
 CHOSEN = selection(ToySource(TEXTS))
-CONFIGS = st.sampled_from([
-    BatchConfig(size=8, accumulation=1),
-    BatchConfig(size=3, accumulation=2),
-    BatchConfig(size=2),
-    BatchConfig(packing=True, size=2, accumulation=2),
-    BatchConfig(packing=True),
-    BatchConfig(max_tokens=40, accumulation=3),
-])
+CONFIGS = st.sampled_from(
+    [
+        BatchConfig(size=8, accumulation=1),
+        BatchConfig(size=3, accumulation=2),
+        BatchConfig(size=2),
+        BatchConfig(packing=True, size=2, accumulation=2),
+        BatchConfig(packing=True),
+        BatchConfig(max_tokens=40, accumulation=3),
+    ]
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,16 @@ def store():
 
 def feed(store, config, *, epochs=1.0, max_steps=None, shuffle=True, padding_free=True, rows=None, **more):
     return MapFeed(
-        store, CHOSEN.train if rows is None else rows, batch=config, data=DataConfig(shuffle=shuffle), max_length=32,
-        epochs=epochs, max_steps=max_steps, padding_free=padding_free or config.packing, pad_id=0, **more,
+        store,
+        CHOSEN.train if rows is None else rows,
+        batch=config,
+        data=DataConfig(shuffle=shuffle),
+        max_length=32,
+        epochs=epochs,
+        max_steps=max_steps,
+        padding_free=padding_free or config.packing,
+        pad_id=0,
+        **more,
     )
 
 
@@ -129,9 +139,7 @@ def test_no_row_left_is_one_clear_error(store):
 
 @given(CONFIGS, st.booleans())
 def test_evaluation_covers_every_row_once_within_the_budget(store, config, padding_free):
-    batches = EvaluationBatches(
-        store, CHOSEN.train, batch=config, max_length=32, padding_free=padding_free, pad_id=0
-    )
+    batches = EvaluationBatches(store, CHOSEN.train, batch=config, max_length=32, padding_free=padding_free, pad_id=0)
     made = list(batches)
     assert len(made) == len(batches)
     assert sorted(o.index for batch in made for o in batch.origins) == list(range(1, ROWS + 1))

@@ -27,9 +27,16 @@ def test_totals_and_file(tmp_path: Path) -> None:
     ledger.add(entry("dropped", 5, "too_long"))
     totals = ledger.totals()
     assert totals.as_json() == {
-        "rows": 10, "kept": 6, "truncated": 1, "split": 0, "dropped": 2, "failed": 1,
+        "rows": 10,
+        "kept": 6,
+        "truncated": 1,
+        "split": 0,
+        "dropped": 2,
+        "failed": 1,
         "reasons": {
-            "dropped": {"duplicate": 1, "too_long": 1}, "failed": {"malformed": 1}, "truncated": {"too_long": 1},
+            "dropped": {"duplicate": 1, "too_long": 1},
+            "failed": {"malformed": 1},
+            "truncated": {"too_long": 1},
         },
     }
     ledger.write(tmp_path / "ledger.jsonl")
@@ -37,7 +44,11 @@ def test_totals_and_file(tmp_path: Path) -> None:
     ledger.write(tmp_path / "ledger.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[0] == {
-        "source": "a.jsonl", "row": 2, "outcome": "truncated", "reason": "too_long", "detail": "12 of 10 tokens",
+        "source": "a.jsonl",
+        "row": 2,
+        "outcome": "truncated",
+        "reason": "too_long",
+        "detail": "12 of 10 tokens",
     }
     assert [line["row"] for line in lines] == [2, 3, 4, 5, 6]
     assert [path.name for path in tmp_path.iterdir()] == ["ledger.jsonl"]

@@ -70,8 +70,11 @@ def test_interleave_takes_turns_or_follows_weights() -> None:
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [([1.0], "interleave_prob has 1 values for 2 data sets"), ([1.0, 0.0], "interleave_prob 0.0 is not positive"),
-     ([1.0, -2.0], "interleave_prob -2.0 is not positive")],
+    [
+        ([1.0], "interleave_prob has 1 values for 2 data sets"),
+        ([1.0, 0.0], "interleave_prob 0.0 is not positive"),
+        ([1.0, -2.0], "interleave_prob -2.0 is not positive"),
+    ],
 )
 def test_bad_weights(weights: list[float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -66,9 +66,7 @@ def test_pattern(folder: Path) -> None:
         ("rows:nope", "unknown subset of rows 'nope'", "there are "),
     ],
 )
-def test_what_is_not_there(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str, hint: str
-) -> None:
+def test_what_is_not_there(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str, message: str, hint: str) -> None:
     monkeypatch.chdir(folder.parent)
     Path("empty").mkdir()
     Path("saved").mkdir()

@@ -44,9 +44,15 @@ def test_without_shuffling_the_order_is_that_of_the_files(files: tuple[str, str]
     assert rows == [f"a{n}" for n in range(20)] + [f"b{n}" for n in range(6)] + ["a0", "a1", "a2", "a3"]
 
 
-@pytest.mark.parametrize("options", [
-    {}, {"shuffle": False}, {"weights": (0.7, 0.3)}, {"mix": "interleave", "stopping": "all_exhausted"},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"shuffle": False},
+        {"weights": (0.7, 0.3)},
+        {"mix": "interleave", "stopping": "all_exhausted"},
+    ],
+)
 @pytest.mark.parametrize("skip", [0, 1, 25, 26, 61])
 def test_skipping_goes_on_exactly(files: tuple[str, str], options: dict[str, object], skip: int) -> None:
     config = DataConfig(train=files, shuffle_buffer=5, **options)  # type: ignore[arg-type]

@@ -15,19 +15,29 @@ from swift.errors import DataError
 from tests.data.toy import ToyEncoder, ToySource
 
 TEXTS = tuple(["drop", "split here", "bad"][n % 7] if n % 7 < 3 else "ab" * (1 + n % 9) + "!" for n in range(120))
-CONFIGS = st.sampled_from([
-    BatchConfig(size=4, accumulation=2),
-    BatchConfig(size=2),
-    BatchConfig(packing=True, size=1, accumulation=2),
-    BatchConfig(max_tokens=40),
-])
+CONFIGS = st.sampled_from(
+    [
+        BatchConfig(size=4, accumulation=2),
+        BatchConfig(size=2),
+        BatchConfig(packing=True, size=1, accumulation=2),
+        BatchConfig(max_tokens=40),
+    ]
+)
 
 
 def feed(config, *, texts=TEXTS, workers=0, window=16, max_steps=None, shuffle=True, ledger=None, on_error="drop"):
     source = ToySource(texts)
     return StreamFeed(
-        source.rows, ToyEncoder(), batch=config, data=DataConfig(shuffle=shuffle, on_error=on_error), max_length=32,
-        max_steps=max_steps, padding_free=True, pad_id=0, workers=workers, window=window,
+        source.rows,
+        ToyEncoder(),
+        batch=config,
+        data=DataConfig(shuffle=shuffle, on_error=on_error),
+        max_length=32,
+        max_steps=max_steps,
+        padding_free=True,
+        pad_id=0,
+        workers=workers,
+        window=window,
         ledger=Ledger() if ledger is None else ledger,
     )
 
@@ -76,8 +86,17 @@ def test_the_first_step_needs_only_the_first_window():
             yield item
 
     one = StreamFeed(
-        rows, ToyEncoder(), batch=BatchConfig(size=2, accumulation=2), data=DataConfig(), max_length=32, max_steps=3,
-        padding_free=True, pad_id=0, workers=0, window=64, ledger=Ledger(),
+        rows,
+        ToyEncoder(),
+        batch=BatchConfig(size=2, accumulation=2),
+        data=DataConfig(),
+        max_length=32,
+        max_steps=3,
+        padding_free=True,
+        pad_id=0,
+        workers=0,
+        window=64,
+        ledger=Ledger(),
     )
     assert one.total_steps == 3
     steps = one.steps(Position())
@@ -92,8 +111,17 @@ def test_an_endless_stream_can_be_left():
             yield from ToySource(TEXTS).rows()
 
     one = StreamFeed(
-        rows, ToyEncoder(), batch=BatchConfig(), data=DataConfig(on_error="drop"), max_length=32, max_steps=5,
-        padding_free=True, pad_id=0, workers=0, window=16, ledger=Ledger(),
+        rows,
+        ToyEncoder(),
+        batch=BatchConfig(),
+        data=DataConfig(on_error="drop"),
+        max_length=32,
+        max_steps=5,
+        padding_free=True,
+        pad_id=0,
+        workers=0,
+        window=16,
+        ledger=Ledger(),
     )
     before = threading.active_count()
     assert len(list(islice(one.steps(Position()), 20))) == 20

@@ -27,16 +27,22 @@ def go_on(text: str, *, adapter: str | None = None, **rules: Any) -> Request:
 
 def texts(*lengths: int) -> list[str]:
     """Different texts of about so many tokens."""
-    return [" ".join(WORDS[(number + place) % len(WORDS)] for place in range(length // 2 + 1))
-            for number, length in enumerate(lengths)]
+    return [
+        " ".join(WORDS[(number + place) % len(WORDS)] for place in range(length // 2 + 1))
+        for number, length in enumerate(lengths)
+    ]
 
 
 def reference(model: PreTrainedModel, codec: Codec, text: str, new: int) -> list[int]:
     """What transformers' own greedy generation gives for one text alone."""
     ids = torch.tensor([codec.encode_text(text)])
     out = model.generate(  # type: ignore[operator]
-        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=new,
-        eos_token_id=sorted(codec.eos_ids), pad_token_id=0,
+        ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=new,
+        eos_token_id=sorted(codec.eos_ids),
+        pad_token_id=0,
     )
     answer: list[int] = out[0, ids.shape[1] :].tolist()
     return answer

@@ -139,7 +139,6 @@ def test_a_base_model_without_a_template_takes_the_one_that_is_named(tmp_path):
     assert "built-in chatml" in engine.codec.template_source
 
 
-
 @pytest.mark.parametrize(
     ("adapters", "error", "words"),
     [

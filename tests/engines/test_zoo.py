@@ -23,8 +23,17 @@ def test_batched_answers_equal_the_model_s_own(model_type, codec):
         model = tiny_model(model_type)
         with torch.no_grad():
             expected = [reference(model, codec, text, new) for text, new in zip(prompts, NEW, strict=True)]
-    except (ModelError, RuntimeError, ValueError, AttributeError, TypeError, IndexError, KeyError, ImportError,
-            AssertionError) as error:
+    except (
+        ModelError,
+        RuntimeError,
+        ValueError,
+        AttributeError,
+        TypeError,
+        IndexError,
+        KeyError,
+        ImportError,
+        AssertionError,
+    ) as error:
         pytest.skip(f"transformers itself cannot generate with it: {str(error)[:80]}")
     engine = TransformersEngine(model, codec, ChatConfig(), limits=Limits(200, 3))
     requests = [go_on(text, max_new_tokens=new) for text, new in zip(prompts, NEW, strict=True)]

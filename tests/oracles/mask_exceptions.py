@@ -41,8 +41,19 @@ LAST_TURN_DIFFERS = {
 }
 _NO_TOOLS = "The template has no place for offered tools; the training template marks an empty or partial turn."
 _NO_TOOL_NAMES = (
-    "cohere", "cohere2", "deepseek_r1_distill", "deepseekv3", "gemma", "gemma3", "idefics3", "llama3", "llava_next",
-    "phi3", "phi3_5", "qwen2_5_vl", "smolvlm",
+    "cohere",
+    "cohere2",
+    "deepseek_r1_distill",
+    "deepseekv3",
+    "gemma",
+    "gemma3",
+    "idefics3",
+    "llama3",
+    "llava_next",
+    "phi3",
+    "phi3_5",
+    "qwen2_5_vl",
+    "smolvlm",
 )
 # (template, conversation) -> (our reason for refusing the row, sentence).
 REFUSED: dict[tuple[str, str], tuple[str, str]] = {
@@ -52,17 +63,20 @@ REFUSED: dict[tuple[str, str], tuple[str, str]] = {
         for kind in ("tools", "tools_text", "thinking_tools")
     },
     **{
-        ("lfm2", kind): (reasons.TOOL_CALL_LOST, "The template never writes tool calls; the training template marks "
-                                                 "turns without what was said.")
+        ("lfm2", kind): (
+            reasons.TOOL_CALL_LOST,
+            "The template never writes tool calls; the training template marks turns without what was said.",
+        )
         for kind in ("tools", "tools_text", "thinking_tools")
     },
     ("muse_glimmer", "tools_text"): (reasons.ANSWER_LOST, "The template drops the text beside a tool call."),
     ("diffusion_gemma", "tools_text"): (
-        reasons.NOT_A_PREFIX, "The template writes text beside a call behind the tool's answer, so the call's turn is "
+        reasons.NOT_A_PREFIX,
+        "The template writes text beside a call behind the tool's answer, so the call's turn is "
         "rewritten when the answer arrives.",
     ),
     ("diffusion_gemma", "thinking_tools"): (
-        reasons.NOT_A_PREFIX, "The generation prompt goes on in the same turn with open thinking, the conversation "
-        "opens a new turn.",
+        reasons.NOT_A_PREFIX,
+        "The generation prompt goes on in the same turn with open thinking, the conversation opens a new turn.",
     ),
 }

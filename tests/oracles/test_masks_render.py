@@ -46,8 +46,11 @@ def both(tokenizer: PreTrainedTokenizerFast, codec: Codec, sample: Conversation,
         ours = None
     try:
         theirs = tokenizer.apply_chat_template(
-            wire_messages(sample.messages, codec.template.dialect), tools=list(sample.tools) or None, tokenize=False,
-            add_generation_prompt=generate, **kwargs,
+            wire_messages(sample.messages, codec.template.dialect),
+            tools=list(sample.tools) or None,
+            tokenize=False,
+            add_generation_prompt=generate,
+            **kwargs,
         )
     except Exception:  # whatever a template raises there is a refusal
         theirs = None
@@ -59,8 +62,12 @@ def test_rendering_equals_transformers(name: str) -> None:
     tokenizer, codec = load(name)
     rendered = 0
     for kind, sample in SAMPLES.items():
-        for kwargs in ({}, {"add_generation_prompt": True}, {"enable_thinking": False, "add_generation_prompt": True},
-                       {"enable_thinking": True}):
+        for kwargs in (
+            {},
+            {"add_generation_prompt": True},
+            {"enable_thinking": False, "add_generation_prompt": True},
+            {"enable_thinking": True},
+        ):
             ours, theirs = both(tokenizer, codec, sample, **kwargs)
             assert ours == theirs, (kind, kwargs)
             rendered += ours is not None

@@ -41,8 +41,11 @@ def marked(name: str, tokenizer: PreTrainedTokenizerFast, codec: Codec, sample: 
     # The training templates take arguments as objects.
     dialect = replace(codec.template.dialect, arguments="object")
     texts, places = render_jinja_template(
-        [wire_messages(sample.messages, dialect)], tools=wire_tools(sample.tools),
-        chat_template=read(f"{name}_training"), return_assistant_tokens_mask=True, add_generation_prompt=False,
+        [wire_messages(sample.messages, dialect)],
+        tools=wire_tools(sample.tools),
+        chat_template=read(f"{name}_training"),
+        return_assistant_tokens_mask=True,
+        add_generation_prompt=False,
         **{**tokenizer.special_tokens_map, **sample.template_kwargs},
     )
     joined: list[list[int]] = []
@@ -122,8 +125,10 @@ def test_token_masks_equal_those_of_transformers() -> None:
         for kind in ("single", "multi_turn", "role_names"):
             sample = prepare(CONVERSATIONS[kind], codec, OPTIONS)
             theirs = tokenizer.apply_chat_template(
-                wire_messages(sample.messages, codec.template.dialect), chat_template=read(f"{name}_training"),
-                return_dict=True, return_assistant_tokens_mask=True,
+                wire_messages(sample.messages, codec.template.dialect),
+                chat_template=read(f"{name}_training"),
+                return_dict=True,
+                return_assistant_tokens_mask=True,
             )
             (tokens,) = encode(sample, codec, OPTIONS).sequences
             length = len(tokens)

@@ -35,14 +35,26 @@ def configured(located: Located, **sections: Any) -> PlanConfig:
 def test_a_known_model(tmp_path: Path) -> None:
     """The configuration of Llama 3 8B, whose published number of parameters is 8,030,261,248."""
     located = bare(
-        tmp_path, vocab_size=128_256, hidden_size=4096, intermediate_size=14_336, num_hidden_layers=32,
-        num_attention_heads=32, num_key_value_heads=8, head_dim=128,
+        tmp_path,
+        vocab_size=128_256,
+        hidden_size=4096,
+        intermediate_size=14_336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        head_dim=128,
     )
     config = configured(located, tuner={"type": "lora", "rank": 8})
     model = skeleton(config, located, CPU)
     assert all(parameter.is_meta for parameter in model.parameters())
     assert shape_of(model) == ModelShape(
-        parameters=8_030_261_248, hidden=4096, layers=32, heads=32, kv_heads=8, head_dim=128, intermediate=14_336,
+        parameters=8_030_261_248,
+        hidden=4096,
+        layers=32,
+        heads=32,
+        kv_heads=8,
+        head_dim=128,
+        intermediate=14_336,
         vocab=128_256,
     )
     # r * (in + out) of q, k, v, o, gate, up, down.

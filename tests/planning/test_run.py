@@ -66,9 +66,7 @@ def test_it_does_not_fit(configured: Configured, capsys: pytest.CaptureFixture[s
     assert "--tuner_type lora" in told.out
 
 
-def test_streamed_rows_are_as_long_as_they_may_be(
-    configured: Configured, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_streamed_rows_are_as_long_as_they_may_be(configured: Configured, capsys: pytest.CaptureFixture[str]) -> None:
     config = configured(data={"streaming": True}, batch={"size": 3}, chat={"max_length": 100}, loop={"max_steps": 9})
     assert plan(config) == 0
     out = lines(capsys.readouterr().out)
@@ -111,9 +109,12 @@ def test_ways_out_take_less_and_say_how_much() -> None:
     shape = ModelShape(1_000_000, 64, 4, 4, 2, 16, 160, 500)
     full = Training(tuner="full", trained=1_000_000, trained_layers=4, trained_bytes=2, trains_head=True)
     load = Load(slots=8192, targets=4096, longest=2048)
-    ways = {way.change.split(" (")[0]: way.total for way in ways_out(
-        shape, full, load, overhead=0, sequences=4, longest=2048, limit="--per_device_train_batch_size"
-    )}
+    ways = {
+        way.change.split(" (")[0]: way.total
+        for way in ways_out(
+            shape, full, load, overhead=0, sequences=4, longest=2048, limit="--per_device_train_batch_size"
+        )
+    }
     assert list(ways) == [
         "half of --per_device_train_batch_size, twice the accumulation",
         "--gradient_checkpointing true",

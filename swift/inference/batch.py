@@ -19,8 +19,8 @@ from swift.data.select import Selection, select
 from swift.engines.folders import Plan
 from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
-from swift.infer.answerers import Answerer, sampling_of
-from swift.infer.results import Results, message_json, open_results
+from swift.inference.answerers import Answerer, sampling_of
+from swift.inference.results import Results, message_json, open_results
 from swift.types import Completion, Conversation, Origin, Request, Row, Text
 
 _WINDOW = 4

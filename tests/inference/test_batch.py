@@ -8,7 +8,7 @@ import pytest
 
 from swift.config.runs import InferConfig
 from swift.errors import DataError
-from swift.infer.run import infer
+from swift.inference.run import infer
 from tests.engines.support import save_adapter
 
 TINY = {"dtype": "float32", "device": "cpu"}
@@ -17,8 +17,12 @@ TINY = {"dtype": "float32", "device": "cpu"}
 def _rows(path, count=9):
     words = "one two three four five six seven eight nine ten".split()
     rows = [
-        {"messages": [{"role": "user", "content": " ".join(words[: 1 + n * 3 % 10])},
-                      {"role": "assistant", "content": f"label {n}"}]}
+        {
+            "messages": [
+                {"role": "user", "content": " ".join(words[: 1 + n * 3 % 10])},
+                {"role": "assistant", "content": f"label {n}"},
+            ]
+        }
         for n in range(count)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -26,10 +30,16 @@ def _rows(path, count=9):
 
 
 def _config(model, data, result, **values):
-    return InferConfig.model_validate({
-        "model": {"id": str(model), **TINY}, "data": {"validation": [str(data)]}, "result_path": str(result),
-        "generation": {"max_new_tokens": 5, "temperature": 1.0}, "max_batch_size": 2, **values,
-    })
+    return InferConfig.model_validate(
+        {
+            "model": {"id": str(model), **TINY},
+            "data": {"validation": [str(data)]},
+            "result_path": str(result),
+            "generation": {"max_new_tokens": 5, "temperature": 1.0},
+            "max_batch_size": 2,
+            **values,
+        }
+    )
 
 
 def _read(path):
@@ -104,8 +114,12 @@ def test_answers_of_something_else_are_not_mixed_in(model, data, tmp_path):
 def test_bad_rows_have_their_error_and_the_rest_their_answers(model, tmp_path, capsys):
     data, result = tmp_path / "d.jsonl", tmp_path / "r.jsonl"
     rows = [
-        '{"query": "fine"}', "{broken", '{"nothing": "known"}', json.dumps({"query": "long " * 2000}),
-        '{"text": "plain text to go on with"}', '{"query": "fine too", "response": "yes"}',
+        '{"query": "fine"}',
+        "{broken",
+        '{"nothing": "known"}',
+        json.dumps({"query": "long " * 2000}),
+        '{"text": "plain text to go on with"}',
+        '{"query": "fine too", "response": "yes"}',
     ]
     data.write_text("\n".join(rows) + "\n")
     infer(_config(model, data, result))

@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from swift.config.runs import ExportConfig
 from swift.errors import CheckpointError, ConfigError, HubError, ModelError, ResourceError
-from swift.export import verify
-from swift.export.merge import export
+from swift.exporting import verify
+from swift.exporting.merge import export
 from swift.models.tiny import save_tiny, tiny_tokenizer
 from tests.engines.support import save_adapter
 

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from swift.infer.prompt import Prompt
+from swift.inference.prompt import Prompt
 
 
 def _turns(text):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swift.errors import DataError
-from swift.infer.results import message_json, open_results
+from swift.inference.results import message_json, open_results
 from swift.types import Message, ToolCall
 
 
@@ -32,9 +32,14 @@ def test_a_folder_is_no_result_file(tmp_path):
 def test_messages_keep_their_tool_calls():
     call = Message("assistant", "", reasoning="hm", tool_calls=(ToolCall("add", {"a": 1}, "c1"),))
     assert message_json(call) == {
-        "role": "assistant", "content": "", "reasoning_content": "hm",
+        "role": "assistant",
+        "content": "",
+        "reasoning_content": "hm",
         "tool_calls": [{"type": "function", "id": "c1", "function": {"name": "add", "arguments": {"a": 1}}}],
     }
     assert message_json(Message("tool", "2", name="add", tool_call_id="c1")) == {
-        "role": "tool", "content": "2", "name": "add", "tool_call_id": "c1",
+        "role": "tool",
+        "content": "2",
+        "name": "add",
+        "tool_call_id": "c1",
     }

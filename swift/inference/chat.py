@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from swift.chat.parse import parse_answer
 from swift.errors import RowError
-from swift.infer.answerers import Answerer
-from swift.infer.prompt import Prompt
+from swift.inference.answerers import Answerer
+from swift.inference.prompt import Prompt
 from swift.types import Conversation, Message, Origin, Sampling
 
 HELP = """\

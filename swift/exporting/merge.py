@@ -18,9 +18,9 @@ from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_base
 from swift.engines.merging import merge_attached, refuse_quantized
 from swift.errors import ConfigError
-from swift.export.folder import new_folder, require_room
-from swift.export.push import push, require_hub
-from swift.export.verify import probe_ids, probe_logits, require_close, require_equal
+from swift.exporting.folder import new_folder, require_room
+from swift.exporting.push import push, require_hub
+from swift.exporting.verify import probe_ids, probe_logits, require_close, require_equal
 from swift.hub import locate
 from swift.models.load import load_config
 from swift.models.quiet import quiet

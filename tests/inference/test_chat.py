@@ -8,9 +8,9 @@ import pytest
 
 from swift.config.runs import InferConfig
 from swift.errors import ConfigError
-from swift.infer.answerers import Answerer
-from swift.infer.chat import Chat
-from swift.infer.run import infer
+from swift.inference.answerers import Answerer
+from swift.inference.chat import Chat
+from swift.inference.run import infer
 from swift.types import Completion, Sampling
 from tests.engines.support import save_adapter
 

@@ -12,7 +12,7 @@ from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_engine
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.errors import ConfigError
-from swift.infer.answerers import Answerer, sampling_of
+from swift.inference.answerers import Answerer, sampling_of
 
 
 def infer(config: InferConfig) -> int:
@@ -31,11 +31,11 @@ def infer(config: InferConfig) -> int:
     load_plugins(config.plugins)
     plan = plan_model(config.model, config.adapters, config.chat)
     if config.data.validation:
-        from swift.infer.batch import answer_data
+        from swift.inference.batch import answer_data
 
         answer_data(config, plan, lambda: _ready(config, plan))
         return 0
-    from swift.infer.chat import Chat
+    from swift.inference.chat import Chat
 
     # the chat keeps the system message itself, so that /system can change it
     system = plan.chat.system
