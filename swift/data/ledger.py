@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,8 +72,8 @@ class Ledger:
         self._counts: Counter[tuple[Outcome, str]] = Counter()
         self._kept = 0
         self._failed: list[LedgerEntry] = []
-        # Closed, and so deleted, with the ledger.
         self._lines = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115
+        weakref.finalize(self, self._lines.close)
 
     def keep(self, rows: int = 1) -> None:
         """Count rows that were kept whole."""
@@ -131,10 +132,6 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-
-    def close(self) -> None:
-        """Delete the temporary file."""
-        self._lines.close()
 
     def require_good(self, on_error: Literal["drop", "error"] = "error") -> None:
         """With `error`, no row may have failed.

@@ -89,11 +89,13 @@ def estimate(config: PlanConfig, located: Located, device: torch.device) -> Esti
     )
 
 
-def _ways(
-    config: PlanConfig, shape: ModelShape, training: Training, largest: LargestBatch, overhead: int
-) -> list[Way]:
+def _ways(config: PlanConfig, shape: ModelShape, training: Training, largest: LargestBatch, overhead: int) -> list[Way]:
     load = load_of(
-        config, shape, slots=largest.slots, targets=largest.targets, longest=largest.longest,
+        config,
+        shape,
+        slots=largest.slots,
+        targets=largest.targets,
+        longest=largest.longest,
         padding_free=config.batch.padding_free is not False,
     )
     several = largest.slots > largest.longest and not config.batch.packing

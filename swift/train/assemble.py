@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -71,10 +71,10 @@ def assembled(config: SftConfig) -> Iterator[Run]:
         keep_freed_memory()
     resume = config.checkpoint.resume
     folder_of = open_run_folder(Path(config.output_dir), resume=resume is not None, overwrite=config.overwrite)
-    with folder_of as folder, closing(Ledger()) as ledger:
+    with folder_of as folder:
         clean_temporary(folder)
         checkpoint = find_checkpoint(resume, folder) if resume is not None else None
-        yield _build(config, folder, device, checkpoint, ledger)
+        yield _build(config, folder, device, checkpoint, Ledger())
 
 
 def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Path | None, ledger: Ledger) -> Run:

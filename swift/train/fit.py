@@ -49,17 +49,19 @@ class Fit:
 def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.device) -> Fit:
     """Estimate, and switch gradient checkpointing on where memory needs it and the user left it open."""
     wanted = config.loop.gradient_checkpointing
-    already = process_memory() if device.type == "cpu" else 0
-    memory = available_memory(device) + already
+    loaded = sum(p.numel() * p.element_size() for p in prepared.policy.model.parameters())
+    # The plan counts the weights, which are loaded by now; what else the process holds comes on top.
+    overhead = max(0, process_memory() - loaded) if device.type == "cpu" else 0
+    memory = available_memory(device) + loaded + overhead
     if not isinstance(feed, MapFeed):
         return Fit(None, memory, bool(wanted), False, bool(config.loop.dry_step))
     batch = feed.largest()
-    plan = _estimate(config, prepared, batch, checkpointing=bool(wanted), overhead=already)
+    plan = _estimate(config, prepared, batch, checkpointing=bool(wanted), overhead=overhead)
     model = prepared.base
     if wanted is None and plan.total > TIGHT * memory and model.supports_gradient_checkpointing:
         checkpoint_activations(model)
         wanted = True
-        plan = _estimate(config, prepared, batch, checkpointing=True, overhead=already)
+        plan = _estimate(config, prepared, batch, checkpointing=True, overhead=overhead)
     trial = config.loop.dry_step if config.loop.dry_step is not None else plan.total > AMPLE * memory
     return Fit(plan, memory, bool(wanted), plan.total > TIGHT * memory, trial)
 

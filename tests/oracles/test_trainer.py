@@ -20,7 +20,7 @@ from swift.models.load import load_config, load_tokenizer
 from swift.models.tiny import save_tiny
 from swift.train.listeners.jsonl import read_lines
 from swift.types import Row
-from tests.train.conftest import configure, write_rows
+from tests.train.runs import configure, write_rows
 
 pytest.importorskip("accelerate", reason="transformers.Trainer needs accelerate")
 

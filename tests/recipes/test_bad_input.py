@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from swift.cli.main import main
 from swift.models.tiny import save_tiny
-from tests.train.conftest import write_rows
+from tests.train.runs import write_rows
 
 GOOD = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}
 

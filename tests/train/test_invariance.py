@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from swift.api import sft
 from swift.train.listeners.jsonl import read_lines
-from tests.train.conftest import configure
+from tests.train.runs import configure
 
 SPLITS: dict[str, dict[str, Any]] = {
     "8 x 1": {"batch": {"size": 8, "accumulation": 1}},

@@ -20,7 +20,7 @@ from swift.train.events import Event, StepDone
 from swift.train.listeners import listeners
 from swift.train.listeners.jsonl import read_lines
 from swift.train.loop import Interrupted
-from tests.train.conftest import configure, write_rows
+from tests.train.runs import configure, write_rows
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from swift.api import sft
 from swift.config.runs import SftConfig
 from swift.errors import CheckpointError
 from swift.train.listeners.jsonl import read_lines
-from tests.train.conftest import configure, write_rows
+from tests.train.runs import configure, write_rows
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -141,7 +141,7 @@ def _child(values: dict[str, Any]) -> None:
 def _killed_runs(tiny: Path, rows: Path, tmp_path: Path, kills: int, seed: int) -> tuple[Path, int]:
     """Run with SIGKILL at random moments, resuming each time, until it has been killed so often; then to the end."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["swift.train.assemble", "swift.tuners.lora_layer", "peft", "tests.train.conftest"])
+    context.set_forkserver_preload(["swift.train.assemble", "swift.tuners.lora_layer", "peft", "tests.train.runs"])
     draw, folder, killed = random.Random(seed), tmp_path / "killed", 0
     while True:
         resume = {"resume": "last"} if list(folder.glob("checkpoint-*")) else {}

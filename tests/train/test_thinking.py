@@ -9,7 +9,7 @@ import pytest
 
 from swift.api import sft
 from swift.models.tiny import save_tiny
-from tests.train.conftest import configure
+from tests.train.runs import configure
 
 # Like the hybrid templates of today: without thinking, the prompt itself holds an empty block.
 TEMPLATE = (
