@@ -154,6 +154,10 @@ def _regex(flag: str, pattern: str | None) -> Iterator[Problem]:
 
 
 def _schedule(config: SftConfig) -> Iterator[Problem]:
+    if config.loop.label_smoothing > 0 and config.loop.loss != "cross_entropy":
+        yield Problem(
+            "--label_smoothing_factor", f"the loss {config.loop.loss} has no smoothing", "take one of them out"
+        )
     warmup, steps = config.schedule.warmup_steps, config.loop.max_steps
     if warmup is not None and steps is not None and warmup > steps:
         yield Problem("--warmup_steps", f"{warmup} is more than --max_steps {steps}", "lower it")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec, make_codec
 from swift.engines.adapters import AdapterSwitch, attach
@@ -50,18 +49,9 @@ def load_base(plan: Plan) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     device = resolve_device(plan.model.device)
     config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
     dtype = resolve_dtype(plan.model, config, device)
-    attention = _fastest_attention(config) if plan.model.attention == "auto" else plan.model.attention
-    model = load_model(located, plan.model, device=device, dtype=dtype, attention=attention)
+    model = load_model(located, plan.model, device=device, dtype=dtype, attention=plan.model.attention)
     own = located if plan.tokenizer is None else Located(plan.tokenizer, "folder", str(plan.tokenizer), None)
     return model, load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)
-
-
-def _fastest_attention(config: PretrainedConfig) -> str:
-    """Torch's fused attention where the architecture can use it (soft caps and sinks, for example, cannot)."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
-
-    known: Any = MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
-    return "sdpa" if known is None or known._supports_sdpa else "eager"
 
 
 def codec_of(plan: Plan, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Codec:

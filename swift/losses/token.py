@@ -20,9 +20,10 @@ token_losses: Registry[TokenLoss] = Registry(
 """All losses; a plugin adds one with `@token_losses.register("name")`."""
 
 
-def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
     """The plain form, for heads that have no fused one."""
-    return (torch.nn.functional.cross_entropy(logits, targets, reduction="none") * weights).sum()
+    losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+    return (losses * weights).sum()
 
 
 def focal(logits: Tensor, targets: Tensor, weights: Tensor, gamma: float = 2.0) -> Tensor:

@@ -33,12 +33,15 @@ class Layout:
     reason: str
 
 
-def choose_layout(model: PreTrainedModel, decoder: nn.Module, *, wanted: bool | None, attention: str) -> Layout:
+def choose_layout(
+    model: PreTrainedModel, decoder: nn.Module, *, wanted: bool | None, attention: str, longest: int = 0
+) -> Layout:
     """Find the fastest layout that is proved right, and set the model's attention accordingly.
 
     Args:
         wanted: True insists on padding-free, False refuses it, None takes it where it is proved.
         attention: `auto`, or the name that the user insists on.
+        longest: Tokens of the longest sample that will come.
 
     Raises:
         ModelError: Padding-free was insisted on and no implementation keeps samples apart.
@@ -48,7 +51,11 @@ def choose_layout(model: PreTrainedModel, decoder: nn.Module, *, wanted: bool | 
         return Layout(False, original, "padding, as configured")
     samples = _samples(decoder)
     reference = _one_by_one(decoder, samples)
-    candidates = [register_packed_attention(), original] if attention == "auto" else [attention]
+    ours = register_packed_attention()
+    # Windows reach the attention as an argument; chunks are in transformers' mask only, and longer than the proof.
+    chunk = getattr(model.config.get_text_config(decoder=True), "attention_chunk_size", None)
+    candidates = [original] if chunk is not None and longest > chunk else [ours, original]
+    candidates = candidates if attention == "auto" else [attention]
     refused = []
     for name in candidates:
         problem = _problem(model, decoder, name, samples, reference)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from swift.batch import Batch
 from swift.losses.linear_cross_entropy import linear_cross_entropy
-from swift.losses.token import chunked_loss, token_losses
+from swift.losses.token import chunked_loss, cross_entropy, token_losses
 from swift.models.head import HeadTransform
 
 
@@ -69,7 +70,7 @@ class Policy:
                 smoothing=smoothing,
                 with_correct=with_correct,
             )
-        function = token_losses.get(loss)
+        function = partial(cross_entropy, smoothing=smoothing) if loss == "cross_entropy" else token_losses.get(loss)
         vocabulary = int(self.logits(hidden[:1].detach()).shape[-1])
         total = chunked_loss(self.logits, hidden, batch.targets, batch.weights, function, vocabulary=vocabulary)
         correct = self._correct(hidden.detach(), batch) if with_correct else None

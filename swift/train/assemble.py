@@ -25,6 +25,7 @@ from swift.data.stream import stream_rows
 from swift.data.stream_feed import StreamFeed
 from swift.errors import ConfigError
 from swift.hub import Located, locate
+from swift.losses.token import token_losses
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
 from swift.objectives.sft import SftObjective
@@ -52,7 +53,7 @@ from swift.train.run_folder import (
 )
 from swift.train.saving import restore
 from swift.train.scaling import make_loss_scale
-from swift.train.schedule import Schedule
+from swift.train.schedule import Schedule, schedules
 from swift.train.state import State
 from swift.train.thinking import taught_thinking
 
@@ -65,6 +66,9 @@ def assembled(config: SftConfig) -> Iterator[Run]:
         SwiftError: Anything that the user can fix, before anything expensive where possible.
     """
     load_plugins(config.loop.plugins)
+    # A wrong name shall not wait for the model.
+    token_losses.get(config.loop.loss)
+    schedules.get(config.schedule.name)
     seed_everything(config.loop.seed)
     device = resolve_device(config.model.device)
     if config.loop.allocator == "auto" and device.type == "cpu":

@@ -14,6 +14,7 @@ from swift.batch import Batch
 from swift.errors import TrainingError
 from swift.train.run import Run
 from swift.train.saving import save
+from swift.types import Origin
 
 
 def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, grad_norm: float) -> NoReturn:
@@ -57,7 +58,7 @@ def _suspects(run: Run, micro_batches: Sequence[Batch]) -> list[str]:
     return found
 
 
-def _samples(batch: Batch) -> list[tuple[object, Batch]]:
+def _samples(batch: Batch) -> list[tuple[Origin, Batch]]:
     """Each sample of a batch as a padding-free batch of its own."""
     rows, length = batch.input_ids.shape
     if batch.boundaries is not None:
@@ -67,7 +68,7 @@ def _samples(batch: Batch) -> list[tuple[object, Batch]]:
         sizes = batch.attention_mask.sum(1).tolist()
         spans = [(row * length, row * length + sizes[row]) for row in range(rows)]
     ids, positions = batch.input_ids.reshape(1, -1), batch.position_ids.reshape(1, -1)
-    samples: list[tuple[object, Batch]] = []
+    samples: list[tuple[Origin, Batch]] = []
     for origin, (begin, end) in zip(batch.origins, spans, strict=True):
         mine = (batch.target_index >= begin) & (batch.target_index < end)
         mask = None
@@ -82,7 +83,7 @@ def _samples(batch: Batch) -> list[tuple[object, Batch]]:
             boundaries=(0, end - begin) if batch.boundaries is not None else None,
             attention_mask=mask,
             tokens=end - begin,
-            origins=(batch.origins[0],),
+            origins=(origin,),
         )
         samples.append((origin, single))
     return samples

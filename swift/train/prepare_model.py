@@ -76,7 +76,9 @@ def prepare_model(
     fused = fuse(model)
     decoder = language_model(model)
     transform = head_transform(model)
-    layout = choose_layout(model, decoder, wanted=config.batch.padding_free, attention=config.model.attention)
+    layout = choose_layout(
+        model, decoder, wanted=config.batch.padding_free, attention=config.model.attention, longest=codec.max_length
+    )
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
     tuned = _tune(model, config, checkpoint)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from swift.losses import linear_cross_entropy as module
 from swift.losses.linear_cross_entropy import linear_cross_entropy
-from swift.losses.token import chunked_loss, focal
+from swift.losses.token import chunked_loss, cross_entropy, focal
 
 N, D, V = 23, 8, 31
 
@@ -96,3 +96,10 @@ def test_registered_loss_in_chunks(rows: int) -> None:
     torch.testing.assert_close(
         torch.autograd.grad(total, (hidden, weight)), torch.autograd.grad(expected, (hidden, weight))
     )
+
+
+def test_the_plain_form_smooths_as_the_fused_one_does() -> None:
+    """An adapted head has no fused form; label smoothing must not get lost there."""
+    hidden, weight, _, targets, weights = _inputs()
+    fused, _ = linear_cross_entropy(hidden, weight, targets, weights, smoothing=0.1)
+    torch.testing.assert_close(cross_entropy(hidden @ weight.t(), targets, weights, smoothing=0.1), fused)

@@ -90,3 +90,10 @@ def test_the_attention_that_the_user_names_is_proved_too() -> None:
     layout = choose_layout(model, language_model(model), wanted=None, attention="sdpa")
     assert layout.padding_free
     assert layout.attention == "sdpa"
+
+
+def test_chunked_attention_beyond_its_chunk_goes_through_transformers_mask() -> None:
+    model = tiny_model("llama4_text", attention_chunk_size=16)
+    short = choose_layout(model, language_model(model), wanted=None, attention="auto", longest=16)
+    assert short.attention == PACKED
+    assert choose_layout(model, language_model(model), wanted=None, attention="auto", longest=17).attention != PACKED
