@@ -92,8 +92,9 @@ def test_the_attention_that_the_user_names_is_proved_too() -> None:
     assert layout.attention == "sdpa"
 
 
-def test_chunked_attention_beyond_its_chunk_goes_through_transformers_mask() -> None:
+@pytest.mark.parametrize(("longest", "ours"), [(16, True), (17, False)])
+def test_chunked_attention_beyond_its_chunk_goes_through_transformers_mask(longest: int, ours: bool) -> None:
     model = tiny_model("llama4_text", attention_chunk_size=16)
-    short = choose_layout(model, language_model(model), wanted=None, attention="auto", longest=16)
-    assert short.attention == PACKED
-    assert choose_layout(model, language_model(model), wanted=None, attention="auto", longest=17).attention != PACKED
+    layout = choose_layout(model, language_model(model), wanted=None, attention="auto", longest=longest)
+    assert layout.padding_free
+    assert (layout.attention == PACKED) == ours
