@@ -24,6 +24,13 @@ class BatchConfig(Config):
         "max_tokens_per_batch",
         ge=1,
     )
+    slice_tokens: int | None = option(
+        None,
+        "Take a micro-batch through the model in slices of whole sequences with at most this many tokens, which "
+        "bounds memory and changes no result; 0 takes it whole; default: 512 on the CPU, whole elsewhere.",
+        "max_tokens_per_slice",
+        ge=0,
+    )
     packing: bool = option(False, "Pack several samples into rows of max_length, kept apart.", "packing")
     padding_free: bool | None = option(
         None,

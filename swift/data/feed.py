@@ -14,8 +14,9 @@ from swift.batch import Batch
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.data.collate import collate
-from swift.data.order import Indices, Plan, plan, plan_epoch, slots
+from swift.data.order import Indices, Plan, plan, plan_epoch, slots_at_once
 from swift.data.prefetch import prefetched
+from swift.data.slices import largest_piece
 from swift.data.store import TokenStore
 from swift.errors import DataError
 
@@ -70,7 +71,6 @@ class MapFeed:
         max_steps: Number of steps; wins over `epochs`.
         padding_free: Layout of the batches.
         pad_id: Token id of padding.
-        longest_first: See `plan_epoch`.
 
     Raises:
         DataError: No row is left to train on.
@@ -89,7 +89,6 @@ class MapFeed:
         max_steps: int | None,
         padding_free: bool,
         pad_id: int,
-        longest_first: bool = False,
     ) -> None:
         self._store = store
         self._sequences = store.sequences_in_order(rows)
@@ -97,7 +96,7 @@ class MapFeed:
             raise DataError("no row is left to train on", hint="the ledger says what became of each")
         self._lengths = store.lengths[self._sequences]
         self._batch, self._data, self._max_length = batch, data, max_length
-        self._padding_free, self._pad_id, self._longest_first = padding_free, pad_id, longest_first
+        self._padding_free, self._pad_id = padding_free, pad_id
         self._planned = (0, self._plan(0))
         self._steps_per_epoch = self._planned[1].steps
         self._total = max_steps or max(1, math.ceil(epochs * self._steps_per_epoch))
@@ -126,12 +125,12 @@ class MapFeed:
         """See `Feed.steps`; ends after `total_steps`."""
         return prefetched(lambda: self._steps(position))
 
-    def largest(self) -> Batch:
-        """The micro-batch with the most slots, to try whether it fits into memory."""
+    def largest(self, slice_tokens: int | None = None) -> Batch:
+        """The micro-batch, or the slice of one, with the most slots, to try whether it fits into memory."""
         micro_batches = self._plan_of(0).micro_batches
         sizes = self._lengths.astype(np.int64)
-        taken = [slots(sizes[indices], padding_free=self._padding_free) for indices in micro_batches]
-        return self._collate(micro_batches[int(np.argmax(taken))])
+        taken = [slots_at_once(sizes[each], slice_tokens, padding_free=self._padding_free) for each in micro_batches]
+        return largest_piece(self._collate(micro_batches[int(np.argmax(taken))]), slice_tokens)
 
     def _steps(self, position: Position) -> Iterator[Step]:
         epoch, step = position.epoch, position.step
@@ -161,7 +160,6 @@ class MapFeed:
             max_length=self._max_length,
             epoch=epoch,
             padding_free=self._padding_free,
-            longest_first=self._longest_first,
         )
 
 

@@ -66,9 +66,11 @@ def plan_epoch(
     max_length: int,
     epoch: int,
     padding_free: bool = True,
-    longest_first: bool = False,
 ) -> Plan:
     """The micro-batches of one epoch.
+
+    The first epoch, where it is shuffled, begins with the step that has the longest sequence: where memory does not
+    suffice that shows at once, and what was taken for it holds all that follows.
 
     Args:
         lengths: Tokens of each sequence of the epoch, in the order of the selection.
@@ -77,20 +79,13 @@ def plan_epoch(
         max_length: Capacity of a pack.
         epoch: From 0; each is shuffled anew.
         padding_free: Whether sequences lie back to back or are padded to the longest.
-        longest_first: Begin the first shuffled epoch with the micro-batch that has the most slots, so that
-            running out of memory happens at once.
 
     Raises:
         ConfigError: Packing without a padding-free model.
     """
-    return plan(
-        lengths,
-        config,
-        max_length=max_length,
-        padding_free=padding_free,
-        seed=(data.seed, epoch) if data.shuffle else None,
-        longest_first=longest_first and epoch == 0,
-    )
+    seed = (data.seed, epoch) if data.shuffle else None
+    planned = plan(lengths, config, max_length=max_length, padding_free=padding_free, seed=seed)
+    return _longest_to_front(planned, lengths) if data.shuffle and epoch == 0 else planned
 
 
 def plan(
@@ -100,7 +95,6 @@ def plan(
     max_length: int,
     padding_free: bool,
     seed: tuple[int, ...] | None,
-    longest_first: bool = False,
 ) -> Plan:
     """The same for any set of sequences; `seed` None keeps their order.
 
@@ -123,8 +117,6 @@ def plan(
         grouped = seed is not None and config.group_by_length and not padding_free
         step = config.size * accumulation_of(config, 0, 0)
         micro_batches = _cut(_by_length(sizes, order, step, seed or ()) if grouped else order, config.size)
-    if longest_first and seed is not None:
-        _largest_to_front(micro_batches, sizes, padding_free=padding_free)
     return Plan(micro_batches, accumulation_of(config, sizes.size, len(micro_batches)))
 
 
@@ -154,6 +146,12 @@ def permutation(size: int, *seed: int) -> Indices:
 def slots(lengths: NDArray[np.int64], *, padding_free: bool) -> int:
     """Tokens including padding of a micro-batch of these lengths."""
     return int(lengths.sum()) if padding_free else int(lengths.max()) * lengths.size
+
+
+def slots_at_once(lengths: NDArray[np.int64], limit: int | None, *, padding_free: bool) -> int:
+    """At most so many of them go through the model at once where it takes slices of `limit` tokens."""
+    whole = slots(lengths, padding_free=padding_free)
+    return whole if limit is None else min(whole, max(limit, int(lengths.max())))
 
 
 def _cut(order: Indices, size: int) -> list[Indices]:
@@ -208,8 +206,16 @@ def _shuffled(groups: list[Indices], seed: tuple[int, ...]) -> list[Indices]:
     return [groups[i] for i in permutation(len(groups), *seed, 1)]
 
 
-def _largest_to_front(micro_batches: list[Indices], sizes: Indices, *, padding_free: bool) -> None:
-    if micro_batches:
-        taken = [slots(sizes[indices], padding_free=padding_free) for indices in micro_batches]
-        largest = int(np.argmax(taken))
-        micro_batches[0], micro_batches[largest] = micro_batches[largest], micro_batches[0]
+def _longest_to_front(planned: Plan, lengths: NDArray[np.integer]) -> Plan:
+    """Let the step with the longest sequence change places with the first; the last one, often partial, stays.
+
+    The longest sequence decides, not the largest micro-batch, so that steps come in the same order however they are
+    split.
+    """
+    size = planned.accumulation
+    batches = list(planned.micro_batches)
+    longest = [max(int(lengths[batch].max()) for batch in planned.step(i)) for i in range(planned.steps - 1)]
+    if longest:
+        begin = size * int(np.argmax(longest))
+        batches[:size], batches[begin : begin + size] = batches[begin : begin + size], batches[:size]
+    return Plan(batches, size)

@@ -11,8 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_BYTES = 64 * 1024 * 1024
-"""Size of a float32 chunk of logits: large enough for efficient matrix products, small beside the activations."""
+_MIB = 1024 * 1024
+_FEWEST_ROWS = 64
+
+
+def chunk_rows(vocabulary: int, device: torch.device, *, trained: bool = False) -> int:
+    """Targets whose logits exist at one time: enough for efficient matrix products, few beside the activations.
+
+    Args:
+        vocabulary: Logits of one target.
+        device: A CPU works fastest where a float32 chunk stays in its caches (16 MiB); an accelerator wants more.
+        trained: The head is trained: each chunk then adds to a gradient as large as the head, so chunks are fewer.
+    """
+    size = 256 if device.type != "cpu" else 64 if trained else 16
+    return max(_FEWEST_ROWS, size * _MIB // (4 * vocabulary))
 
 
 def linear_cross_entropy(
@@ -65,7 +77,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
         options: _Options,
     ) -> tuple[Tensor, Tensor]:
         need_hidden, need_weight, need_bias = ctx.needs_input_grad[:3]
-        rows = max(1, CHUNK_BYTES // (4 * weight.shape[0]))
+        rows = min(max(1, len(hidden)), chunk_rows(weight.shape[0], hidden.device, trained=need_weight))
+        # Taken once and used by every chunk: fresh memory of this size costs as much time as the arithmetic in it.
+        raw = hidden.new_empty(rows, weight.shape[0])
+        wide = torch.empty_like(raw, dtype=torch.float32)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         correct = torch.zeros((), dtype=torch.float32, device=hidden.device)
         grad_hidden = torch.empty_like(hidden) if need_hidden else None
@@ -73,15 +88,18 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias, dtype=torch.float32) if bias is not None and need_bias else None
         for begin in range(0, len(hidden), rows):
             chunk = slice(begin, begin + rows)
-            raw = hidden[chunk] @ weight.t()
+            size = len(hidden[chunk])
+            logits = torch.mm(hidden[chunk], weight.t(), out=raw[:size])
             if bias is not None:
-                raw = raw + bias
-            loss, hits, grad = _chunk(raw, targets[chunk], weights[chunk], options, any(ctx.needs_input_grad[:3]))
-            total += loss
-            correct += hits
-            if grad is None:
+                logits += bias
+            if options.with_correct:
+                correct += (logits.argmax(-1) == targets[chunk]).sum()
+            values = wide[:size].copy_(logits)
+            with_grad = need_hidden or need_weight or need_bias
+            total += _loss(values, targets[chunk], weights[chunk], options, with_grad=with_grad)
+            if not with_grad:
                 continue
-            grad = grad.to(hidden.dtype)
+            grad = logits.copy_(values)
             if grad_hidden is not None:
                 torch.mm(grad, weight, out=grad_hidden[chunk])
             if grad_weight is not None:
@@ -108,34 +126,32 @@ class _LinearCrossEntropy(torch.autograd.Function):
         )
 
 
-def _chunk(
-    raw: Tensor, targets: Tensor, weights: Tensor, options: _Options, with_grad: bool
-) -> tuple[Tensor, Tensor | float, Tensor | None]:
-    """Loss sum, hits, and the gradient with respect to the head's output, for one chunk."""
-    hits: Tensor | float = 0.0
-    if options.with_correct:
-        hits = (raw.argmax(-1) == targets).sum(dtype=torch.float32)
-    capped = None
+def _loss(values: Tensor, targets: Tensor, weights: Tensor, options: _Options, *, with_grad: bool) -> Tensor:
+    """Loss sum of one chunk.
+
+    Args:
+        values: float32 [n, vocabulary], what the head puts out. With `with_grad` the gradient with respect to it takes
+            its place, else nothing of use.
+    """
+    smoothing, capped = options.smoothing, None
     if options.scale != 1.0:
-        raw = raw * options.scale
+        values.mul_(options.scale)
     if options.softcap is not None:
-        capped = torch.tanh(raw.float() / options.softcap)
-        raw = capped * options.softcap
-    log_probs = torch.log_softmax(raw, dim=-1, dtype=torch.float32)
-    del raw
+        capped = values.div_(options.softcap).tanh_().clone()
+        values.mul_(options.softcap)
+    log_probs = torch.log_softmax(values, dim=-1, out=values)
     picked = log_probs.gather(1, targets[:, None])[:, 0]
-    smoothing = options.smoothing
     losses = -picked
     if smoothing > 0.0:
         losses = (1.0 - smoothing) * losses - smoothing * log_probs.mean(-1)
     total = (losses * weights).sum()
     if not with_grad:
-        return total, hits, None
+        return total
     grad = log_probs.exp_()
     if smoothing > 0.0:
         grad -= smoothing / grad.shape[1]
     grad.scatter_add_(1, targets[:, None], torch.full_like(picked, smoothing - 1.0)[:, None])
     grad *= weights[:, None] * options.scale
     if capped is not None:
-        grad *= 1.0 - capped.square()
-    return total, hits, grad
+        grad *= 1.0 - capped.square_()
+    return total

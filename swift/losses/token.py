@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from swift.losses.linear_cross_entropy import CHUNK_BYTES
+from swift.losses.linear_cross_entropy import chunk_rows
 from swift.registry import Registry
 
 TokenLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -47,7 +47,7 @@ def chunked_loss(
         logits_of: The output head: [k, d] -> [k, vocabulary].
         hidden: [n, d].
     """
-    rows = max(1, CHUNK_BYTES // (4 * vocabulary))
+    rows = chunk_rows(vocabulary, hidden.device)
 
     def one(part: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
         return loss(logits_of(part).float(), wanted, weight)

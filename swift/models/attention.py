@@ -74,9 +74,15 @@ def packed_attention(
         return torch.cat(parts, dim=2).transpose(1, 2), None
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scale, sliding_window), None
+    spans = _spans(cu_seq_lens_q, query)
+    windowed = sliding_window is not None and any(end - begin > sliding_window for begin, end in spans)
+    trains = torch.is_grad_enabled() and query.requires_grad
+    if query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and trains and not windowed:
+        output: Tensor = _CausalAttention.apply(query, key, value, spans, scale)
+        return output, None
     outputs = [
         _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, sliding_window)
-        for begin, end in _spans(cu_seq_lens_q, query)
+        for begin, end in spans
     ]
     return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)).transpose(1, 2), None
 
@@ -86,9 +92,6 @@ def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | Non
     if window is not None and q.shape[2] > window:
         mask = _window_mask(q.shape[2], window, q.device)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale, enable_gqa=True)
-    if q.device.type == "cpu" and q.shape[-1] == v.shape[-1] and torch.is_grad_enabled() and q.requires_grad:
-        output: Tensor = _CausalAttention.apply(q, k, v, scale)
-        return output
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
 
 
@@ -178,7 +181,7 @@ def _varlen(
 
 
 class _CausalAttention(torch.autograd.Function):
-    """Causal attention of one sample on the CPU.
+    """Causal attention on the CPU, of samples that lie back to back.
 
     The forward is torch's own flash kernel. Its backward kernel is slow on CPUs, so the backward is written
     here as matrix products over tiles of query rows, recomputing the probabilities from the saved log-sum-exp
@@ -186,47 +189,73 @@ class _CausalAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        output, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, 0.0, True, scale=scale
-        )
-        ctx.save_for_backward(query, key, value, output, lse)
-        ctx.scale = scale
-        return output  # type: ignore[no-any-return]
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: list[tuple[int, int]], scale: float
+    ) -> Tensor:
+        rows, heads, length, size = query.shape
+        output = query.new_empty(rows, length, heads, size)
+        sums = []
+        for begin, end in spans:
+            q, k, v = (t[:, :, begin:end] for t in (query, key, value))
+            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True, scale=scale)
+            output[:, begin:end] = part.transpose(1, 2)
+            sums.append(lse)
+        ctx.save_for_backward(query, key, value, output, *sums)
+        ctx.spans, ctx.scale = spans, scale
+        return output
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        query, key, value, output, lse = ctx.saved_tensors
-        (grad,) = grads
-        rows, heads, length, size = query.shape
-        kv_heads = key.shape[1]
-        groups = heads // kv_heads
-        k = key.reshape(rows * kv_heads, length, size)
-        v = value.reshape(rows * kv_heads, length, size)
-        grad_query = torch.empty_like(query)
-        grad_key, grad_value = torch.zeros_like(k), torch.zeros_like(v)
-        delta = (grad * output).sum(-1, dtype=torch.float32)
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        query, key, value, output, *sums = ctx.saved_tensors
+        grad = grads[0]
+        delta = (grad * output).sum(-1, dtype=torch.float32).transpose(1, 2)
+        grad = grad.transpose(1, 2)
+        grad_query, grad_key, grad_value = (torch.empty_like(t) for t in (query, key, value))
+        for (begin, end), lse in zip(ctx.spans, sums, strict=True):
+            q, k, v, g, d = (t[:, :, begin:end] for t in (query, key, value, grad, delta))
+            parts = _causal_gradients(q, k, v, g, d, lse, ctx.scale)
+            for whole, part in zip((grad_query, grad_key, grad_value), parts, strict=True):
+                whole[:, :, begin:end] = part
+        return grad_query, grad_key, grad_value, None, None
 
-        def tile_of(t: Tensor, begin: int, end: int) -> Tensor:
-            """[rows, heads, length, ...] -> the tile as [rows * kv heads, groups * tile, ...]."""
-            return t[:, :, begin:end].reshape(rows * kv_heads, groups * (end - begin), *t.shape[3:])
 
-        for begin in range(0, length, _TILE):
-            end = min(begin + _TILE, length)
-            q, g = tile_of(query, begin, end), tile_of(grad, begin, end)
-            seen_k, seen_v = k[:, :end], v[:, :end]
-            scores = torch.bmm(q, seen_k.transpose(1, 2))
-            # Adding a float32 tensor promotes in the same pass over the scores.
-            probs = torch.add(-tile_of(lse, begin, end)[..., None], scores, alpha=ctx.scale).exp_()
-            probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(_later(end - begin), 0.0)
-            grad_scores = torch.sub(torch.bmm(g, seen_v.transpose(1, 2)), tile_of(delta, begin, end)[..., None])
-            grad_scores = grad_scores.mul_(probs).to(q.dtype)
-            grad_value[:, :end] += torch.bmm(probs.to(q.dtype).transpose(1, 2), g)
-            grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), q)
-            grad_query[:, :, begin:end] = torch.bmm(grad_scores, seen_k).view(rows, heads, end - begin, size)
-        grad_query.mul_(ctx.scale)
-        grad_key.mul_(ctx.scale)
-        return grad_query, grad_key.view_as(key), grad_value.view_as(value), None
+def _causal_gradients(
+    query: Tensor, key: Tensor, value: Tensor, grad: Tensor, delta: Tensor, lse: Tensor, scale: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of one sample's queries, keys and values.
+
+    Args:
+        query: [rows, heads, length, size]; keys and values may have fewer heads.
+        grad: Of the output, laid out like the queries.
+        delta: float32 [rows, heads, length], the sum of `grad * output` over the last dimension.
+        lse: [rows, heads, length], the log of the sum of the exponentials of the scores.
+    """
+    rows, heads, length, size = query.shape
+    kv_heads = key.shape[1]
+    groups = heads // kv_heads
+    k = key.reshape(rows * kv_heads, length, size)
+    v = value.reshape(rows * kv_heads, length, size)
+    grad_query = torch.empty_like(query)
+    grad_key, grad_value = torch.zeros_like(k), torch.zeros_like(v)
+
+    def tile_of(t: Tensor, begin: int, end: int) -> Tensor:
+        """[rows, heads, length, ...] -> the tile as [rows * kv heads, groups * tile, ...]."""
+        return t[:, :, begin:end].reshape(rows * kv_heads, groups * (end - begin), *t.shape[3:])
+
+    for begin in range(0, length, _TILE):
+        end = min(begin + _TILE, length)
+        q, g = tile_of(query, begin, end), tile_of(grad, begin, end)
+        seen_k, seen_v = k[:, :end], v[:, :end]
+        scores = torch.bmm(q, seen_k.transpose(1, 2))
+        # Adding a float32 tensor promotes in the same pass over the scores.
+        probs = torch.add(-tile_of(lse, begin, end)[..., None], scores, alpha=scale).exp_()
+        probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(_later(end - begin), 0.0)
+        grad_scores = torch.sub(torch.bmm(g, seen_v.transpose(1, 2)), tile_of(delta, begin, end)[..., None])
+        grad_scores = grad_scores.mul_(probs).to(q.dtype)
+        grad_value[:, :end] += torch.bmm(probs.to(q.dtype).transpose(1, 2), g)
+        grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), q)
+        grad_query[:, :, begin:end] = torch.bmm(grad_scores, seen_k).view(rows, heads, end - begin, size)
+    return grad_query.mul_(scale), grad_key.mul_(scale).view_as(key), grad_value.view_as(value)
 
 
 @lru_cache(maxsize=2 * _TILE)

@@ -18,6 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swift.models.recompute import recomputable
+
 _EPSILONS = ("variance_epsilon", "eps", "epsilon")
 _ROWS = 5
 
@@ -63,7 +65,8 @@ class RmsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> [..., width]."""
         output: Tensor = _RmsNorm.apply(x, self.weight, self.eps, self.offset, self.round_first)
-        return output
+        x, weight = x.detach(), self.weight.detach()
+        return recomputable(output, lambda: _normalized(x, weight, self.eps, self.offset, self.round_first)[0])
 
     def extra_repr(self) -> str:
         """For printing a model."""
@@ -80,20 +83,18 @@ class GatedMlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> [..., width]."""
-        gated: Tensor = _GatedSilu.apply(self.gate_proj(x), self.up_proj(x))
-        return torch.as_tensor(self.down_proj(gated))
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        gated: Tensor = _GatedSilu.apply(gate, up)
+        gate, up = gate.detach(), up.detach()
+        return torch.as_tensor(self.down_proj(recomputable(gated, lambda: F.silu(gate).mul_(up))))
 
 
 class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float, offset: float, round_first: bool) -> Tensor:
-        wide = x.float()
-        scale = torch.linalg.vecdot(wide, wide).unsqueeze(-1).div_(x.shape[-1]).add_(eps).rsqrt_()
+        output, scale = _normalized(x, weight, eps, offset, round_first)
         ctx.save_for_backward(x, weight, scale)
         ctx.offset = offset
-        normal = wide * scale
-        output: Tensor
-        output = normal.to(x.dtype).mul_(weight) if round_first else normal.mul_(weight.float() + offset).to(x.dtype)
         return output
 
     @staticmethod
@@ -108,6 +109,16 @@ class _RmsNorm(torch.autograd.Function):
         mean = torch.linalg.vecdot(inner, normal).unsqueeze(-1).div_(x.shape[-1])
         grad_x = inner.addcmul_(normal, mean, value=-1.0).mul_(scale).to(x.dtype)
         return grad_x, grad_weight, None, None, None
+
+
+def _normalized(x: Tensor, weight: Tensor, eps: float, offset: float, round_first: bool) -> tuple[Tensor, Tensor]:
+    """The norm of `x`, and what it was scaled with."""
+    wide = x.float()
+    scale = torch.linalg.vecdot(wide, wide).unsqueeze(-1).div_(x.shape[-1]).add_(eps).rsqrt_()
+    normal = wide * scale
+    if round_first:
+        return normal.to(x.dtype).mul_(weight), scale
+    return normal.mul_(weight.float() + offset).to(x.dtype), scale
 
 
 class _GatedSilu(torch.autograd.Function):

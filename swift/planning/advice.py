@@ -30,44 +30,43 @@ def ways_out(
     load: Load,
     *,
     overhead: int,
-    sequences: int,
     longest: int,
-    limit: str,
     holes: float = 0.0,
 ) -> list[Way]:
     """Changes that need less memory, those that change the result least first.
 
     Args:
         overhead, holes: As for `plan_memory`.
-        sequences: In the largest micro-batch; more than one can be split at no loss.
-        longest: Tokens of its longest sequence.
-        limit: The option that bounds a micro-batch: `--max_tokens_per_batch` or `--per_device_train_batch_size`.
+        longest: Tokens of the longest sequence; where more go through the model at once, they can be split at no
+            loss.
     """
 
     def total(training: Training = training, load: Load = load) -> int:
         return plan_memory(shape, training, load, overhead=overhead, holes=holes).total
 
     before = total()
-    return [way for way in _ways(training, load, total, sequences, longest, limit, shape) if way.total < before]
+    return [way for way in _ways(training, load, total, longest, shape) if way.total < before]
 
 
 def _ways(
     training: Training,
     load: Load,
     total: Callable[..., int],
-    sequences: int,
     longest: int,
-    limit: str,
     shape: ModelShape,
 ) -> Iterator[Way]:
-    if sequences > 1:
-        half = replace(load, slots=load.slots // 2, targets=load.targets // 2, accumulates=True)
-        yield Way(f"half of {limit}, twice the accumulation (the same result)", total(load=half))
+    several = load.slots > longest
+    at_once = max(longest, _SHORTEST)
+    if several:
+        slots = min(load.slots, at_once)
+        one = replace(load, slots=slots, targets=min(load.targets, slots), accumulates=True)
+        yield Way(f"--max_tokens_per_slice {at_once} (the same result)", total(load=one))
     if not training.gradient_checkpointing:
         less = replace(training, gradient_checkpointing=True)
         yield Way("--gradient_checkpointing true (the same result, about a third slower)", total(less))
-        if sequences > 1:
-            yield Way(f"both: --gradient_checkpointing true and half of {limit}", total(less, half))
+        if several:
+            both = f"both: --gradient_checkpointing true --max_tokens_per_slice {at_once}"
+            yield Way(both, total(less, one))
     if training.tuner != "lora":
         adapter = replace(
             training,

@@ -6,7 +6,8 @@ from torch import nn
 
 from swift.config.runs import SftConfig
 from swift.data.order import accumulation_of
-from swift.losses.linear_cross_entropy import CHUNK_BYTES
+from swift.data.slices import slice_limit
+from swift.losses.linear_cross_entropy import chunk_rows
 from swift.models.device import resolve_device
 from swift.planning.memory import Load, MemoryPlan, ModelShape, plan_memory
 from swift.planning.shape import shape_of, training_of
@@ -40,7 +41,7 @@ def memory_plan(
     Args:
         config: The run.
         model: With its tuner in place; real, or on the meta device.
-        slots: Tokens of the largest micro-batch, padding included.
+        slots: Tokens of the largest micro-batch, padding included; of its largest slice only where it is cut.
         targets: Trained tokens in it.
         longest: Length of its longest sequence.
         padding_free: Whether samples lie back to back; scores that are kept then span the whole row.
@@ -63,14 +64,17 @@ def holes_of(config: SftConfig) -> float:
 def load_of(
     config: SftConfig, shape: ModelShape, *, slots: int, targets: int, longest: int, padding_free: bool
 ) -> Load:
-    """The largest micro-batch as the formulas want it; see `memory_plan`."""
+    """The largest slice of a micro-batch as the formulas want it; see `memory_plan`."""
+    device = resolve_device(config.model.device)
+    limit = slice_limit(config.batch.slice_tokens, device)
+    at_once = slots if limit is None else min(slots, max(limit, longest))
     return Load(
-        slots=slots,
-        targets=targets,
-        longest=slots if padding_free else longest,
-        logits_chunk=max(1, CHUNK_BYTES // (4 * shape.vocab)),
+        slots=at_once,
+        targets=min(targets, at_once),
+        longest=at_once if padding_free else longest,
+        logits_chunk=chunk_rows(shape.vocab, device, trained=config.tuner.type != "lora"),
         score_matrix=config.model.attention == "eager",
-        accumulates=_accumulates(config),
+        accumulates=at_once < slots or _accumulates(config),
     )
 
 

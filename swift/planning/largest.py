@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swift.config.runs import SftConfig
-from swift.data.order import plan_epoch, slots
+from swift.data.order import plan_epoch, slots, slots_at_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +38,22 @@ def from_lengths(
     *,
     max_length: int,
     padding_free: bool,
+    slice_tokens: int | None = None,
 ) -> LargestBatch:
-    """The micro-batch of the first epoch that has the most slots.
+    """The micro-batch of the first epoch of which the most slots go through the model at once.
 
     Args:
         lengths: [n] tokens of each sequence, in the order of the selection.
         targets: [n] trained tokens of each.
+        slice_tokens: Of a slice of a micro-batch; None where it goes through the model whole.
     """
     plan = plan_epoch(lengths, config.batch, config.data, max_length=max_length, epoch=0, padding_free=padding_free)
     sizes = lengths.astype(np.int64)
-    taken = [slots(sizes[indices], padding_free=padding_free) for indices in plan.micro_batches]
+    taken = [slots_at_once(sizes[each], slice_tokens, padding_free=padding_free) for each in plan.micro_batches]
     number = int(np.argmax(taken))
     largest = plan.micro_batches[number]
     return LargestBatch(
-        slots=taken[number],
+        slots=slots(sizes[largest], padding_free=padding_free),
         targets=int(targets[largest].sum()),
         longest=int(sizes[largest].max()),
         steps=config.loop.max_steps or max(1, math.ceil(config.loop.epochs * plan.steps)),

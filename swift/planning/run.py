@@ -14,6 +14,7 @@ from swift.config.runs import PlanConfig
 from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import prepare_rows
+from swift.data.slices import slice_limit
 from swift.hub import Located, locate
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
@@ -98,17 +99,7 @@ def _ways(config: PlanConfig, shape: ModelShape, training: Training, largest: La
         longest=largest.longest,
         padding_free=config.batch.padding_free is not False,
     )
-    several = largest.slots > largest.longest and not config.batch.packing
-    return ways_out(
-        shape,
-        training,
-        load,
-        overhead=overhead,
-        sequences=2 if several else 1,
-        longest=largest.longest,
-        limit="--max_tokens_per_batch" if config.batch.max_tokens else "--per_device_train_batch_size",
-        holes=holes_of(config),
-    )
+    return ways_out(shape, training, load, overhead=overhead, longest=largest.longest, holes=holes_of(config))
 
 
 def largest_batch(config: PlanConfig, codec: Codec) -> LargestBatch:
@@ -128,6 +119,7 @@ def largest_batch(config: PlanConfig, codec: Codec) -> LargestBatch:
         config,
         max_length=codec.max_length,
         padding_free=config.batch.padding_free is not False,
+        slice_tokens=slice_limit(config.batch.slice_tokens, resolve_device(config.model.device)),
     )
 
 

@@ -21,6 +21,7 @@ from swift.data.feed import EvaluationBatches, MapFeed
 from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import Rows, prepare_rows
+from swift.data.slices import slice_limit
 from swift.data.stream import stream_rows
 from swift.data.stream_feed import StreamFeed
 from swift.errors import ConfigError
@@ -137,6 +138,7 @@ class _Assembly:
             total_steps=total_steps,
             fingerprints={"data": self.rows.fingerprint},
             info=RunInfo((), total_steps, self.folder),
+            slice_tokens=slice_limit(config.batch.slice_tokens, self.device),
         )
         self.record(run)
         if self.checkpoint is not None:

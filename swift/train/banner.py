@@ -68,6 +68,7 @@ def _loss(run: Run) -> str:
 
 def _batch(run: Run) -> str:
     batch = run.config.batch
+    slices = "" if run.slice_tokens is None else f", through the model in slices of {run.slice_tokens:,} tokens"
     if batch.packing:
         shape = f"packed, {batch.size} pack(s)"
     elif batch.max_tokens is not None:
@@ -75,5 +76,5 @@ def _batch(run: Run) -> str:
     else:
         shape = f"{batch.size} sequence(s)"
     if isinstance(run.feed, StreamFeed):
-        return f"{shape}, streamed"
-    return f"{shape} x {run.feed.accumulation} to a step"
+        return f"{shape}, streamed{slices}"
+    return f"{shape} x {run.feed.accumulation} to a step{slices}"

@@ -9,7 +9,9 @@ import torch
 from swift.batch import Batch
 from swift.config.runs import SftConfig
 from swift.data.feed import MapFeed
+from swift.data.slices import slice_limit
 from swift.errors import ResourceError
+from swift.models.recompute import recompute_cheap
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import AMPLE, TIGHT, memory_plan
 from swift.planning.memory import MemoryPlan
@@ -55,7 +57,7 @@ def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.
     memory = available_memory(device) + loaded + overhead
     if not isinstance(feed, MapFeed):
         return Fit(None, memory, bool(wanted), False, bool(config.loop.dry_step))
-    batch = feed.largest()
+    batch = feed.largest(slice_limit(config.batch.slice_tokens, device))
     plan = _estimate(config, prepared, batch, checkpointing=bool(wanted), overhead=overhead)
     model = prepared.base
     if wanted is None and plan.total > TIGHT * memory and model.supports_gradient_checkpointing:
@@ -87,17 +89,18 @@ def _longest(batch: Batch) -> int:
 
 
 def dry_step(run: Run) -> None:
-    """Forward and backward of the largest micro-batch; weights and random numbers stay as they are.
+    """Forward and backward of the largest slice of a micro-batch; weights and random numbers stay as they are.
 
     Raises:
         ResourceError: It does not fit.
     """
     assert isinstance(run.feed, MapFeed)
     tensors, values = capture()
-    batch = run.feed.largest()
+    batch = run.feed.largest(run.slice_tokens)
     run.policy.model.train()
     try:
-        loss = run.objective(run.policy, batch.to(run.device))
+        with recompute_cheap():
+            loss = run.objective(run.policy, batch.to(run.device))
         run.optimizer.backward(loss.total / batch.count)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(batch) from error
@@ -111,6 +114,6 @@ def out_of_memory(batch: Batch) -> ResourceError:
     return ResourceError(
         f"out of memory with {batch.slots:,} tokens in {len(batch.origins)} sequence(s), the longest of "
         f"{_longest(batch):,} tokens ({batch.origins[0]} and on)",
-        hint="try --gradient_checkpointing true, a smaller --per_device_train_batch_size or --max_length; "
+        hint="try a smaller --max_tokens_per_slice, --gradient_checkpointing true or a smaller --max_length; "
         "`swift plan` shows what each would take",
     )

@@ -11,6 +11,7 @@ from types import FrameType
 
 import torch
 
+from swift.data.slices import largest_piece
 from swift.train.best import judge
 from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
 from swift.train.fit import dry_step, out_of_memory
@@ -62,7 +63,8 @@ def _steps(run: Run) -> None:
             try:
                 metrics = train_step(run, micro_batches, data_wait=waited)
             except torch.OutOfMemoryError as error:
-                raise out_of_memory(max(micro_batches, key=lambda batch: batch.slots)) from error
+                pieces = [largest_piece(batch, run.slice_tokens) for batch in micro_batches]
+                raise out_of_memory(max(pieces, key=lambda piece: piece.slots)) from error
             run.state = replace(
                 run.state,
                 step=run.state.step + 1,

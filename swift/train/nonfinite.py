@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from swift.batch import Batch
+from swift.data.slices import ONE_BY_ONE, sliced
 from swift.errors import TrainingError
 from swift.train.run import Run
 from swift.train.saving import save
-from swift.types import Origin
 
 
 def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, grad_norm: float) -> NoReturn:
@@ -49,41 +49,10 @@ def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, 
 
 @torch.no_grad()
 def _suspects(run: Run, micro_batches: Sequence[Batch]) -> list[str]:
-    """Rows whose own loss is not finite. Micro-batches are judged whole where they hold padding."""
+    """Rows whose own loss is not finite."""
     found = []
     for batch in micro_batches:
-        for origin, single in _samples(batch.to(run.device)):
+        for single in sliced(batch.to(run.device), ONE_BY_ONE):
             if single.count and not math.isfinite(run.objective(run.policy, single).total.item()):
-                found.append(str(origin))
+                found.append(str(single.origins[0]))
     return found
-
-
-def _samples(batch: Batch) -> list[tuple[Origin, Batch]]:
-    """Each sample of a batch as a padding-free batch of its own."""
-    rows, length = batch.input_ids.shape
-    if batch.boundaries is not None:
-        spans = list(zip(batch.boundaries[:-1], batch.boundaries[1:], strict=True))
-    else:
-        assert batch.attention_mask is not None
-        sizes = batch.attention_mask.sum(1).tolist()
-        spans = [(row * length, row * length + sizes[row]) for row in range(rows)]
-    ids, positions = batch.input_ids.reshape(1, -1), batch.position_ids.reshape(1, -1)
-    samples: list[tuple[Origin, Batch]] = []
-    for origin, (begin, end) in zip(batch.origins, spans, strict=True):
-        mine = (batch.target_index >= begin) & (batch.target_index < end)
-        mask = None
-        if batch.attention_mask is not None:
-            mask = torch.ones((1, end - begin), dtype=torch.bool, device=ids.device)
-        single = Batch(
-            input_ids=ids[:, begin:end],
-            position_ids=positions[:, begin:end],
-            targets=batch.targets[mine],
-            target_index=batch.target_index[mine] - begin,
-            weights=batch.weights[mine],
-            boundaries=(0, end - begin) if batch.boundaries is not None else None,
-            attention_mask=mask,
-            tokens=end - begin,
-            origins=(origin,),
-        )
-        samples.append((origin, single))
-    return samples

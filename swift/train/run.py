@@ -32,6 +32,7 @@ class Run:
         write_weights: Saves what was trained, as plain transformers or PEFT files, into a folder.
         fingerprints: What must be equal on resume: hashes of data, template and configuration.
         info: What the start banner shows.
+        slice_tokens: Slots of a piece that goes through the model at once; None for whole micro-batches.
         trial: Run the largest micro-batch first, without an update.
         stop_signal: Set by a signal handler: finish the step, save, leave.
         stop_early: The evaluations stopped getting better.
@@ -54,6 +55,7 @@ class Run:
     fingerprints: dict[str, str]
     info: RunInfo
     listeners: list[Listener] = field(default_factory=list)
+    slice_tokens: int | None = None
     trial: bool = False
     stop_signal: int | None = None
     stop_early: bool = False

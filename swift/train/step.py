@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 
 from swift.batch import Batch
+from swift.data.slices import sliced
+from swift.models.recompute import recompute_cheap
 from swift.train.events import Metrics
 from swift.train.memory import peak_memory_gib
 from swift.train.nonfinite import stop_on_nonfinite
@@ -51,9 +53,15 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
 
 def _accumulate(run: Run, batch: Batch, count: int) -> torch.Tensor:
     """Add the gradient of one micro-batch; returns its loss sum, detached."""
-    loss = run.objective(run.policy, batch.to(run.device))
-    run.optimizer.backward(loss.total / count)
-    return loss.total.detach()
+    total = torch.zeros((), device=run.device)
+    # The largest first: memory that was taken for it holds what comes after it.
+    for piece in sorted(sliced(batch, run.slice_tokens), key=lambda piece: -piece.slots):
+        if piece.count:
+            with recompute_cheap():
+                loss = run.objective(run.policy, piece.to(run.device))
+            run.optimizer.backward(loss.total / count)
+            total += loss.total.detach()
+    return total
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ from swift.config.data import DataConfig
 from swift.data.encode import encode_sources
 from swift.data.feed import EvaluationBatches, MapFeed, Position
 from swift.data.ledger import Ledger
+from swift.data.slices import sliced
 from swift.errors import DataError
 from tests.data.toy import ToyEncoder, ToySource, selection
 
@@ -123,13 +124,24 @@ def test_packs_are_full_and_within_max_length(store):
 
 
 @pytest.mark.parametrize("padding_free", [True, False])
-def test_the_largest_micro_batch_is_known_and_can_come_first(store, padding_free):
+def test_the_largest_micro_batch_is_known(store, padding_free):
     config = BatchConfig(size=4)
     plain = feed(store, config, padding_free=padding_free)
     largest = max(batch.slots for batches, _ in plain.steps(Position()) for batch in batches)
     assert plain.largest().slots == largest
-    first = next(feed(store, config, padding_free=padding_free, longest_first=True).steps(Position()))[0][0]
-    assert first.slots == largest
+
+
+@pytest.mark.parametrize("padding_free", [True, False])
+@pytest.mark.parametrize("limit", [1, 40, 1000])
+def test_the_largest_slice_of_all_micro_batches_is_known(store, padding_free, limit):
+    one = feed(store, BatchConfig(size=4), padding_free=padding_free)
+    batches = [batch for step, _ in one.steps(Position()) for batch in step]
+    largest = max(piece.slots for batch in batches for piece in sliced(batch, limit))
+    longest = int(one.lengths.max())
+    assert largest <= max(limit, longest)
+    assert one.largest(limit).slots in range(min(longest, largest), largest + 1)
+    if limit != 40:  # where slices are neither whole micro-batches nor sequences, the bound decides
+        assert one.largest(limit).slots == largest
 
 
 def test_no_row_left_is_one_clear_error(store):

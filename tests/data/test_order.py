@@ -16,17 +16,15 @@ CONFIGS = st.one_of(
 )
 
 
-def planned(lengths, config, *, epoch=0, shuffle=True, padding_free=True, longest_first=False):
+def planned(lengths, config, *, epoch=0, shuffle=True, padding_free=True):
     data = DataConfig(shuffle=shuffle, seed=7)
-    return plan_epoch(
-        lengths, config, data, max_length=50, epoch=epoch, padding_free=padding_free, longest_first=longest_first
-    )
+    return plan_epoch(lengths, config, data, max_length=50, epoch=epoch, padding_free=padding_free)
 
 
-@given(LENGTHS, CONFIGS, st.booleans(), st.booleans(), st.booleans())
-def test_every_sequence_is_in_exactly_one_micro_batch(lengths, config, shuffle, padding_free, longest_first):
+@given(LENGTHS, CONFIGS, st.booleans(), st.booleans())
+def test_every_sequence_is_in_exactly_one_micro_batch(lengths, config, shuffle, padding_free):
     padding_free = padding_free or config.packing
-    plan = planned(lengths, config, shuffle=shuffle, padding_free=padding_free, longest_first=longest_first)
+    plan = planned(lengths, config, shuffle=shuffle, padding_free=padding_free)
     assert sorted(np.concatenate(plan.micro_batches).tolist()) == list(range(len(lengths)))
     assert [m.tolist() for s in range(plan.steps) for m in plan.step(s)] == [m.tolist() for m in plan.micro_batches]
 
@@ -96,15 +94,28 @@ def test_grouped_steps_come_at_random():
 
 
 @pytest.mark.parametrize("padding_free", [True, False])
-def test_the_largest_micro_batch_can_come_first(padding_free):
+@pytest.mark.parametrize(
+    "config", [BatchConfig(size=4, accumulation=2), BatchConfig(max_tokens=90, accumulation=2), BatchConfig(size=1)]
+)
+def test_the_longest_sequence_comes_first_in_the_first_shuffled_epoch(padding_free, config):
     lengths = np.random.default_rng(1).integers(2, 50, 101)
-    config = BatchConfig(size=4)
-    plan = planned(lengths, config, padding_free=padding_free, longest_first=True)
-    taken = [slots(lengths[m], padding_free=padding_free) for m in plan.micro_batches]
-    assert taken[0] == max(taken)
-    later = planned(lengths, config, padding_free=padding_free, longest_first=True, epoch=1)
-    plain = planned(lengths, config, padding_free=padding_free, epoch=1)
-    assert [m.tolist() for m in later.micro_batches] == [m.tolist() for m in plain.micro_batches]
+    lengths[17] = 60
+
+    def first(**options):
+        return np.concatenate(planned(lengths, config, padding_free=padding_free, **options).step(0)).tolist()
+
+    assert 17 in first()
+    assert 17 not in first(epoch=1)
+    assert 17 not in first(shuffle=False) or len(first()) > 17
+
+
+def test_the_last_step_stays_last():
+    lengths = np.array([5, 4, 3, 2, 9])
+    for seed in range(20):
+        plan = plan_epoch(lengths, BatchConfig(size=1, accumulation=2), DataConfig(seed=seed), max_length=50, epoch=0)
+        assert [len(plan.step(i)) for i in range(3)] == [2, 2, 1]
+        if plan.step(2)[0].tolist() != [4]:
+            assert 4 in np.concatenate(plan.step(0))
 
 
 @pytest.mark.parametrize(

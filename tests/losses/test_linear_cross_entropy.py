@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from swift.losses import linear_cross_entropy as module
-from swift.losses.linear_cross_entropy import linear_cross_entropy
+from swift.losses.linear_cross_entropy import chunk_rows, linear_cross_entropy
 from swift.losses.token import chunked_loss, cross_entropy, focal
 
 N, D, V = 23, 8, 31
@@ -25,7 +25,7 @@ def _inputs() -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
 @pytest.fixture(params=[1, 7, 1000])
 def rows(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Rows of a chunk."""
-    monkeypatch.setattr(module, "CHUNK_BYTES", request.param * 4 * V)
+    monkeypatch.setattr(module, "chunk_rows", lambda *_, **__: request.param)
     return int(request.param)
 
 
@@ -103,3 +103,19 @@ def test_the_plain_form_smooths_as_the_fused_one_does() -> None:
     hidden, weight, _, targets, weights = _inputs()
     fused, _ = linear_cross_entropy(hidden, weight, targets, weights, smoothing=0.1)
     torch.testing.assert_close(cross_entropy(hidden @ weight.t(), targets, weights, smoothing=0.1), fused)
+
+
+def test_chunks_are_as_large_as_the_device_wants_and_never_tiny() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert chunk_rows(49_152, cpu) == 85
+    assert chunk_rows(49_152, cpu, trained=True) == 341
+    assert chunk_rows(49_152, cuda) == 1365
+    assert chunk_rows(262_144, cpu) == 64
+
+
+def test_no_target_is_no_loss() -> None:
+    hidden, weight, _, targets, weights = _inputs()
+    total, _ = linear_cross_entropy(hidden[:0], weight, targets[:0], weights[:0])
+    total.backward()
+    assert total.item() == 0.0
+    assert weight.grad is not None and not weight.grad.any()

@@ -14,7 +14,7 @@ from swift.hub import Located
 from swift.models.load import load_config
 from swift.models.tiny import save_tiny, tiny_config, tiny_model
 from swift.planning.estimate import memory_plan
-from swift.planning.memory import ModelShape
+from swift.planning.memory import MemoryPlan, ModelShape
 from swift.planning.shape import shape_of, training_of
 from swift.planning.skeleton import skeleton
 from swift.tuners.lora import add_lora
@@ -114,6 +114,24 @@ def test_a_real_model_and_its_skeleton_have_the_same_plan(tmp_path: Path) -> Non
     assert memory_plan(config, real, **numbers) == planned
     elements = sum(p.numel() for p in real.parameters())
     assert planned.weights == 4 * elements
+
+
+def test_slices_bound_what_goes_through_the_model_at_once(tmp_path: Path) -> None:
+    located = bare(tmp_path)
+    numbers = {"targets": 300, "padding_free": True}
+    model = skeleton(configured(located), located, CPU)
+
+    def plan(limit: int | None, *, slots: int, longest: int) -> MemoryPlan:
+        config = configured(located, batch={"slice_tokens": limit, "accumulation": 1})
+        return memory_plan(config, model, slots=slots, longest=longest, **numbers)
+
+    whole = plan(0, slots=2048, longest=64)
+    assert whole.activations == 2 * plan(1024, slots=2048, longest=64).activations
+    assert plan(None, slots=2048, longest=64).activations == plan(512, slots=2048, longest=64).activations
+    assert plan(10, slots=2048, longest=64) == plan(64, slots=2048, longest=64)
+    # Gradients are there while the second slice goes forward.
+    assert (whole.accumulates, plan(1024, slots=2048, longest=64).accumulates) == (False, True)
+    assert plan(2048, slots=2048, longest=64) == whole
 
 
 @pytest.mark.parametrize("ratio", [0.5, 1.0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,23 +110,20 @@ def test_ways_out_take_less_and_say_how_much() -> None:
     shape = ModelShape(1_000_000, 64, 4, 4, 2, 16, 160, 500)
     full = Training(tuner="full", trained=1_000_000, trained_layers=4, trained_bytes=2, trains_head=True)
     load = Load(slots=8192, targets=4096, longest=2048)
-    ways = {
-        way.change.split(" (")[0]: way.total
-        for way in ways_out(
-            shape, full, load, overhead=0, sequences=4, longest=2048, limit="--per_device_train_batch_size"
-        )
-    }
+    ways = {way.change.split(" (")[0]: way.total for way in ways_out(shape, full, load, overhead=0, longest=2048)}
     assert list(ways) == [
-        "half of --per_device_train_batch_size, twice the accumulation",
+        "--max_tokens_per_slice 2048",
         "--gradient_checkpointing true",
-        "both: --gradient_checkpointing true and half of --per_device_train_batch_size",
+        "both: --gradient_checkpointing true --max_tokens_per_slice 2048",
         "--tuner_type lora",
         "--master_weights false",
         "--max_length 1024",
     ]
-    assert ways["both: --gradient_checkpointing true and half of --per_device_train_batch_size"] < min(
-        ways["--gradient_checkpointing true"], ways["half of --per_device_train_batch_size, twice the accumulation"]
+    assert ways["both: --gradient_checkpointing true --max_tokens_per_slice 2048"] < min(
+        ways["--gradient_checkpointing true"], ways["--max_tokens_per_slice 2048"]
     )
+    alone = ways_out(shape, full, replace(load, slots=2048, targets=1024), overhead=0, longest=2048)
+    assert not any("slice" in way.change for way in alone)
 
 
 def test_the_limit_of_a_container(tmp_path: Path) -> None:

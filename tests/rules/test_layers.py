@@ -61,7 +61,7 @@ def light(name: str) -> bool:
     """Whether a module belongs to what worker processes and `--help` import."""
     parts = name.split(".")
     if parts[1:2] == ["data"]:
-        return parts[-1] not in ("collate", "feed", "stream_feed")
+        return parts[-1] not in ("collate", "feed", "slices", "stream_feed")
     return parts[1:2] in (["errors"], ["registry"], ["types"], ["config"], ["hub"], ["chat"], ["cli"])
 
 

@@ -20,6 +20,11 @@ SPLITS: dict[str, dict[str, Any]] = {
     "1 x 8": {"batch": {"size": 1, "accumulation": 8}},
     "4 x 2, padded": {"batch": {"size": 4, "accumulation": 2, "padding_free": False, "group_by_length": False}},
     "8 x 1, padded": {"batch": {"size": 8, "accumulation": 1, "padding_free": False, "group_by_length": False}},
+    "8 x 1, in slices": {"batch": {"size": 8, "accumulation": 1, "slice_tokens": 100}},
+    "8 x 1, whole": {"batch": {"size": 8, "accumulation": 1, "slice_tokens": 0}},
+    "4 x 2, padded, in slices": {
+        "batch": {"size": 4, "accumulation": 2, "padding_free": False, "group_by_length": False, "slice_tokens": 1}
+    },
     "8 x 1, two workers": {"batch": {"size": 8, "accumulation": 1}, "data": {"workers": 2}},
     "8 x 1, checkpointed activations": {
         "batch": {"size": 8, "accumulation": 1},
@@ -29,6 +34,8 @@ SPLITS: dict[str, dict[str, Any]] = {
 
 
 def _run(tiny: Path, rows: Path, output: Path, sections: dict[str, Any]) -> tuple[list[float], dict[str, torch.Tensor]]:
+    # A rate at which the loss falls at every step: one that makes it jump makes rounding errors grow as well.
+    sections = {"optimizer": {"learning_rate": 1e-3}, **sections}
     folder = sft(configure(tiny, rows, output, **sections))
     losses = [line["loss"] for line in read_lines(folder / "metrics.jsonl") if "loss" in line]
     return losses, load_file(folder / "last" / "adapter_model.safetensors")
@@ -44,10 +51,10 @@ def reference(tiny: Path, rows: Path, tmp_path_factory: pytest.TempPathFactory) 
 def test_one_trajectory(name: str, tiny: Path, rows: Path, tmp_path: Path, reference: Any) -> None:
     losses, weights = _run(tiny, rows, tmp_path, SPLITS[name])
     assert len(losses) == 6
-    assert losses == pytest.approx(reference[0], abs=2e-5)
+    assert losses == pytest.approx(reference[0], abs=5e-6)
     assert len(set(losses)) == 6
     for key, value in reference[1].items():
-        torch.testing.assert_close(weights[key], value, atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(weights[key], value, atol=2e-5, rtol=1e-3)
 
 
 def test_packed_equals_unpacked_in_loss_and_gradient(tiny: Path, rows: Path, tmp_path: Path) -> None:
