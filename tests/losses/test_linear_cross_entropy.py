@@ -118,4 +118,5 @@ def test_no_target_is_no_loss() -> None:
     total, _ = linear_cross_entropy(hidden[:0], weight, targets[:0], weights[:0])
     total.backward()
     assert total.item() == 0.0
-    assert weight.grad is not None and not weight.grad.any()
+    assert weight.grad is not None
+    assert not weight.grad.any()
