@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from tokenizers import Tokenizer
 
 from swift.chat.dialect import adapt
@@ -163,6 +164,8 @@ def make_codec(
         UnknownNameError: The named template is neither a fallback nor a file.
     """
     backend = _backend(tokenizer)
+    described = backend.to_str()  # megabytes, so once
+    state: dict[str, Any] = orjson.loads(described)
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
     added = backend.get_added_tokens_decoder()
@@ -178,14 +181,14 @@ def make_codec(
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
         max_length=_max_length(tokenizer, options, positions),
         template_source=origin,
-        fingerprint=_fingerprint(backend, template, eos_ids, options),
+        fingerprint=_fingerprint(described, template, eos_ids, options),
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
         added_ids=frozenset(added),
         number_of={token.content: number for number, token in added.items()},
         anchor=anchor(added),
         special=any_of(token.content for token in added.values() if token.special),
-        added=any_of(texts) if splits_apart(backend) else None,
-        known_bytes=known_bytes(backend),
+        added=any_of(texts) if splits_apart(backend, state) else None,
+        known_bytes=known_bytes(state),
         notes=_notes(template),
     )
 
@@ -244,11 +247,11 @@ def _max_length(tokenizer: PreTrainedTokenizerBase, options: ChatConfig, positio
     return int(min(DEFAULT_MAX_LENGTH, positions or tokenizer.model_max_length))
 
 
-def _fingerprint(backend: Tokenizer, template: ChatTemplate, eos_ids: frozenset[int], options: ChatConfig) -> str:
+def _fingerprint(described: str, template: ChatTemplate, eos_ids: frozenset[int], options: ChatConfig) -> str:
     dated = "strftime_now" in template.source + (template.tools_source or "")
     parts = [
         CHAT_VERSION,
-        backend.to_str(),
+        hashlib.sha256(described.encode()).hexdigest(),
         template.source,
         template.tools_source,
         template.special_tokens,

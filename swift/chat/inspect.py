@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -13,12 +12,14 @@ _APART = {"Split", "Digits", "Punctuation", "WhitespaceSplit", "Whitespace", "By
 _TEXT = "One\n two  three\n\n\u00e9\u00df 4\t"
 
 
-def known_bytes(tokenizer: Tokenizer) -> bytes | None:
+def known_bytes(state: Mapping[str, Any]) -> bytes | None:
     """Bytes that survive encoding and decoding; None where the tokenizer is not a byte-level BPE.
 
     A byte-level tokenizer drops bytes that its vocabulary lacks without a word.
+
+    Args:
+        state: What the tokenizer says of itself: its JSON form.
     """
-    state = json.loads(tokenizer.to_str())
     if state["model"].get("type") != "BPE" or (state["decoder"] or {}).get("type") != "ByteLevel":
         return None
     if (state["normalizer"] or {}).get("type", "NFC") != "NFC":
@@ -40,13 +41,16 @@ def _byte_characters() -> Iterator[str]:
             shifted += 1
 
 
-def splits_apart(tokenizer: Tokenizer) -> bool:
+def splits_apart(tokenizer: Tokenizer, state: Mapping[str, Any]) -> bool:
     """Whether text between two added tokens gets the ids that it gets alone.
 
     So it is where added tokens are matched as they are, neither the normalizer nor the pre-tokenizer treats a text's
     beginning in a way of its own, and a trial with every kind of neighbour confirms it.
+
+    Args:
+        tokenizer: The tokenizer.
+        state: Its JSON form.
     """
-    state = json.loads(tokenizer.to_str())
     if any(t["lstrip"] or t["rstrip"] or t["single_word"] or t["normalized"] for t in state["added_tokens"]):
         return False
     if (state["normalizer"] or {}).get("type", "NFC") != "NFC":

@@ -16,15 +16,21 @@ if TYPE_CHECKING:
 
 
 def load_codec(
-    folder: Path, tokenizer: PreTrainedTokenizerBase, model_config: PreTrainedConfig, options: ChatConfig
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    model_config: PreTrainedConfig,
+    options: ChatConfig,
+    *,
+    checkpoint: Path | None = None,
 ) -> Codec:
     """Build the codec; needs no weights.
 
     Args:
-        folder: The checkpoint; its generation_config.json, if any, says which tokens stop generation.
-        tokenizer: The checkpoint's tokenizer.
-        model_config: The checkpoint's configuration; says how many positions there are.
+        folder: The model; its generation_config.json, if any, says which tokens stop generation.
+        tokenizer: The model's or the checkpoint's tokenizer.
+        model_config: The model's configuration; says how many positions there are.
         options: Template and length.
+        checkpoint: What was made of the model; where it has a generation_config.json, that one counts.
 
     Raises:
         TemplateError: See `make_codec`.
@@ -34,7 +40,7 @@ def load_codec(
     return make_codec(
         tokenizer,
         options,
-        stop_ids=stop_ids(folder) or _ids(text.eos_token_id),
+        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or _ids(text.eos_token_id),
         positions=getattr(text, "max_position_embeddings", None),
     )
 

@@ -87,10 +87,10 @@ def _run(words: list[str]) -> int:
         raise UnknownNameError("command", name, list(COMMANDS), hint=f"commands: {', '.join(COMMANDS)}")
     from swift.cli import launch
 
-    launch.prepare(trains=name in TRAINING and "--help" not in words and "-h" not in words)
-    module, _, function = COMMANDS[name][0].partition(":")
-    entry = cast(Entry, getattr(import_module(module), function))
-    return entry(words[1:])
+    with launch.prepared(trains=name in TRAINING and "--help" not in words and "-h" not in words):
+        module, _, function = COMMANDS[name][0].partition(":")
+        entry = cast(Entry, getattr(import_module(module), function))
+        return entry(words[1:])
 
 
 def _exit_code(stop: SystemExit) -> int:

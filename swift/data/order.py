@@ -69,9 +69,6 @@ def plan_epoch(
 ) -> Plan:
     """The micro-batches of one epoch.
 
-    The first epoch, where it is shuffled, begins with the step that has the longest sequence: where memory does not
-    suffice that shows at once, and what was taken for it holds all that follows.
-
     Args:
         lengths: Tokens of each sequence of the epoch, in the order of the selection.
         config: Sizes; `padding_free` is resolved by the caller.
@@ -84,8 +81,7 @@ def plan_epoch(
         ConfigError: Packing without a padding-free model.
     """
     seed = (data.seed, epoch) if data.shuffle else None
-    planned = plan(lengths, config, max_length=max_length, padding_free=padding_free, seed=seed)
-    return _longest_to_front(planned, lengths) if data.shuffle and epoch == 0 else planned
+    return plan(lengths, config, max_length=max_length, padding_free=padding_free, seed=seed)
 
 
 def plan(
@@ -204,18 +200,3 @@ def _by_length(sizes: Indices, order: Indices, step: int, seed: tuple[int, ...])
 
 def _shuffled(groups: list[Indices], seed: tuple[int, ...]) -> list[Indices]:
     return [groups[i] for i in permutation(len(groups), *seed, 1)]
-
-
-def _longest_to_front(planned: Plan, lengths: NDArray[np.integer]) -> Plan:
-    """Let the step with the longest sequence change places with the first; the last one, often partial, stays.
-
-    The longest sequence decides, not the largest micro-batch, so that steps come in the same order however they are
-    split.
-    """
-    size = planned.accumulation
-    batches = list(planned.micro_batches)
-    longest = [max(int(lengths[batch].max()) for batch in planned.step(i)) for i in range(planned.steps - 1)]
-    if longest:
-        begin = size * int(np.argmax(longest))
-        batches[:size], batches[begin : begin + size] = batches[begin : begin + size], batches[:size]
-    return Plan(batches, size)

@@ -81,7 +81,7 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
     stored = _stored_type(plan)
     wanted = _wanted_type(config.model) or stored
     wide = stored if stored == wanted else torch.float32
-    model, tokenizer = load_base(_typed(plan, wide))
+    model, tokenizer = load_base(_typed(plan, wide), locate(plan.model))
     refuse_quantized(model)
     require_room(folder, sum(p.numel() for p in model.parameters()) * wanted.itemsize)
     ids = probe_ids(tokenizer, model)

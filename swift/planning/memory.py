@@ -32,6 +32,8 @@ class ModelShape:
         intermediate: Width of the feed-forward network.
         vocab: Entries of the vocabulary.
         gated: Whether the feed-forward network has a gate (three matrices, as SwiGLU) or not (two).
+        fused_norms: Whether a norm keeps its input only, and what it puts out is computed again.
+        fused_gate: Whether of the feed-forward network only the two branches are kept.
     """
 
     parameters: int
@@ -43,6 +45,8 @@ class ModelShape:
     intermediate: int
     vocab: int
     gated: bool = True
+    fused_norms: bool = False
+    fused_gate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +194,19 @@ def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> 
     Norms: the input in float32 (none beside the residual itself when computing in float32), and, where the norm's
     own weight is trained, the normalised value. Attention: the input of the projections, queries, keys, values, the
     output, and one float32 number a head. Feed-forward: its input, the gate before and after its activation
-    function, the other branch, and the product. Adapters: the low-rank product of each.
+    function, the other branch, and the product. Adapters: the low-rank product of each. Fused norms keep their input
+    in the computing type, and nobody keeps what they put out; a fused gate keeps the two branches.
     """
     b = training.weight_bytes
     # In float32 the norm needs no copy of its input, but nothing else keeps the residual either.
     norm = shape.hidden * (_FLOAT32 + (b if training.tuner != "lora" else 0))
+    normed = b * shape.hidden
+    if shape.fused_norms:
+        norm, normed = b * shape.hidden + _FLOAT32, 0
     queries, keys = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
-    attention = b * (shape.hidden + 2 * queries + 2 * keys) + _FLOAT32 * shape.heads
-    branches = 4 if shape.gated else 2
-    feed_forward = b * (shape.hidden + branches * shape.intermediate)
+    attention = normed + b * (2 * queries + 2 * keys) + _FLOAT32 * shape.heads
+    branches = 2 if shape.fused_gate or not shape.gated else 4
+    feed_forward = normed + b * branches * shape.intermediate
     adapters = b * training.adapter_rank * training.adapter_layers
     scores = shape.heads * load.longest * (b + _FLOAT32) if load.score_matrix else 0
     return 2 * norm + attention + feed_forward + adapters + scores

@@ -8,6 +8,7 @@ from torch import nn
 
 from swift.config.runs import SftConfig
 from swift.config.tuner import LoraConfig
+from swift.models.fused import GATED, GatedMlp
 from swift.models.structure import decoder_layers, input_embeddings, output_head, text_config
 from swift.planning.memory import ModelShape, Training
 
@@ -57,7 +58,15 @@ def shape_of(model: nn.Module) -> ModelShape:
         intermediate=width,
         vocab=next(iter(output_head(base).parameters())).shape[0],
         gated=in_layer - attention > _GATED * hidden * width,
+        fused_norms=any("rmsnorm" in type(module).__name__.lower() for module in layers[0].modules()),
+        fused_gate=any(_is_gate(module, config) for module in layers[0].modules()),
     )
+
+
+def _is_gate(module: nn.Module, config: dict[str, Any]) -> bool:
+    """Whether training replaces it by a fused one, or has: as far as names tell, since the proof needs weights."""
+    named = {name for name, _ in module.named_children()} >= GATED and config.get("hidden_act") in ("silu", "swish")
+    return named or isinstance(module, GatedMlp)
 
 
 def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: bool) -> Training:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,11 @@ def test_quota_of_a_container(tmp_path: Path, text: str, cores: int | None) -> N
     (tmp_path / "cpu.max").write_text(text)
     assert launch.quota_cores(tmp_path) == cores
     assert launch.quota_cores(tmp_path / "none") is None
+
+
+def test_sigterm_unwinds_a_command_and_is_given_back_after_it() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop, launch.prepared(trains=False):
+        signal.raise_signal(signal.SIGTERM)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -93,31 +93,6 @@ def test_grouped_steps_come_at_random():
     assert abs(np.corrcoef(longest, range(len(longest)))[0, 1]) < 0.3
 
 
-@pytest.mark.parametrize("padding_free", [True, False])
-@pytest.mark.parametrize(
-    "config", [BatchConfig(size=4, accumulation=2), BatchConfig(max_tokens=90, accumulation=2), BatchConfig(size=1)]
-)
-def test_the_longest_sequence_comes_first_in_the_first_shuffled_epoch(padding_free, config):
-    lengths = np.random.default_rng(1).integers(2, 50, 101)
-    lengths[17] = 60
-
-    def first(**options):
-        return np.concatenate(planned(lengths, config, padding_free=padding_free, **options).step(0)).tolist()
-
-    assert 17 in first()
-    assert 17 not in first(epoch=1)
-    assert 17 not in first(shuffle=False) or len(first()) > 17
-
-
-def test_the_last_step_stays_last():
-    lengths = np.array([5, 4, 3, 2, 9])
-    for seed in range(20):
-        plan = plan_epoch(lengths, BatchConfig(size=1, accumulation=2), DataConfig(seed=seed), max_length=50, epoch=0)
-        assert [len(plan.step(i)) for i in range(3)] == [2, 2, 1]
-        if plan.step(2)[0].tolist() != [4]:
-            assert 4 in np.concatenate(plan.step(0))
-
-
 @pytest.mark.parametrize(
     ("config", "accumulation"),
     [

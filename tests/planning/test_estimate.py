@@ -56,6 +56,8 @@ def test_a_known_model(tmp_path: Path) -> None:
         head_dim=128,
         intermediate=14_336,
         vocab=128_256,
+        fused_norms=True,
+        fused_gate=True,
     )
     # r * (in + out) of q, k, v, o, gate, up, down.
     a_layer = 8 * (2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 14_336))

@@ -7,7 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from swift.models import recompute
+from swift.models.fused import fuse
 from swift.planning.memory import Load, ModelShape, Training, activation_bytes, plan_memory
+from swift.planning.shape import shape_of
 
 SHAPE = ModelShape(
     parameters=1_000_000, hidden=64, layers=3, heads=4, kv_heads=2, head_dim=16, intermediate=160, vocab=500
@@ -48,7 +51,8 @@ def test_checkpointing_and_frozen_layers_save_activations() -> None:
 
 @pytest.mark.parametrize("tuner", ["full", "lora"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_activations_against_what_is_really_saved(tuner: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("fused", [False, True])
+def test_activations_against_what_is_really_saved(tuner: str, dtype: torch.dtype, fused: bool) -> None:
     transformers = pytest.importorskip("transformers")
     config = transformers.LlamaConfig(
         hidden_size=64, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
@@ -56,6 +60,8 @@ def test_activations_against_what_is_really_saved(tuner: str, dtype: torch.dtype
     )  # fmt: skip
     model = transformers.LlamaForCausalLM(config).to(dtype)
     training = replace(FULL, weight_bytes=dtype.itemsize)
+    if fused:
+        fuse(model)
     if tuner == "lora":
         from swift.config.tuner import LoraConfig
         from swift.tuners.lora import add_lora
@@ -65,7 +71,10 @@ def test_activations_against_what_is_really_saved(tuner: str, dtype: torch.dtype
     owned = {p.untyped_storage().data_ptr() for p in model.parameters()}
     saved: dict[int, int] = {}
 
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
+    def pack(tensor: torch.Tensor) -> object:
+        recipe = recompute._pack(tensor)
+        if fused and recipe is not tensor:
+            return recipe
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in owned and tensor.dtype != torch.int64:
             saved[storage.data_ptr()] = storage.nbytes()
@@ -74,5 +83,8 @@ def test_activations_against_what_is_really_saved(tuner: str, dtype: torch.dtype
     ids = torch.randint(0, 500, (2, 128))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
         model.get_decoder()(input_ids=ids, attention_mask=None)
-    planned = activation_bytes(SHAPE, training, LOAD)
+    shape = replace(SHAPE, fused_norms=fused, fused_gate=fused)
+    found = shape_of(model)  # plans are made before it is proved that they can be fused
+    assert (found.fused_norms, found.fused_gate) == (True, True)
+    planned = activation_bytes(shape, training, LOAD)
     assert planned == pytest.approx(sum(saved.values()), rel=0.06)
