@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache
 
 from swift.engines.cache import join_rows, keep_rows, new_cache, trim_left
 from swift.engines.sampling import Chooser
-from swift.engines.shape import input_device
+from swift.engines.shape import cache_parameter, input_device
 from swift.engines.text import TextStream
 
 _HEADROOM = 64
@@ -80,16 +80,16 @@ class RowBatch:
 
     Args:
         model: The model, with a cache of plain keys and values.
-        keep_logits: Whether its forward pass can be asked for the last position's logits only.
-        takes_positions: Whether its forward pass takes position ids.
+        parameters: Names of the parameters of its forward pass.
     """
 
-    def __init__(self, model: PreTrainedModel, *, keep_logits: bool, takes_positions: bool) -> None:
+    def __init__(self, model: PreTrainedModel, parameters: Set[str]) -> None:
         self._model = model
         self._device = input_device(model)
         self._waste = _WASTE_ON_CPU if self._device.type == "cpu" else _WASTE
-        self._options = {"logits_to_keep": 1} if keep_logits else {}
-        self._takes_positions = takes_positions
+        self._options = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
+        self._takes_positions = "position_ids" in parameters
+        self._cache_name = cache_parameter(parameters)
         self._cache: Cache | None = None
         self._mask = torch.zeros((0, 0), dtype=torch.bool)
         self._lengths = torch.zeros(0, dtype=torch.int64, device=self._device)
@@ -177,11 +177,11 @@ class RowBatch:
         return self._mask[:, :width]
 
     def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache) -> Tensor:
-        options: dict[str, object] = dict(self._options)
+        options: dict[str, object] = {**self._options, self._cache_name: cache}
         if self._takes_positions:
             options["position_ids"] = positions
         given = None if mask is None else mask.long()  # some architectures compute with the mask's numbers
-        output = self._model(input_ids=ids, attention_mask=given, past_key_values=cache, use_cache=True, **options)
+        output = self._model(input_ids=ids, attention_mask=given, use_cache=True, **options)
         logits: Tensor = output.logits[:, -1]
         return logits
 

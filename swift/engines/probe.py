@@ -45,7 +45,7 @@ def _equal(model: PreTrainedModel, parameters: Set[str]) -> bool:
 
 def _logits(model: PreTrainedModel, parameters: Set[str], prompts: list[list[int]]) -> list[Tensor]:
     """Logits [vocabulary] of the first prompt's next token, and of the one after a fixed answer."""
-    batch = RowBatch(model, keep_logits="logits_to_keep" in parameters, takes_positions="position_ids" in parameters)
+    batch = RowBatch(model, parameters)
     jobs = [Job(number, prompt, 2, frozenset(), Chooser.new(Sampling(seed=0))) for number, prompt in enumerate(prompts)]
     first = batch.admit(jobs)
     for job in jobs:

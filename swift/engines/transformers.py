@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,7 @@ from swift.engines.generic import run_generic
 from swift.engines.probe import padding_is_safe
 from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
-from swift.engines.shape import context_length, embedding_rows, input_device
+from swift.engines.shape import cache_parameter, context_length, embedding_rows, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.errors import ResourceError, RowError
 from swift.types import Completion, Request
@@ -67,10 +66,10 @@ class TransformersEngine:
         self._switch = switch
         self._limits = limits
         self._note = note
-        self._parameters = frozenset(inspect.signature(model.forward).parameters)
+        self._parameters = forward_parameters(model)
         self._own_loop = (
             new_cache(model.config) is not None
-            and "past_key_values" in self._parameters
+            and cache_parameter(self._parameters) in self._parameters
             and not model._is_stateful
             and not model.config.is_encoder_decoder
         )
@@ -181,11 +180,7 @@ class TransformersEngine:
             # nearly all architectures take position ids; one that does not may differ in other ways too
             trusted = len(jobs) == 1 and "position_ids" in self._parameters
             if self._own_loop and (trusted or self._padding_safe()):
-                rows = RowBatch(
-                    self._model,
-                    keep_logits="logits_to_keep" in self._parameters,
-                    takes_positions="position_ids" in self._parameters,
-                )
+                rows = RowBatch(self._model, self._parameters)
                 limits = self._limits
                 schedule = Schedule(rows, max_tokens=limits.tokens, max_rows=limits.rows, before=activate)
                 yield from schedule.run(jobs)

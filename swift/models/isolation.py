@@ -81,6 +81,8 @@ def _problem(
     changed = [samples[0].flip(1), samples[1], samples[2].flip(1)]
     try:
         model.set_attn_implementation(attention)
+        if model.config._attn_implementation != attention:
+            return "this model's attention cannot be exchanged"
         packed, disturbed = _packed(decoder, samples), _packed(decoder, changed)
     except (TypeError, ValueError, NotImplementedError, KeyError, RuntimeError) as error:
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}" if str(error) else "refused"

@@ -10,6 +10,7 @@ from swift.engines.batching import Job, RowBatch
 from swift.engines.cache import FullLayer, new_cache
 from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
+from swift.engines.shape import forward_parameters
 from swift.models.tiny import tiny_model
 from swift.types import Sampling
 
@@ -29,7 +30,7 @@ def _job(number, length, limit, seed=0):
 
 
 def _run(model, jobs, *, tokens=10**6, rows=8):
-    batch = Counting(model, keep_logits=True, takes_positions=True)
+    batch = Counting(model, forward_parameters(model))
     batch.passes = []
     calls = []
     schedule = Schedule(batch, max_tokens=tokens, max_rows=rows, before=lambda: calls.append(1))
@@ -89,7 +90,7 @@ def test_one_row_may_exceed_the_budget():
 
 def test_padding_that_no_row_needs_any_more_is_forgotten():
     model = tiny_model()
-    batch = RowBatch(model, keep_logits=True, takes_positions=True)
+    batch = RowBatch(model, forward_parameters(model))
     jobs = [_job(0, 40, 1), _job(1, 7, 9)]
     batch.admit(jobs)
     assert batch.width == 40

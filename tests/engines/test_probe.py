@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 import torch
 
 from swift.config.chat import ChatConfig
 from swift.engines.probe import padding_is_safe
+from swift.engines.shape import forward_parameters
 from swift.engines.transformers import TransformersEngine
 from swift.models.tiny import tiny_model
 from tests.engines.support import answers, go_on, reference, texts
 
 
-def _parameters(model):
-    return frozenset(inspect.signature(model.forward).parameters)
-
-
 @pytest.mark.parametrize("model_type", ["llama", "gpt2", "bloom", "gemma2"])
 def test_padding_changes_nothing(model_type):
     model = tiny_model(model_type)
-    assert padding_is_safe(model, _parameters(model))
-    assert padding_is_safe(model.bfloat16(), _parameters(model))
+    assert padding_is_safe(model, forward_parameters(model))
+    assert padding_is_safe(model.bfloat16(), forward_parameters(model))
 
 
 def test_positions_that_count_padding_are_found_out():
     model = tiny_model("gpt2")
     with torch.no_grad():
         model.transformer.wpe.weight.mul_(20)
-    assert not padding_is_safe(model, _parameters(model) - {"position_ids"})
+    assert not padding_is_safe(model, forward_parameters(model) - {"position_ids"})
 
 
 def test_such_a_model_is_batched_by_equal_length_instead(codec):

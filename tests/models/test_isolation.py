@@ -20,7 +20,6 @@ WITHOUT_PADDING = [
 ]
 WITH_PADDING = {
     "bloom": "its position biases run on across samples",
-    "falcon": "its default configuration has such biases too",
     "mamba": "its state runs on across samples",
 }
 LENGTHS = (9, 21, 1, 14)
@@ -70,6 +69,13 @@ def test_models_that_leak_are_padded(name: str) -> None:
     layout = choose_layout(model, language_model(model), wanted=None, attention="auto")
     assert not layout.padding_free
     assert "samples see each other" in layout.reason
+
+
+def test_an_attention_that_cannot_be_exchanged_is_not_said_to_be_used() -> None:
+    model = tiny_model("falcon")
+    layout = choose_layout(model, language_model(model), wanted=None, attention="auto")
+    assert layout.attention == model.config._attn_implementation != PACKED
+    assert "one attention call a sample" not in layout.reason
 
 
 def test_insisting_on_a_leaking_model_is_refused() -> None:
