@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from benchmarks.recipe import Example, Mode, made_up_examples, read_examples
+from benchmarks.recipe import Dtype, Example, Mode, made_up_examples, read_examples
 from benchmarks.setup_peers import set_up
 from benchmarks.systems import SYSTEMS
 
@@ -26,6 +26,7 @@ class Arguments:
         model: Folder of the checkpoint.
         rows: Where the examples came from; None where they were made up.
         environments: System -> interpreter of its environment, in the order of running.
+        dtype: What everybody computes in; CPUs without units for bfloat16 want float32.
         warmup: Steps of the run before the first round; 0 for none.
         threads: Threads of every system (some would take one, some all cores).
         timeout: Seconds that one run may take.
@@ -37,6 +38,7 @@ class Arguments:
     rows: Path | None
     examples: tuple[Example, ...]
     environments: dict[str, Path]
+    dtype: Dtype
     rounds: int
     max_steps: int | None
     warmup: int
@@ -65,6 +67,7 @@ def parse(argv: Sequence[str] | None = None) -> Arguments:
         rows=given.rows,
         examples=read_examples(given.rows, given.count) if given.rows else made_up_examples(given.count or 256),
         environments={name: _interpreter(name, pairs) for name in systems},
+        dtype=given.dtype,
         rounds=given.rounds,
         max_steps=given.max_steps,
         warmup=given.warmup_steps,
@@ -91,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=PYTHON",
         help="interpreter of a system's environment; default: one is made under benchmarks/.envs",
     )
+    add("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="of all systems; default: %(default)s")
     add("--rounds", type=int, default=2)
     add("--max-steps", type=int, help="stop every run after so many steps: a check that all works, not a measurement")
     add("--warmup-steps", type=int, default=2, help="steps of a run of each system before the first round; 0: none")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 Mode = Literal["defaults", "matched"]
+Dtype = Literal["bfloat16", "float32"]
 
 SYSTEM_MESSAGE = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 """Written into every row, so that no system's template adds one of its own."""
@@ -65,6 +66,7 @@ class Job:
         examples: The rows, in their order.
         folder: An empty folder for all that the run reads and writes.
         mode: defaults: each system as shipped, but for the recipe; matched: same batches, no recomputation.
+        dtype: What every system is told to compute in.
         max_steps: Steps after which to stop; None is one epoch.
         preload: A shared library that every process loads first, such as an allocator.
     """
@@ -73,6 +75,7 @@ class Job:
     examples: tuple[Example, ...]
     folder: Path
     mode: Mode
+    dtype: Dtype = "bfloat16"
     max_steps: int | None = None
     preload: Path | None = None
 

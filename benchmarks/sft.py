@@ -50,7 +50,15 @@ class Contest:
         """The job in the folder `name`."""
         arguments = self.arguments
         preload = arguments.preload if self.mode == "matched" else None
-        return Job(arguments.model, arguments.examples, self.folder / name, self.mode, arguments.max_steps, preload)
+        return Job(
+            arguments.model,
+            arguments.examples,
+            self.folder / name,
+            self.mode,
+            arguments.dtype,
+            arguments.max_steps,
+            preload,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +161,7 @@ def fingerprint(contest: Contest, system: System) -> str:
         "model": str(arguments.model),
         "examples": [example.messages() for example in arguments.examples],
         "recipe": dataclasses.asdict(RECIPE),
+        "dtype": arguments.dtype,
         "max_steps": arguments.max_steps,
         "threads": arguments.threads,
         "preload": str(contest.job("").preload),
@@ -169,7 +178,7 @@ def write_report(contest: Contest, runs: Sequence[Run]) -> None:
         "machine": machine(),
         "rows": f"{len(contest.counts)} of {arguments.rows or 'made-up words'}, {sum(contest.counts)} real tokens",
         "steps": "one epoch" if arguments.max_steps is None else str(arguments.max_steps),
-        "model": arguments.model.name,
+        "model": f"{arguments.model.name} in {arguments.dtype}",
         "recipe": ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(RECIPE).items()),
         "threads": str(arguments.threads),
         "preloaded": preload.name if preload else "nothing",

@@ -41,7 +41,7 @@ def prepare(job: Job, python: Path) -> Launch:
         "lora_alpha": RECIPE.alpha,
         "lora_dropout": 0.0,
         "lora_target": "all",
-        "bf16": True,
+        "bf16": job.dtype == "bfloat16",
         "use_cpu": True,
         "per_device_train_batch_size": RECIPE.batch,
         "gradient_accumulation_steps": 1,

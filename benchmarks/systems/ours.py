@@ -27,7 +27,7 @@ def prepare(job: Job, python: Path) -> Launch:
         "lora_alpha": RECIPE.alpha,
         "lora_dropout": 0,
         "target_modules": "all-linear",
-        "torch_dtype": "bfloat16",
+        "torch_dtype": job.dtype,
         "per_device_train_batch_size": RECIPE.batch,
         "gradient_accumulation_steps": 1,
         "num_train_epochs": 1,

@@ -22,7 +22,7 @@ def prepare(job: Job, python: Path) -> Launch:
     write_jsonl(data / "train.jsonl", [{"prompt": row.prompt, "completion": row.completion} for row in rendered])
     flags: dict[str, str | int | float | bool | Path] = {
         "model_name_or_path": job.model,
-        "dtype": "bfloat16",
+        "dtype": job.dtype,
         "dataset_name": data,
         "use_peft": True,
         "lora_r": RECIPE.rank,
@@ -38,7 +38,7 @@ def prepare(job: Job, python: Path) -> Launch:
         "adam_beta2": RECIPE.beta2,
         "max_grad_norm": RECIPE.max_grad_norm,
         "max_length": RECIPE.max_length,
-        "bf16": True,
+        "bf16": job.dtype == "bfloat16",
         "use_cpu": True,
         "seed": RECIPE.seed,
         "logging_steps": 1,

@@ -26,8 +26,8 @@ class ModelConfig(Config):
     revision: str | None = option(None, "Branch, tag or commit of the model's repository.", "model_revision")
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = option(
         "auto",
-        "Type of the weights in memory and of the computation. auto: bfloat16 where the checkpoint is 16 bit "
-        "or the device is fast at it, else float32.",
+        "Type of the weights in memory and of the computation. auto: bfloat16 where the device "
+        "has units for it, else float32.",
         "torch_dtype",
         "dtype",
     )

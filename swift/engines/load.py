@@ -11,6 +11,7 @@ from swift.engines.merging import merge
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.hub import Located, locate
+from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
 
@@ -36,9 +37,10 @@ def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: b
             model = merge(model, folder)
     elif plan.adapters:
         switch = attach(model, plan.adapters, dtype=model.dtype)
-    note = ""
+    warning = dtype_warning(model.dtype, model.device)
+    note = "" if warning is None else f" ({warning})"
     if pack and can_pack(model.device, model.dtype):
-        note = f", {pack_linears(model)} weights packed for the CPU"
+        note += f", {pack_linears(model)} weights packed for the CPU"
     return TransformersEngine(model, codec, plan.chat, switch=switch, limits=limits, note=note)
 
 

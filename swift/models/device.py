@@ -52,18 +52,27 @@ def available_devices() -> list[torch.device]:
 def resolve_dtype(config: ModelConfig, hf_config: PreTrainedConfig, device: torch.device) -> torch.dtype:
     """The type of weights and computation.
 
-    A type that is named is taken. `auto` is bfloat16 where the checkpoint is 16 bit or the device is fast at
-    it, else float32; and float32 on accelerators that have no bfloat16 at all.
+    A type that is named is taken. `auto` is bfloat16 where the device has units for it, else float32: torch
+    emulates bfloat16 elsewhere, and on a CPU that takes ten to a hundred times as long. Devices of which it is not
+    known (MPS) keep 16 bit checkpoints in bfloat16.
     """
     if config.dtype != "auto":
         chosen = getattr(torch, config.dtype)
         assert isinstance(chosen, torch.dtype)
         return chosen
     fast = has_fast_bf16(device)
-    if device.type == "cuda" and not fast:
-        return torch.float32
+    if device.type in ("cpu", "cuda"):
+        return torch.bfloat16 if fast else torch.float32
     stored = hf_config.get_text_config(decoder=True).dtype or hf_config.dtype
     return torch.bfloat16 if fast or stored in (torch.bfloat16, torch.float16) else torch.float32
+
+
+def dtype_warning(dtype: torch.dtype, device: torch.device) -> str | None:
+    """What to tell a user whose number type is emulated on this device; None where it is not."""
+    if device.type not in ("cpu", "cuda") or dtype != torch.bfloat16 or has_fast_bf16(device):
+        return None
+    kind = "CPU" if device.type == "cpu" else "GPU"
+    return f"slow path: this {kind} has no bfloat16 units and emulates them; --torch_dtype float32 is many times faster"
 
 
 def has_fast_bf16(device: torch.device) -> bool:

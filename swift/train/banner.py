@@ -7,6 +7,7 @@ from swift.data.feed import MapFeed
 from swift.data.prepare import Rows
 from swift.data.stream_feed import StreamFeed
 from swift.hub import Located
+from swift.models.device import dtype_warning
 from swift.train.events import RunInfo
 from swift.train.fit import Fit
 from swift.train.prepare_model import Prepared
@@ -24,6 +25,7 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
     lines = [
         ("model", f"{located.id}, {total / 1e6:,.1f} M parameters in {str(dtype).removeprefix('torch.')}"),
         ("device", f"{run.device}"),
+        *(("note", note) for note in [dtype_warning(dtype, run.device)] if note is not None),
         ("trained", f"{trained / 1e6:,.2f} M parameters ({trained / total:.2%}), {config.tuner.type}"),
         ("template", codec.template_source if config.task == "sft" else "none: plain text"),
         *(("note", note) for note in codec.notes),

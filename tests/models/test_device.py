@@ -5,7 +5,7 @@ import torch
 
 from swift.config.model import ModelConfig
 from swift.errors import ResourceError
-from swift.models.device import available_devices, cpu_features, has_fast_bf16, resolve_device, resolve_dtype
+from swift.models.device import available_devices, dtype_warning, has_fast_bf16, resolve_device, resolve_dtype
 from swift.models.tiny import tiny_config
 
 CPU = torch.device("cpu")
@@ -42,13 +42,22 @@ def test_a_named_type_is_taken(name: str) -> None:
     assert resolve_dtype(ModelConfig.model_validate({"id": "x", "dtype": name}), config, CPU) == getattr(torch, name)
 
 
-@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
-def test_auto_keeps_16_bit_checkpoints_in_16_bit(stored: torch.dtype) -> None:
-    config = tiny_config("llama", dtype=stored)
-    assert resolve_dtype(ModelConfig(id="x"), config, CPU) == torch.bfloat16
+FEATURES = [({"avx2"}, torch.float32), ({"avx2", "avx512_bf16"}, torch.bfloat16), (set(), torch.float32)]
 
 
-def test_auto_follows_the_device_otherwise() -> None:
-    expected = torch.bfloat16 if has_fast_bf16(CPU) else torch.float32
-    assert resolve_dtype(ModelConfig(id="x"), tiny_config("llama", dtype=torch.float32), CPU) == expected
-    assert has_fast_bf16(CPU) is bool(cpu_features() & {"avx512_bf16", "amx_bf16", "bf16"})
+@pytest.mark.parametrize(("features", "expected"), FEATURES)
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16, torch.float32])
+def test_auto_is_what_the_cpu_has_units_for(
+    features: set[str], expected: torch.dtype, stored: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset(features))
+    assert resolve_dtype(ModelConfig(id="x"), tiny_config("llama", dtype=stored), CPU) == expected
+    assert has_fast_bf16(CPU) is (expected == torch.bfloat16)
+
+
+def test_a_named_type_that_is_emulated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"avx2"}))
+    assert "slow path" in str(dtype_warning(torch.bfloat16, CPU))
+    assert dtype_warning(torch.float32, CPU) is None
+    monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"amx_bf16"}))
+    assert dtype_warning(torch.bfloat16, CPU) is None
