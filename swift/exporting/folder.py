@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from swift.errors import ConfigError, ResourceError
+from swift.hub.durable import settle
 
 _GIB = 1024**3
 _BESIDES = 64 * 1024**2
@@ -44,6 +45,7 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
         raise ResourceError(f"{target.parent} cannot be written: {error.strerror}") from error
     try:
         yield temporary
+        settle(temporary)
         if target.exists():
             old = target.with_name(f".{target.name}.old-{token}")
             target.rename(old)

@@ -9,6 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from swift.hub.durable import fsync, settle
+
 
 def cache_root() -> Path:
     """The folder that everything cached lies under: `SWIFT_CACHE`, else `swift` in `XDG_CACHE_HOME` or ~/.cache.
@@ -34,14 +36,13 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        for path in (*temporary.rglob("*"), temporary):
-            _fsync(path)
+        settle(temporary)
         try:
             temporary.rename(target)
         except OSError:
             if not target.is_dir():
                 raise
-        _fsync(target.parent)
+        fsync(target.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -52,11 +53,3 @@ def folder_size(folder: Path) -> int:
     for parent, _, files in os.walk(folder):
         total += sum(os.lstat(os.path.join(parent, name)).st_size for name in files)
     return total
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -27,7 +27,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from swift.errors import CheckpointError, ResourceError
-from swift.train.atomic import fsync, link_atomic
+from swift.hub.durable import fsync, settle
+from swift.train.atomic import link_atomic
 from swift.train.checkpoint_list import (
     PREFIX,
     REPLACED,
@@ -96,7 +97,7 @@ def save_checkpoint(
         sequence = 1 + max((number for number, _ in by_age(run_dir)), default=0)
         manifest = make_manifest(temporary, step=step, sequence=sequence)
         (temporary / MANIFEST).write_bytes(manifest.to_bytes())
-        _fsync_tree(temporary)
+        settle(temporary)
         replaced = _move_aside(final)
         os.rename(temporary, final)
         fsync(run_dir)
@@ -140,12 +141,6 @@ def _write_state(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str
     for group, members in groups.items():
         save_file(members, folder / f"{group}.safetensors")
     (folder / "state.json").write_text(json.dumps(state, indent=1) + "\n", encoding="utf-8")
-
-
-def _fsync_tree(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        fsync(path)
-    fsync(folder)
 
 
 def _move_aside(path: Path) -> Path | None:

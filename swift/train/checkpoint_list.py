@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from swift.errors import CheckpointError
-from swift.train.atomic import fsync, link_atomic
+from swift.hub.durable import fsync
+from swift.train.atomic import link_atomic
 from swift.train.manifest import damage, read_manifest
 
 PREFIX = "checkpoint-"

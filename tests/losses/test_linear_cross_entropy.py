@@ -107,7 +107,7 @@ def test_the_plain_form_smooths_as_the_fused_one_does() -> None:
 
 def test_chunks_are_as_large_as_the_device_wants_and_never_tiny() -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert chunk_rows(49_152, cpu) == 85
+    assert chunk_rows(49_152, cpu) == 170
     assert chunk_rows(49_152, cpu, trained=True) == 341
     assert chunk_rows(49_152, cuda) == 1365
     assert chunk_rows(262_144, cpu) == 64

@@ -51,6 +51,12 @@ def find_quietly(run: Path) -> tuple[Path, list[str]]:
     return find_checkpoint("last", run, warn=said.append), said
 
 
+def test_weights_are_as_readable_as_the_run_folder(tmp_path: Path) -> None:
+    path = save(tmp_path, 1)
+    wanted = path.stat().st_mode & 0o666
+    assert {file.stat().st_mode & 0o777 for file in path.rglob("*") if file.is_file()} == {wanted}
+
+
 def test_round_trip_is_exact(tmp_path: Path) -> None:
     tensors = {
         "optimizer/layer.0/exp_avg": torch.randn(3, 5),

@@ -15,7 +15,7 @@ from swift.config.model import ModelConfig
 from swift.errors import HubError, UnknownNameError
 from swift.hub.cache import cache_root
 from swift.hub.network import hf_endpoint, one_line, unreachable
-from swift.models.catalog import ENTRIES, Entry, search
+from swift.models.catalog import Family, Repo, all_families, find, of_architecture, search
 
 _SECONDS = 5.0
 _FOUND = 20
@@ -42,18 +42,20 @@ def main(argv: Sequence[str]) -> int:
     if argv[:1] == ["show"]:
         return _show(_show_parser().parse_args(argv[1:]), console)
     options = _list_parser().parse_args(argv)
-    word = options.search or ""
+    word: str = options.search or ""
     cached = [model for model in cached_models() if word.lower() in model.name.lower()]
-    known = search(word)
+    known = search(word, options.modality)
     found, trouble = _search_hub(word) if word else ([], "")
     if word and not cached and not known and not found:
-        raise UnknownNameError("model", word, [entry.hf for entry in ENTRIES], hint=trouble or "try another word")
+        names = [family.name for family in all_families()]
+        raise UnknownNameError("model", word, names, hint=trouble or "try another word")
     if options.json:
-        print(json.dumps({"cached": _plain(cached), "known": _plain(known), "hub": found, "trouble": trouble}))
+        told = {"cached": [dataclasses.asdict(model) for model in cached], "known": [_plain(*pair) for pair in known]}
+        print(json.dumps({**told, "hub": found, "trouble": trouble}))
         return 0
     if cached:
         console.print(_cached_table(cached))
-    console.print(_known_table(known))
+    console.print(_repo_table(known) if word else _family_table([family for family, _ in known]))
     for name in found:
         console.print(f"on Hugging Face: {name}")
     if trouble:
@@ -105,14 +107,19 @@ def _show(options: argparse.Namespace, console: Console) -> int:
         hub_token=options.hub_token,
         trust_remote_code=options.trust_remote_code,
     )
+    listed = find(options.id)
+    if listed is not None and not options.json:
+        console.print(_listed_table(*listed))
     found = facts(config, progress=not options.json)
     if options.json:
         print(json.dumps({**dataclasses.asdict(found), "gib_in_bfloat16": found.gib_in_bfloat16}))
         return 0
     table = Table(box=None, show_header=False, pad_edge=False)
+    family = of_architecture(found.architecture)
     rows = {
         "model": found.id + (f" at {found.revision}" if found.revision else ""),
         "architecture": f"{found.architecture or 'not a causal language model'} ({found.model_type})",
+        "family": f"{family.name}, {family.modality}" if family is not None else "not in the catalog, nor need it be",
         "parameters": f"{found.parameters:,} ({found.gib_in_bfloat16:.2f} GiB in bfloat16)",
         "stored as": found.dtype,
         "layers x hidden size": f"{found.layers} x {found.hidden}",
@@ -130,9 +137,10 @@ def _show(options: argparse.Namespace, console: Console) -> int:
 def _list_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="swift models",
-        description="List models on this machine and well-known ones. `swift models show ID` describes one in detail.",
+        description="List models on this machine and families of known ones. `swift models show ID` describes one.",
     )
-    parser.add_argument("--search", metavar="WORD", help="only those that mention this word; asks the hub too")
+    parser.add_argument("--search", metavar="WORD", help="the checkpoints that mention this word; asks the hub too")
+    parser.add_argument("--modality", choices=["text", "multimodal"], help="only models of this kind")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -150,8 +158,14 @@ def _show_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _plain(items: Sequence[Cached | Entry]) -> list[dict[str, object]]:
-    return [dataclasses.asdict(item) for item in items]
+def _plain(family: Family, repo: Repo) -> dict[str, object]:
+    return {
+        **dataclasses.asdict(repo),
+        "family": family.name,
+        "modality": family.modality,
+        "architectures": family.architectures,
+        "remote_code": family.remote_code,
+    }
 
 
 def _cached_table(models: Sequence[Cached]) -> Table:
@@ -163,10 +177,33 @@ def _cached_table(models: Sequence[Cached]) -> Table:
     return table
 
 
-def _known_table(entries: Sequence[Entry]) -> Table:
+def _family_table(families: Sequence[Family]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("Hugging Face", "ModelScope, after ms://", "what"):
-        table.add_column(title, overflow="fold")
-    for entry in entries:
-        table.add_row(entry.hf, entry.ms, entry.about)
+    for title in ("family", "takes", "checkpoints", "architecture", ""):
+        table.add_column(title, overflow="fold", justify="right" if title == "checkpoints" else "left")
+    for family in dict.fromkeys(families):
+        architectures = ", ".join(family.architectures)
+        table.add_row(family.name, family.modality, str(len(family.repos)), architectures, _note(family))
     return table
+
+
+def _repo_table(known: Sequence[tuple[Family, Repo]]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for title in ("Hugging Face", "ModelScope, after ms://", "family", "takes", ""):
+        table.add_column(title, overflow="fold")
+    for family, repo in known:
+        table.add_row(repo.hf, repo.ms, family.name, family.modality, _note(family))
+    return table
+
+
+def _listed_table(family: Family, repo: Repo) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_row("family", f"{family.name} ({', '.join(family.architectures) or 'class unknown'}), {family.modality}")
+    table.add_row("on the hubs", ", ".join(name for name in (repo.hf, repo.ms and f"ms://{repo.ms}") if name))
+    if family.remote_code:
+        table.add_row("code", f"{_note(family)}: --trust_remote_code runs it")
+    return table
+
+
+def _note(family: Family) -> str:
+    return "needs the checkpoint's own code" if family.remote_code else ""

