@@ -136,7 +136,8 @@ class _Assembly:
             write_weights=prepared.write_weights,
             state=State(),
             total_steps=total_steps,
-            fingerprints={"data": self.rows.fingerprint},
+            # `auto` is another type on another machine, and then no resumed step would be the same.
+            fingerprints={"data": self.rows.fingerprint, "number type": str(dtype).removeprefix("torch.")},
             info=RunInfo((), total_steps, self.folder),
             slice_tokens=slice_limit(config.batch.slice_tokens, self.device),
         )

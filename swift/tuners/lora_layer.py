@@ -63,8 +63,7 @@ class _FusedLora(torch.autograd.Function):
         rows, weight, inner, a, b = ctx.saved_tensors
         grad = grads[0].reshape(-1, grads[0].shape[-1])
         grad_x = grad_weight = grad_bias = grad_a = grad_b = None
-        # Transposed, since BLAS is twice as fast where the long side comes last.
-        grad_inner = (b.t() @ grad.t()).mul_(ctx.scale).t()
+        grad_inner = _through(grad, b).mul_(ctx.scale)
         if ctx.needs_input_grad[0]:
             grad_x = grad @ weight
             grad_x.addmm_(grad_inner, a)
@@ -96,8 +95,13 @@ class _LowRank(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         rows, inner, a, b = ctx.saved_tensors
         grad = grads[0].reshape(-1, grads[0].shape[-1])
-        grad_inner = (b.t() @ grad.t()).mul_(ctx.scale).t()
+        grad_inner = _through(grad, b).mul_(ctx.scale)
         grad_x = (grad_inner @ a).view(ctx.shape) if ctx.needs_input_grad[0] else None
         grad_a = (grad_inner.t() @ rows).to(ctx.adapter_type)
         grad_b = (inner.t() @ grad).t().to(ctx.adapter_type).mul_(ctx.scale)
         return grad_x, grad_a, grad_b, None
+
+
+def _through(grad: Tensor, up: Tensor) -> Tensor:
+    """`grad @ up`, [n, out] and [out, rank], as a linear layer: BLAS is slow where the short side is strided."""
+    return F.linear(grad, up.t().contiguous())

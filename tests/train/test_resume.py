@@ -104,6 +104,17 @@ def test_changed_rows_are_refused_and_named(tiny: Path, rows: Path, tmp_path: Pa
         sft(_config(tiny, rows, folder, "plain", checkpoint={"resume": "last"}, optimizer={"learning_rate": 0.02}))
 
 
+def test_a_machine_that_computes_in_another_type_is_refused(
+    tiny: Path, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automatic: dict[str, Any] = {"model": {"dtype": "auto"}, "loop": {"max_steps": 2}}
+    monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"avx512_bf16"}))
+    folder = sft(_config(tiny, rows, tmp_path / "run", "plain", **automatic))
+    monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"avx2"}))
+    with pytest.raises(CheckpointError, match='number type was "bfloat16" and is "float32"'):
+        sft(_config(tiny, rows, folder, "plain", checkpoint={"resume": "last"}, **automatic))
+
+
 def test_a_change_that_is_allowed_by_flag(tiny: Path, rows: Path, tmp_path: Path) -> None:
     folder = sft(_config(tiny, rows, tmp_path / "run", "plain"))
     sft(
