@@ -15,7 +15,9 @@ def settle(folder: Path) -> None:
     """
     readable = stat.S_IMODE(folder.stat().st_mode) & 0o666
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
+        if path.is_symlink():
+            continue  # is on the disk with its folder; what it points to is not ours
+        if path.is_file():
             path.chmod(stat.S_IMODE(path.stat().st_mode) | readable)
         fsync(path)
     fsync(folder)

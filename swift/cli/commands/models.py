@@ -60,6 +60,8 @@ def main(argv: Sequence[str]) -> int:
         console.print(f"on Hugging Face: {name}")
     if trouble:
         console.print(f"not searched: {trouble}")
+    if any(family.remote_code for family, _ in known):
+        console.print("code `its own`: not in transformers; --trust_remote_code runs what comes with the checkpoint")
     console.print("Any folder, .gguf file or hub id of a causal language model works too: swift models show ID")
     return 0
 
@@ -179,20 +181,19 @@ def _cached_table(models: Sequence[Cached]) -> Table:
 
 def _family_table(families: Sequence[Family]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("family", "takes", "checkpoints", "architecture", ""):
+    for title in ("family", "takes", "checkpoints", "code"):
         table.add_column(title, overflow="fold", justify="right" if title == "checkpoints" else "left")
     for family in dict.fromkeys(families):
-        architectures = ", ".join(family.architectures)
-        table.add_row(family.name, family.modality, str(len(family.repos)), architectures, _note(family))
+        table.add_row(family.name, family.modality, str(len(family.repos)), _code(family))
     return table
 
 
 def _repo_table(known: Sequence[tuple[Family, Repo]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("Hugging Face", "ModelScope, after ms://", "family", "takes", ""):
+    for title in ("Hugging Face", "on ModelScope, after ms://", "family", "code"):
         table.add_column(title, overflow="fold")
     for family, repo in known:
-        table.add_row(repo.hf, repo.ms, family.name, family.modality, _note(family))
+        table.add_row(repo.hf, "the same" if repo.ms == repo.hf else repo.ms, family.name, _code(family))
     return table
 
 
@@ -201,9 +202,9 @@ def _listed_table(family: Family, repo: Repo) -> Table:
     table.add_row("family", f"{family.name} ({', '.join(family.architectures) or 'class unknown'}), {family.modality}")
     table.add_row("on the hubs", ", ".join(name for name in (repo.hf, repo.ms and f"ms://{repo.ms}") if name))
     if family.remote_code:
-        table.add_row("code", f"{_note(family)}: --trust_remote_code runs it")
+        table.add_row("code", "its own, which --trust_remote_code runs: transformers has no such architecture")
     return table
 
 
-def _note(family: Family) -> str:
-    return "needs the checkpoint's own code" if family.remote_code else ""
+def _code(family: Family) -> str:
+    return "its own" if family.remote_code else ""
