@@ -48,19 +48,50 @@ class ToolCall:
     id: str | None = None
 
 
+MediaKind = Literal["image", "video", "audio"]
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A picture, video or sound as a row names it: not loaded yet.
+
+    Attributes:
+        kind: What it is.
+        source: A path, `file://`, http(s) or data URL; or the bytes of an encoded file; or, for a video, a folder of
+            frames (as a path) or the frames themselves, each a path, URL or bytes.
+        folder: What relative paths are relative to where no media root is configured; empty is the working folder.
+        options: The row's own limits, by the names of `MediaConfig` (`max_pixels`, `min_pixels`, `fps`,
+            `min_frames`, `max_frames`), and `start` and `end` of a clip in seconds.
+    """
+
+    kind: MediaKind
+    source: str | bytes | tuple[str | bytes, ...]
+    folder: str = ""
+    options: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A medium in a message: it stands before the text's character number `at` (at its length: behind the text)."""
+
+    at: int
+    media: Media
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn.
 
     Attributes:
         role: Who speaks.
-        content: The text; may be empty where there are tool calls.
+        content: The text without the media; may be empty where there are tool calls or media.
         reasoning: The thinking text of an assistant turn, without tags; None where none was given.
         tool_calls: Functions that an assistant turn calls.
         name: The function's name on a tool turn.
         tool_call_id: Which call a tool turn answers.
         loss_weight: Weight of this turn's tokens in the loss; None means the run's rule decides,
             0 means never trained on.
+        media: What is shown or played in this turn, in order.
     """
 
     role: Role
@@ -70,6 +101,17 @@ class Message:
     name: str | None = None
     tool_call_id: str | None = None
     loss_weight: float | None = None
+    media: tuple[Placed, ...] = ()
+
+    @property
+    def parts(self) -> tuple[str | Media, ...]:
+        """Texts and media in their order, without empty texts."""
+        found: list[str | Media] = []
+        begin = 0
+        for placed in self.media:
+            found += [self.content[begin : placed.at], placed.media]
+            begin = placed.at
+        return tuple(part for part in (*found, self.content[begin:]) if part != "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from swift.config.batch import BatchConfig
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
 from swift.config.generation import GenerationConfig
+from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.optim import OptimizerConfig, ScheduleConfig
 from swift.config.option import Config, option
@@ -24,6 +25,7 @@ class SftConfig(Config):
     task: Literal["sft", "pt"] = option("sft", "Conversations with a template, or plain text.")
     model: ModelConfig = option(ModelConfig, "The model.")
     data: DataConfig = option(DataConfig, "The rows.")
+    media: MediaConfig = option(MediaConfig, "Pictures, videos and sounds.")
     chat: ChatConfig = option(ChatConfig, "Rendering and masks.")
     batch: BatchConfig = option(BatchConfig, "Batches.")
     tuner: TunerConfig = option(default_tuner, "What is trained.")
@@ -46,6 +48,7 @@ class InferConfig(Config):
         (), "Adapter folders or run folders, as PATH or NAME=PATH. Two or more answer side by side.", "adapters"
     )
     compare_base: bool = option(False, "Answer with the bare model too, side by side.", "compare_base")
+    media: MediaConfig = option(MediaConfig, "Pictures, videos and sounds.")
     chat: ChatConfig = option(ChatConfig, "Rendering.")
     data: DataConfig = option(DataConfig, "With data.validation: answer every row of it.")
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
