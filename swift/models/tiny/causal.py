@@ -58,7 +58,10 @@ def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: A
         raise ModelError(f"transformers has no causal language model of type {model_type!r}")
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     try:
-        values = shrunk(config_class, config_class().to_dict(), vocab_size=vocab_size)
+        default = config_class().to_dict()
+        values = shrunk(config_class, default, vocab_size=vocab_size)
+        if "is_decoder" in default:  # one that was made to fill in blanks
+            values["is_decoder"] = True
         return config_class(**{**values, **overrides})
     except (ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise ModelError(f"no tiny {model_type}: {error}", hint="set its fields by name") from error

@@ -60,7 +60,8 @@ def tiny_multimodal(model_type: str, *, seed: int = 0) -> TinyMultimodal:
     processor, named = tiny_processor(model_type, merge(default, shrunk(config_class, default)))
     tokenizer: PreTrainedTokenizerBase = processor.tokenizer
     values = shrunk(config_class, default, vocab_size=len(tokenizer))
-    config = config_class(**_with_ids(values, default, tokenizer.get_vocab(), named))
+    special = dict(tokenizer.added_tokens_encoder)
+    config = config_class(**_with_ids(values, default, special, named))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = cast("PreTrainedModel", AutoModelForMultimodalLM.from_config(config, dtype=torch.float32))
@@ -96,8 +97,10 @@ def _with_ids(
         if isinstance(given, Mapping):
             part = default.get(name)
             result[name] = _with_ids(given, part if isinstance(part, Mapping) else {}, vocabulary, named)
-        elif isinstance(given, str) and stem is not None and given in vocabulary:
+        elif isinstance(given, str) and given in vocabulary:
             result[name] = vocabulary[given]
+        elif isinstance(given, list):
+            result[name] = [vocabulary.get(item, item) if isinstance(item, str) else item for item in given]
         elif name not in values and stem in named:
             result[name] = vocabulary[named[stem]]
     return result

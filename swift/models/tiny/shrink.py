@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _NONE_BREAKS = ("head_dim", "num_key_value_heads", "num_experts_per_tok", "attn_layer_indices")
 """Fields that architectures derive from a default they do not have, or from sizes that no longer fit."""
 
+_VOCABULARIES = ("vocab_size", "unpadded_vocab_size", "vocab_size_per_layer_input")
+
 _LANGUAGE = ("text", "decoder", "thinker", "talker", "vlm", "dit")
 """Parts of a composite model whose field is called so are language models; the others encode something."""
 
@@ -46,7 +48,7 @@ def shrunk(
     values |= kept_layers(default, values)
     values |= _rope(default, values)
     if role == "text":
-        values |= {"vocab_size": vocab_size, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
+        values |= {**dict.fromkeys(_VOCABULARIES, vocab_size), "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 0}
     known = set(default) | set(config_class.attribute_map) | {"pad_token_id"}
     values = {name: value for name, value in values.items() if name in known}
     for name, part in config_class.sub_configs.items():
@@ -60,20 +62,32 @@ def _part(
     name: str, part: type[PreTrainedConfig], default: Mapping[str, Any], vocab_size: int, role: str
 ) -> dict[str, Any] | None:
     """The shrunk values of a part, by the class that its default model type names; None where there is none."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-
     chosen = exception(str(default.get("model_type")), "config").get(name, {})
     given = default.get(name)
     given = dict(given) if isinstance(given, Mapping) else {}
-    kind = chosen.get("model_type") or given.get("model_type") or part.model_type
-    known: type[PreTrainedConfig] = CONFIG_MAPPING[kind] if kind in CONFIG_MAPPING else part
-    if not known.model_type and not given:
+    kind = chosen.get("model_type") or given.get("model_type") or getattr(part, "model_type", "")
+    known = _class_of(kind, part)
+    if known is None or (not known.model_type and not given):
         return None
     if not given or given.get("model_type") != kind:
         given = known().to_dict()
     is_language = any(word in name for word in _LANGUAGE)
     inner_role = "text" if is_language else "tower"
-    return {"model_type": kind, **shrunk(known, given, vocab_size=vocab_size, role=inner_role)}
+    values = shrunk(known, given, vocab_size=vocab_size, role=inner_role)
+    if given.get("vocab_size") is not None and given["vocab_size"] == default.get("vocab_size"):
+        values["vocab_size"] = vocab_size  # it reads the same ids
+    return {"model_type": kind, **values}
+
+
+def _class_of(model_type: str, part: type[PreTrainedConfig]) -> type[PreTrainedConfig] | None:
+    """The configuration's class; None for a part that may be of any type and that names none."""
+    from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if model_type in CONFIG_MAPPING:
+        known: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
+        return known
+    return None if issubclass(part, AutoConfig) else part
 
 
 def _is_size(value: Any) -> bool:
