@@ -31,7 +31,7 @@ def kept_layers(default: Mapping[str, Any], values: Mapping[str, Any]) -> dict[s
         return _pattern(default, depth)
     changed = [sorted(changes.get(index, {})) for index in range(default[depth])]
     kept = _chosen([*lists.values(), changed], default[depth])
-    result: dict[str, Any] = {name: [given[index] for index in kept] for name, given in lists.items()}
+    result: dict[str, Any] = {name: _cut(given, kept) for name, given in lists.items()}
     result |= {name: values[name][: len(kept)] for name in lists if isinstance(values.get(name), list)}
     for name, kinds in result.items():
         if set(map(repr, kinds)) == {"'linear_attention'"}:
@@ -49,6 +49,15 @@ def _pattern(default: Mapping[str, Any], depth: str) -> dict[str, Any]:
             kinds = list(dict.fromkeys(default[name]))
             return {name: kinds, depth: max(len(kinds), _LEAST)}
     return {}
+
+
+def _cut(given: list[Any], kept: list[int]) -> list[Any]:
+    """The entries of the layers that are kept; where they are indices of layers, the new ones."""
+    names_layers = all(isinstance(entry, int) for entry in given) and len(set(given)) > _MOST_KINDS
+    if not names_layers or max(given) >= len(given):
+        return [given[index] for index in kept]
+    places = {index: place for place, index in enumerate(kept)}
+    return [places.get(given[index], places[index]) for index in kept]
 
 
 def _scaled(change: Mapping[str, Any], default: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

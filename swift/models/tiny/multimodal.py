@@ -93,7 +93,7 @@ def _with_ids(
     """The same values with the ids of special tokens in every part that has a field for them."""
     result = dict(values)
     for name in {*default, *values}:
-        given, stem = values.get(name), _stem(name)
+        given, stem = values.get(name), _stem(str(name))
         if isinstance(given, Mapping):
             part = default.get(name)
             result[name] = _with_ids(given, part if isinstance(part, Mapping) else {}, vocabulary, named)

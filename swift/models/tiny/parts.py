@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from swift.errors import ModelError
 from swift.models.tiny.tables import exception, merge, processor_fields
 
 _BUDGET = 4096
@@ -24,7 +23,7 @@ _COPIED = frozenset({"patch_size", "temporal_patch_size", "downsample_factor", "
 
 
 def build_part(kind: str, model_type: str, config: Mapping[str, Any]) -> Any:
-    """The image processor, video processor or feature extractor of an architecture.
+    """The image processor, video processor or feature extractor of an architecture; None where it has none.
 
     Args:
         kind: `image`, `video` or `audio`.
@@ -32,6 +31,8 @@ def build_part(kind: str, model_type: str, config: Mapping[str, Any]) -> Any:
         config: Values of the tiny configuration, nested.
     """
     part_class = _part_class(kind, model_type)
+    if part_class is None:
+        return None
     special = exception(model_type, kind)
     default = part_class(**{name: value for name, value in special.items() if name == "draw_on_frames"}).to_dict()
     table = processor_fields(kind)
@@ -76,9 +77,7 @@ def _part_class(kind: str, model_type: str) -> Any:
     }[kind]
     entry = table.get(model_type)
     name = (entry.get("torchvision") or entry.get("pil")) if isinstance(entry, Mapping) else entry
-    if name is None:
-        raise ModelError(f"transformers names no processor of {kind}s for {model_type}")
-    return getattr(transformers, name)
+    return None if name is None else getattr(transformers, name)
 
 
 def _shape(value: Any, default: Any) -> Any:

@@ -41,13 +41,11 @@ def tiny_processor(model_type: str, config: Mapping[str, Any]) -> tuple[Processo
     """
     processor_class = _processor_class(model_type)
     donor = _donor(model_type)
-    parts = {
-        name: build_part(kind, donor, config)
-        for name in processor_class.get_attributes()
-        if (kind := _PARTS.get(name)) is not None
-    }
+    built = {name: build_part(_PARTS[name], donor, config) for name in processor_class.get_attributes() if name in _PARTS}
+    parts = {name: part for name, part in built.items() if part is not None}
     arguments = _arguments(processor_class, model_type, config)
-    named = {**token_names(), **exception(model_type, "tokens")}
+    given = {**token_names(), **exception(model_type, "tokens")}
+    named = {name: text for name, text in given.items() if text is not None}
     tokens: list[str] = []
     # A processor that has its tokens' text in its code shows it once it is built.
     probe = processor_class(**parts, **_tokenizers(processor_class, named, tokens), **arguments)
@@ -89,7 +87,7 @@ def _donor(model_type: str) -> str:
     from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
     kind = _like(model_type)
-    same = [name for name, processor in PROCESSOR_MAPPING_NAMES.items() if processor == PROCESSOR_MAPPING_NAMES[kind]]
+    same = [name for name, processor in PROCESSOR_MAPPING_NAMES.items() if processor == PROCESSOR_MAPPING_NAMES.get(kind)]
     tables = (IMAGE_PROCESSOR_MAPPING_NAMES, VIDEO_PROCESSOR_MAPPING_NAMES, FEATURE_EXTRACTOR_MAPPING_NAMES)
     needed = _processor_class(model_type).get_attributes()
     wanted = [

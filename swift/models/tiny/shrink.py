@@ -55,7 +55,10 @@ def shrunk(
         inner = _part(name, part, default, vocab_size, role)
         if inner is not None:
             values[name] = inner
-    return merge(values, exception(str(default.get("model_type")), "config"))
+    changes = exception(str(default.get("model_type")), "config")
+    if "rope_parameters" in changes and isinstance(default.get("rope_parameters"), dict):
+        values = {"rope_parameters": default["rope_parameters"], **values}
+    return merge(values, changes)
 
 
 def _part(

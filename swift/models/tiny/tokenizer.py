@@ -53,6 +53,7 @@ def tiny_tokenizer(
         bos_token=_SPECIAL[0],
         pad_token=_SPECIAL[0],
         eos_token=_SPECIAL[2],
+        unk_token=_SPECIAL[0] if named else None,  # processors count on one, though bytes leave nothing unknown
         extra_special_tokens=dict(named) if named else [_SPECIAL[1]],
         chat_template=chat_template,
         model_max_length=LENGTH,
