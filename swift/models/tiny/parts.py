@@ -77,6 +77,7 @@ def _part_class(kind: str, model_type: str) -> Any:
     }[kind]
     entry = table.get(model_type)
     name = (entry.get("torchvision") or entry.get("pil")) if isinstance(entry, Mapping) else entry
+    name = exception(model_type, "parts").get(kind, name)
     return None if name is None else getattr(transformers, name)
 
 

@@ -55,6 +55,7 @@ def tiny_processor(model_type: str, config: Mapping[str, Any]) -> tuple[Processo
     tokens += [text for text in literal.values() if text not in named.values()]
     processor = processor_class(**parts, **_tokenizers(processor_class, named, tokens), **arguments)
     processor.chat_template = chat_template(_placeholders(processor, model_type, config, named))
+    processor.tokenizer.chat_template = processor.chat_template  # some processors are saved without theirs
     return processor, named
 
 
