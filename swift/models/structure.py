@@ -27,6 +27,22 @@ __all__ = [
 _EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
 
 
+def backbone(model: PreTrainedModel) -> nn.Module:
+    """The part that takes token ids and media and ends in hidden states; the same object inside a PEFT model.
+
+    Of a text model it is the language model; of a multimodal one it holds the towers, too.
+
+    Raises:
+        ModelError: The model has no such part.
+    """
+    from transformers import PreTrainedModel
+
+    inner = model.base_model
+    if isinstance(inner, PreTrainedModel) and inner is not model:
+        return inner
+    return language_model(model)
+
+
 def language_model(model: PreTrainedModel) -> nn.Module:
     """The inner decoder, whose output has `last_hidden_state`; the same object inside a PEFT model.
 
@@ -93,7 +109,7 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
 
     Runs the model once on a few tokens.
     """
-    return measure_transform(model, language_model(model), output_head(model))
+    return measure_transform(model, backbone(model), output_head(model))
 
 
 def linear_layer_names(model: PreTrainedModel) -> list[str]:

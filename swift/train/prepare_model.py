@@ -15,11 +15,12 @@ from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
+from swift.models.forward import make_backbone
 from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, choose_layout
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.quiet import quiet
-from swift.models.structure import head_transform, input_embeddings, language_model, output_head
+from swift.models.structure import backbone, head_transform, input_embeddings, output_head
 from swift.objectives.policy import Policy
 from swift.train.rng import seed_everything
 
@@ -74,10 +75,13 @@ def prepare_model(
     dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     fused = fuse(model)
-    decoder = language_model(model)
     transform = head_transform(model)
     layout = choose_layout(
-        model, decoder, wanted=config.batch.padding_free, attention=config.model.attention, longest=codec.max_length
+        model,
+        make_backbone(backbone(model)),
+        wanted=config.batch.padding_free,
+        attention=config.model.attention,
+        longest=codec.max_length,
     )
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
@@ -87,7 +91,7 @@ def prepare_model(
     if config.loop.neftune_alpha is not None:
         add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
     # Adapters may have replaced the head.
-    policy = Policy(model=tuned, decoder=decoder, head=output_head(model), transform=transform)
+    policy = Policy(model=tuned, backbone=layout.backbone, head=output_head(model), transform=transform)
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
