@@ -38,7 +38,7 @@ def backbone(model: PreTrainedModel) -> nn.Module:
     from transformers import PreTrainedModel
 
     inner = model.base_model
-    if isinstance(inner, PreTrainedModel) and inner is not model:
+    if text_config(model) is not model.config and isinstance(inner, PreTrainedModel) and inner is not model:
         return inner
     return language_model(model)
 
