@@ -9,11 +9,12 @@ import numpy as np
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
+from swift.chat.media.place import illustrated, illustrated_text, media_of
 from swift.chat.messages import prepare, with_system
 from swift.chat.said import appears
 from swift.chat.spans import Rendering, Turn, chains, keep_thinking
 from swift.chat.tokens import TokenSpans, tokenize_chain
-from swift.chat.truncate import fit_chat, fit_text
+from swift.chat.truncate import fit_chat, fit_text, too_long
 from swift.config.chat import ChatConfig
 from swift.errors import RowError
 from swift.types import Conversation, Message, Outcome, Text, Tokens
@@ -131,7 +132,11 @@ def _turn_weights(messages: Sequence[Message], options: ChatConfig) -> dict[int,
 
 
 def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: ChatConfig) -> list[TokenSpans]:
-    found = [spans for chain in chains(turns) for spans in tokenize_chain(chain, codec, prepared.messages)]
+    found = [
+        _shown(spans, prepared.messages, codec)
+        for chain in chains(turns)
+        for spans in tokenize_chain(chain, codec, prepared.messages)
+    ]
     if options.train_on == "everything":
         # Prompts are trained on once: in the sequence that shows the most of the conversation.
         longest = max(range(len(found)), key=lambda number: len(found[number].ids))
@@ -139,12 +144,22 @@ def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: 
     return found
 
 
+def _shown(spans: TokenSpans, messages: Sequence[Message], codec: Codec) -> TokenSpans:
+    """The sequence with the media of its messages."""
+    media = media_of(messages[: spans.targets[-1].index + 1])
+    if media:
+        return illustrated(spans, media, codec)
+    if codec.media is not None and not codec.media.ids.isdisjoint(spans.ids):
+        raise RowError(reasons.MEDIA_TOKEN, "its text has a token that stands for a picture, video or sound")
+    return spans
+
+
 def _tokens(spans: TokenSpans, sample: Conversation, part: int) -> Tokens:
     weights = np.full(len(spans.ids), spans.prompt_weight * sample.weight, np.float32)
     for target in spans.targets:
         weights[target.start : target.end] = target.weight * sample.weight
-    weights[0] = 0.0
-    return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part)
+    weights[[0, *spans.inserted]] = 0.0
+    return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part, spans.shown)
 
 
 def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[str, str]:
@@ -154,7 +169,9 @@ def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[st
         found = codec.special.search(message.content)
         if found is not None:
             return reasons.SPECIAL_IN_TEXT, f"message {number + 1} has {found[0]!r} in its text"
-        if message.role != "assistant" and number < turns[-1].index and not appears(message.content.strip(), prompt):
+        texts = [part.strip() for part in message.parts if isinstance(part, str)]
+        shown = all(appears(text, prompt) for text in texts)
+        if message.role != "assistant" and number < turns[-1].index and not shown:
             return reasons.PROMPT_REWRITTEN, f"message {number + 1} ({message.role}) is not shown as it was given"
     if prepared.messages[0].role == "assistant":
         return reasons.UNTRAINED_TURN, "the conversation begins with an assistant turn"
@@ -164,7 +181,11 @@ def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[st
 def _encode_text(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
     if not sample.text:
         raise RowError(reasons.EMPTY_TEXT)
+    if sample.media:
+        return _encode_illustrated(sample, codec, options)
     ids = codec.encode_text(sample.text)
+    if codec.media is not None and not codec.media.ids.isdisjoint(ids):
+        raise RowError(reasons.MEDIA_TOKEN, "the text has a token that stands for a picture, video or sound")
     ids.append(codec.end_id)
     pieces, outcome, reason, detail = fit_text(ids, codec, options, sample.origin)
     sequences = []
@@ -175,3 +196,22 @@ def _encode_text(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
     if not any(tokens.weights.any() for tokens in sequences):
         raise RowError(reasons.NO_TARGET, "a single token, or the row's weight is 0")
     return EncodedRow(tuple(sequences), outcome, reason, detail)
+
+
+def _encode_illustrated(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
+    """A text with media: every token is trained on but those that media made. It has no place to be split at."""
+    ids, inserted, shown = illustrated_text(sample, codec)
+    ids = [*ids, codec.end_id]
+    detail = f"{len(ids)} tokens, max_length {codec.max_length}"
+    cut = len(ids) > codec.max_length
+    if cut and options.truncation == "error":
+        raise too_long(sample.origin, len(ids), codec.max_length)
+    if cut and (options.truncation != "right" or max(inserted) >= codec.max_length):
+        raise RowError(reasons.TOO_LONG if options.truncation == "drop" else reasons.MEDIA_CUT, detail)
+    ids = ids[: codec.max_length]
+    weights = np.full(len(ids), sample.weight, np.float32)
+    weights[[0, *inserted]] = 0.0
+    if not weights.any():
+        raise RowError(reasons.NO_TARGET, "nothing but media, or the row's weight is 0")
+    tokens = Tokens(np.array(ids, np.int32), weights, sample.origin, shown=shown)
+    return EncodedRow((tokens,), *(("truncated", reasons.TOO_LONG, detail) if cut else ("kept", "", "")))

@@ -15,6 +15,7 @@ from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
+from swift.models.auto import import_model_code
 from swift.models.forward import make_backbone
 from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, choose_layout
@@ -46,13 +47,11 @@ class Prepared:
     write_weights: Callable[[Path], None]
 
 
-def import_model_code(model_config: PreTrainedConfig) -> None:
+def import_code(model_config: PreTrainedConfig) -> None:
     """Import what `prepare_model` will need for this architecture; does nothing else."""
     import peft  # noqa: F401
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    # Looking a class up imports its module; a failure is told when the model is loaded.
-    MODEL_FOR_CAUSAL_LM_MAPPING.get(type(model_config), None)
+    import_model_code(model_config)
 
 
 def prepare_model(
