@@ -51,6 +51,11 @@ class TokenStore(Sequence[Tokens]):
         self.targets: NDArray[np.int32] = _joined([shard.targets for shard in shards], np.int32)
         self._keys: NDArray[np.int64] = _joined([row_keys(shard.sources, shard.numbers) for shard in shards], np.int64)
 
+    @property
+    def has_media(self) -> bool:
+        """Whether any sequence shows or plays something."""
+        return any(int(shard.shown_starts[-1]) > 0 for shard in self._shards)
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -84,6 +84,7 @@ def facts(config: ModelConfig, *, progress: bool = True) -> Facts:
 def _skeleton(hf_config: PreTrainedConfig, trusted: bool) -> tuple[str, int, bool]:
     """Class, number of weights and whether head and embedding are one, from a model without memory."""
     import torch
+
     from swift.models.structure import head_is_tied
 
     with quiet(), torch.device("meta"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -13,9 +14,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from swift.batch import Batch, MediaInputs
+from swift.models.blocks import in_blocks
 
 _TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 """A multimodal model may insist on these even for plain text. (To a text model they mean something else.)"""
+
+_DERIVED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
+    "audio_seqlens": ("feature_attention_mask", lambda mask: mask.sum(-1)),
+    "second_per_grids": ("video_second_per_grid", lambda seconds: seconds),
+}
+"""Parameters of position rules that processors give under another name, or as a mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,9 @@ class Backbone:
             architecture has them: its own function.
         rope_takes: Names of that function's parameters.
         text_axis: Whether positions in several dimensions are led by plain ones, for the attention mask.
+        blocks: Whether packed rows get the model's own mask, cut into blocks (see `swift.models.blocks`).
+        marks_answer: Whether tokens from a sample's first target on are marked as such in `token_type_ids`, for models
+            that read their prompt in both directions.
         token_types: Inputs that say of which kind each token is; plain text has zeros there.
     """
 
@@ -39,6 +50,8 @@ class Backbone:
     rope_index: Callable[..., tuple[Tensor, Any]] | None = None
     rope_takes: frozenset[str] = frozenset()
     text_axis: bool = False
+    blocks: bool = False
+    marks_answer: bool = False
     token_types: tuple[str, ...] = ()
 
     def __call__(self, batch: Batch, run: nn.Module | None = None) -> Any:
@@ -47,19 +60,23 @@ class Backbone:
         Args:
             run: What is called in the module's place: the whole model, where its logits are wanted.
         """
-        return (run or self.module)(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            position_ids=self.positions(batch),
-            use_cache=False,
-            **self._boundaries(batch),
-            **self.media(batch),
-        )
+        packed = self.blocks and batch.boundaries is not None
+        with in_blocks(batch.boundaries) if packed else nullcontext():
+            return (run or self.module)(
+                input_ids=batch.input_ids,
+                # With a mask, transformers does not look for samples by itself.
+                attention_mask=torch.ones_like(batch.input_ids, dtype=torch.bool) if packed else batch.attention_mask,
+                position_ids=self.positions(batch),
+                use_cache=False,
+                **({} if packed else self._boundaries(batch)),
+                **self.media(batch),
+            )
 
     def states(self, batch: Batch) -> Tensor:
-        """[rows, length, d], the last hidden states."""
-        output: Tensor = self(batch).last_hidden_state
-        return output
+        """[rows, length, d], the last hidden states; logits where the module has no other output."""
+        output = self(batch)
+        states: Tensor = output["last_hidden_state"] if "last_hidden_state" in output else output["logits"]
+        return states
 
     def positions(self, batch: Batch) -> Tensor | None:
         """Position ids: [rows, length]; [3 or 4, rows, length] where there are several dimensions.
@@ -88,13 +105,19 @@ class Backbone:
         aligned = dict.fromkeys(name for item in found for name in item.aligned)
         aligned |= dict.fromkeys(self.token_types)
         merged |= {name: _along_tokens(batch, name) for name in aligned}
+        if self.marks_answer:
+            merged["token_type_ids"] = _answer_marks(batch)
         return {name: tensor for name, tensor in merged.items() if self.open or name in self.takes}
 
     def _rope(self, ids: Tensor, plain: Tensor, media: MediaInputs | None) -> Tensor:
         if media is None:
             return plain.expand(3, *plain.shape)
         assert self.rope_index is not None
-        given = {name: tensor for name, tensor in media.tensors.items() if name in self.rope_takes}
+        known = {"attention_mask": torch.ones_like(ids), **media.tensors}
+        for name, (source, derive) in _DERIVED.items():
+            if source in known:
+                known[name] = derive(known[source])
+        given = {name: tensor for name, tensor in known.items() if name in self.rope_takes}
         positions, _ = self.rope_index(input_ids=ids, **given)
         return positions.to(plain)
 
@@ -129,9 +152,14 @@ def make_backbone(module: nn.Module) -> Backbone:
     )
 
 
-def without_text_axis(backbone: Backbone) -> Backbone:
-    """The same for a model whose positions have only the dimensions themselves."""
-    return replace(backbone, text_axis=False)
+def variants(backbone: Backbone) -> list[Backbone]:
+    """Ways in which a model may want the positions of packed rows."""
+    return [backbone, replace(backbone, text_axis=False)] if backbone.text_axis else [backbone]
+
+
+def with_blocks(backbone: Backbone) -> Backbone:
+    """The same with the model's own mask in blocks."""
+    return replace(backbone, blocks=True)
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
@@ -153,6 +181,22 @@ def _filled(tensor: Tensor, sizes: Sequence[int]) -> Tensor:
         n for have, want in zip(reversed(tensor.shape[1:]), reversed(sizes), strict=True) for n in (0, want - have)
     ]
     return F.pad(tensor, padding)
+
+
+def _answer_marks(batch: Batch) -> Tensor:
+    """int64 [rows, length]: 1 from each sample's first target on, else 0."""
+    marks = torch.zeros_like(batch.input_ids)
+    flat = marks.view(-1)
+    flat[batch.target_index + 1] = 1
+    spans = pairwise(batch.boundaries) if batch.boundaries is not None else _row_spans(batch)
+    for begin, end in spans:
+        flat[begin:end] = flat[begin:end].cummax(0).values
+    return marks
+
+
+def _row_spans(batch: Batch) -> list[tuple[int, int]]:
+    rows, width = batch.input_ids.shape
+    return [(row * width, (row + 1) * width) for row in range(rows)]
 
 
 def _along_tokens(batch: Batch, name: str) -> Tensor:

@@ -17,8 +17,9 @@ from transformers import PreTrainedModel
 from swift.batch import Batch, MediaInputs
 from swift.errors import ModelError
 from swift.models.attention import PACKED, register_packed_attention
-from swift.models.forward import Backbone, without_text_axis
-from swift.models.structure import language_model, text_config
+from swift.models.blocks import register_block_attention
+from swift.models.forward import Backbone, variants, with_blocks
+from swift.models.structure import generating, input_embeddings, is_composite, language_model, text_config
 from swift.types import Origin
 
 _LENGTHS = (7, 12, 5)
@@ -79,16 +80,17 @@ def choose_layout(
     original = str(text_model.config._attn_implementation)
     if wanted is False:
         return Layout(False, original, "padding, as configured", backbone)
-    samples = _samples(model, media)
+    samples = mixed_samples(model, media)
     reference = _one_by_one(backbone, samples)
     ours = register_packed_attention()
     # Windows reach the attention as an argument; chunks are in transformers' mask only, and longer than the proof.
     chunk = getattr(text_config(model), "attention_chunk_size", None)
     names = [original] if chunk is not None and longest > chunk else [ours, original]
-    names = names if attention == "auto" else [attention]
-    backbones = [backbone, without_text_axis(backbone)] if backbone.text_axis else [backbone]
+    tries = [(name, way) for name in (names if attention == "auto" else [attention]) for way in variants(backbone)]
+    if media and attention == "auto":
+        tries.append((register_block_attention(), with_blocks(backbone)))
     refused = []
-    for name, tried in ((name, tried) for name in names for tried in backbones):
+    for name, tried in tries:
         problem = _problem(text_model, tried, name, samples, reference)
         if problem is None:
             how = "one attention call a sample" if name == PACKED else "the attention mask"
@@ -104,8 +106,7 @@ def choose_layout(
 def _text_model(model: PreTrainedModel) -> PreTrainedModel:
     """Whose attention is set: towers keep their own, which is not causal."""
     inner = language_model(model)
-    composite = text_config(model) is not model.config
-    return inner if composite and isinstance(inner, PreTrainedModel) else model
+    return inner if is_composite(model) and isinstance(inner, PreTrainedModel) else model
 
 
 def _problem(
@@ -142,10 +143,10 @@ def _distance(states: Tensor, reference: Tensor) -> float:
     return float((difference / reference.float().norm(dim=-1).clamp_min(1e-12)).max())
 
 
-def _samples(model: PreTrainedModel, media: Sequence[Sample]) -> list[Sample]:
+def mixed_samples(model: PreTrainedModel, media: Sequence[Sample]) -> list[Sample]:
     """Random texts, and the given samples between them."""
     config = text_config(model)
-    device = next(model.get_input_embeddings().parameters()).device
+    device = next(input_embeddings(model).parameters()).device
     generator = torch.Generator().manual_seed(0)
     special = torch.tensor(sorted(_special_ids(model)), dtype=torch.int64)
     texts = []
@@ -159,7 +160,7 @@ def _samples(model: PreTrainedModel, media: Sequence[Sample]) -> list[Sample]:
 
 def _special_ids(model: PreTrainedModel) -> set[int]:
     """Ids to which the configuration gives a meaning."""
-    values = {**text_config(model).to_dict(), **model.config.to_dict()}
+    values = {**text_config(model).to_dict(), **generating(model).config.to_dict()}
     return {
         value for name, value in values.items() if name.endswith(("_token_id", "_token_index")) and type(value) is int
     }
@@ -177,11 +178,16 @@ def _one_by_one(backbone: Backbone, samples: list[Sample]) -> Tensor:
 @torch.no_grad()
 def _states(backbone: Backbone, samples: list[Sample], *, alone: bool = False) -> Tensor:
     """The states of samples in one row; of one alone, as transformers' own users would compute them."""
+    return backbone.states(sample_batch(samples, alone=alone))
+
+
+def sample_batch(samples: Sequence[Sample], *, alone: bool = False) -> Batch:
+    """Samples back to back in one row; or a single one as a row with a mask. Without targets."""
     lengths = [sample.ids.shape[1] for sample in samples]
     device = samples[0].ids.device
     empty = torch.empty(0, dtype=torch.int64, device=device)
     ids = torch.cat([sample.ids for sample in samples], dim=1)
-    batch = Batch(
+    return Batch(
         input_ids=ids,
         position_ids=torch.cat([torch.arange(length, device=device) for length in lengths])[None],
         targets=empty,
@@ -193,4 +199,3 @@ def _states(backbone: Backbone, samples: list[Sample], *, alone: bool = False) -
         origins=(_ORIGIN,) * len(samples),
         media=tuple(sample.media for sample in samples),
     )
-    return backbone.states(batch)

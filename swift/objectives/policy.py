@@ -35,7 +35,7 @@ class Policy:
     def hidden_states(self, batch: Batch) -> Tensor:
         """[targets, d]: the states that predict the batch's targets; their logits where the head is not known."""
         output = self.backbone(batch, self.model if self.transform is None else None)
-        states: Tensor = output.logits if self.transform is None else output.last_hidden_state
+        states: Tensor = output["logits"] if self.transform is None else output["last_hidden_state"]
         return states.reshape(-1, states.shape[-1])[batch.target_index]
 
     def token_loss(

@@ -101,7 +101,8 @@ def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Pa
         require(codec, config.chat)
     rows = prepare_rows(config, codec, ledger)
     importing.join()
-    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint)
+    media = codec.media is not None and (config.data.streaming or rows.store.has_media)
+    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint, media=media)
     return _Assembly(config, folder, device, located, codec, rows, prepared, checkpoint).run()
 
 

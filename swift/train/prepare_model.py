@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec
+from swift.chat.media.samples import drawn_samples
 from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.auto import import_model_code
+from swift.models.causality import require_causal
 from swift.models.forward import make_backbone
 from swift.models.fused import Fused, fuse
-from swift.models.isolation import Layout, choose_layout
+from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
@@ -61,11 +63,16 @@ def prepare_model(
     codec: Codec,
     *,
     checkpoint: Path | None = None,
+    media: bool = False,
 ) -> Prepared:
     """Load, choose the batch layout, add the tuner, switch training options on.
 
     Args:
         checkpoint: Weights come from here when a run is resumed.
+        media: Whether rows have media.
+
+    Raises:
+        ModelError: The model cannot be loaded, or sees the answers that it shall predict.
     """
     device = resolve_device(config.model.device)
     weights = located
@@ -75,12 +82,14 @@ def prepare_model(
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     fused = fuse(model)
     transform = head_transform(model)
+    samples = _media_samples(codec, config) if media else []
     layout = choose_layout(
         model,
-        make_backbone(backbone(model)),
+        require_causal(make_backbone(backbone(model)), mixed_samples(model, samples)),
         wanted=config.batch.padding_free,
         attention=config.model.attention,
         longest=codec.max_length,
+        media=samples,
     )
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
@@ -97,6 +106,14 @@ def prepare_model(
     return Prepared(
         policy, model, fused, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter)
     )
+
+
+def _media_samples(codec: Codec, config: SftConfig) -> list[Sample]:
+    """Samples with every kind of media that the model takes, for the proofs."""
+    assert codec.media is not None
+    drawn = drawn_samples(codec, config.chat)
+    ids = [torch.from_numpy(tokens.ids.astype("int64"))[None] for tokens in drawn]
+    return [Sample(row, codec.media.inputs(tokens)) for row, tokens in zip(ids, drawn, strict=True)]
 
 
 def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:
