@@ -53,7 +53,7 @@ def load_codec(
     return make_codec(
         tokenizer,
         options,
-        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or _ids(text.eos_token_id),
+        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or _ids(text.to_dict().get("eos_token_id")),
         positions=getattr(text, "max_position_embeddings", None),
         media=processor,
     )
