@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
-from swift.chat.media.place import illustrated, illustrated_text, media_of
+from swift.chat.media.place import illustrated, illustrated_text, media_of, require_processor
 from swift.chat.messages import prepare, with_system
 from swift.chat.said import appears
 from swift.chat.spans import Rendering, Turn, chains, keep_thinking
@@ -17,9 +18,12 @@ from swift.chat.tokens import TokenSpans, tokenize_chain
 from swift.chat.truncate import fit_chat, fit_text, too_long
 from swift.config.chat import ChatConfig
 from swift.errors import RowError
-from swift.types import Conversation, Message, Outcome, Text, Tokens
+from swift.types import Conversation, Illustrated, Media, Message, Outcome, Text, Tokens
 
-__all__ = ["EncodedRow", "encode", "prompt_ids", "prompt_text", "trained_turns", "with_system"]
+if TYPE_CHECKING:
+    from swift.batch import MediaInputs
+
+__all__ = ["EncodedRow", "encode", "prompt_ids", "prompt_of", "prompt_text", "trained_turns", "with_system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +70,31 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
 
 
 def prompt_ids(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> list[int]:
-    """The ids that every inference engine is given for this conversation.
+    """The ids that every inference engine is given for this conversation; see `prompt_of`."""
+    return prompt_of(sample, codec, options)[0]
+
+
+def prompt_of(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> tuple[list[int], MediaInputs | None]:
+    """The ids that every inference engine is given for this conversation, and what it shows or plays.
 
     Assistant turns at its end are what is to be answered anew, so they are left out.
 
     Raises:
-        RowError: Nothing stands before the answer, or the template refuses the messages.
+        RowError: Nothing stands before the answer, the template refuses the messages, or a medium cannot be used.
         TemplateError: A chat, and the codec has no template.
     """
     if isinstance(sample, Text):
-        return codec.encode_text(sample.text)
-    return codec.encode(prompt_text(sample, codec, options))
+        shown = illustrated_text(sample, codec)[2] if sample.media else None
+        ids = codec.encode_text(sample.text) if shown is None else []
+    else:
+        text, media = _prompt_parts(sample, codec, options)
+        shown = Illustrated(text, media) if media else None
+        ids = codec.encode(text) if shown is None else []
+    if shown is not None:
+        return require_processor(codec, shown.media).prompt(shown)
+    if codec.media is not None and not codec.media.ids.isdisjoint(ids):
+        raise RowError(reasons.MEDIA_TOKEN, "the text has a token that stands for a picture, video or sound")
+    return ids, None
 
 
 def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:
@@ -85,13 +103,17 @@ def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:
     Raises:
         RowError: As `prompt_ids`.
     """
+    return _prompt_parts(sample, codec, options)[0]
+
+
+def _prompt_parts(sample: Conversation, codec: Codec, options: ChatConfig) -> tuple[str, tuple[Media, ...]]:
     prepared = prepare(sample, codec, options)
     count = len(prepared.messages)
     while count and prepared.messages[count - 1].role == "assistant":
         count -= 1
     if not count:
         raise RowError(reasons.NO_PROMPT, "the conversation has no turn to be answered")
-    return Rendering(prepared, codec).prompt(count)
+    return Rendering(prepared, codec).prompt(count), media_of(prepared.messages[:count])
 
 
 def trained_turns(prepared: Conversation, codec: Codec, options: ChatConfig) -> list[Turn]:

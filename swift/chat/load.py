@@ -50,10 +50,11 @@ def load_codec(
         if processor is not None and tokenizer.chat_template is None:
             tokenizer.chat_template = processor_template(folder)
     text = model_config.get_text_config(decoder=True)
+    configured = _ids(text.to_dict().get("eos_token_id"))
     return make_codec(
         tokenizer,
         options,
-        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or _ids(text.to_dict().get("eos_token_id")),
+        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or configured,
         positions=getattr(text, "max_position_embeddings", None),
         media=processor,
     )

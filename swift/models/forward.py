@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from swift.batch import Batch, MediaInputs
 from swift.models.blocks import in_blocks
+from swift.types import Origin
 
 _TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
 """A multimodal model may insist on these even for plain text. (To a text model they mean something else.)"""
@@ -149,6 +150,29 @@ def make_backbone(module: nn.Module) -> Backbone:
         rope_takes=frozenset(inspect.signature(rope_index).parameters) if rope_index is not None else frozenset(),
         text_axis=rope_index is not None,
         token_types=tuple(name for name in _TOKEN_TYPES if composite and name in parameters),
+    )
+
+
+def single(ids: Tensor, media: MediaInputs | None) -> Batch:
+    """A sequence as a batch without targets.
+
+    Args:
+        ids: int64 [1, length].
+        media: What it shows or plays.
+    """
+    empty = torch.empty(0, dtype=torch.int64, device=ids.device)
+    length = ids.shape[1]
+    return Batch(
+        input_ids=ids,
+        position_ids=torch.arange(length, device=ids.device)[None],
+        targets=empty,
+        target_index=empty,
+        weights=empty.float(),
+        boundaries=(0, length),
+        attention_mask=None,
+        tokens=length,
+        origins=(Origin("a prompt", 1),),
+        media=(media,),
     )
 
 

@@ -19,7 +19,7 @@ from swift.errors import ModelError
 from swift.models.attention import PACKED, register_packed_attention
 from swift.models.blocks import register_block_attention
 from swift.models.forward import Backbone, variants, with_blocks
-from swift.models.structure import generating, input_embeddings, is_composite, language_model, text_config
+from swift.models.structure import input_embeddings, is_composite, language_model, special_ids, text_config
 from swift.types import Origin
 
 _LENGTHS = (7, 12, 5)
@@ -148,7 +148,7 @@ def mixed_samples(model: PreTrainedModel, media: Sequence[Sample]) -> list[Sampl
     config = text_config(model)
     device = next(input_embeddings(model).parameters()).device
     generator = torch.Generator().manual_seed(0)
-    special = torch.tensor(sorted(_special_ids(model)), dtype=torch.int64)
+    special = torch.tensor(sorted(special_ids(model)), dtype=torch.int64)
     texts = []
     for length in _LENGTHS:
         ids = torch.randint(0, int(config.vocab_size), (1, length), generator=generator)
@@ -156,14 +156,6 @@ def mixed_samples(model: PreTrainedModel, media: Sequence[Sample]) -> list[Sampl
         texts.append(Sample(torch.where(torch.isin(ids, special), _plain_id(special), ids).to(device)))
     given = [Sample(item.ids.to(device), item.media and item.media.to(device)) for item in media]
     return [texts[0], *given[::2], texts[1], *given[1::2], texts[2]]
-
-
-def _special_ids(model: PreTrainedModel) -> set[int]:
-    """Ids to which the configuration gives a meaning."""
-    values = {**text_config(model).to_dict(), **generating(model).config.to_dict()}
-    return {
-        value for name, value in values.items() if name.endswith(("_token_id", "_token_index")) and type(value) is int
-    }
 
 
 def _plain_id(special: Tensor) -> Tensor:

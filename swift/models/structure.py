@@ -25,6 +25,7 @@ __all__ = [
     "language_model",
     "linear_layer_names",
     "output_head",
+    "special_ids",
 ]
 
 _EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
@@ -130,6 +131,13 @@ def text_config(model: PreTrainedModel) -> PreTrainedConfig:
     """The configuration of the language model; of a composite model, its text part."""
     config: PreTrainedConfig = generating(model).config
     return config.get_text_config(decoder=True)
+
+
+def special_ids(model: PreTrainedModel) -> frozenset[int]:
+    """Token ids to which the configuration gives a meaning, such as that of a picture."""
+    values = {**text_config(model).to_dict(), **generating(model).config.to_dict()}
+    names = [name for name in values if name.endswith(("_token_id", "_token_index"))]
+    return frozenset(values[name] for name in names if type(values[name]) is int)
 
 
 def head_transform(model: PreTrainedModel) -> HeadTransform | None:

@@ -30,6 +30,7 @@ _PARTS: dict[MediaKind, tuple[str, ...]] = {
 }
 _ALIGNED = ("token_type_ids", "cross_attention_mask", "position_mask", "images_seq_mask")
 """Endings of names of tensors that run along the tokens."""
+_NOT_MEDIA = frozenset({"input_ids", "attention_mask", "labels"})
 _MERGED = 1000.0  # frames a second of a video whose own rate is unknown: times are then exact to a millisecond
 
 
@@ -89,7 +90,7 @@ class MediaProcessor:
             detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise RowError(reasons.MEDIA_REFUSED, f"the model's processor refuses them: {detail}") from error
         ids = made["input_ids"][0].tolist()
-        tensors = {name: made[name] for name in made if name not in ("input_ids", "attention_mask")}
+        tensors = {name: made[name] for name in made if name not in _NOT_MEDIA}
         return Processed(ids, tensors)
 
     def identity(self, media: Sequence[Media]) -> str:
@@ -110,10 +111,6 @@ class MediaProcessor:
         Raises:
             DataError: The media are not what they were when the sequence was made.
         """
-        import torch
-
-        from swift.batch import MediaInputs
-
         if tokens.shown is None:
             return None
         try:
@@ -129,10 +126,16 @@ class MediaProcessor:
                 f"{tokens.origin}: its media are others than when the rows were tokenized",
                 hint="start the run again; do not change media files while a run needs them",
             )
-        tensors = {name: value for name, value in made.tensors.items() if isinstance(value, torch.Tensor)}
-        aligned = frozenset(name for name, value in tensors.items() if _is_aligned(name, value, len(made.ids)))
-        cut = {name: value[:, : len(tokens)] if name in aligned else value for name, value in tensors.items()}
-        return MediaInputs(cut, aligned)
+        return _media_inputs(made, len(tokens))
+
+    def prompt(self, shown: Illustrated) -> tuple[list[int], MediaInputs]:
+        """Ids of a prompt and what it shows.
+
+        Raises:
+            RowError: As of calling it.
+        """
+        made = self(shown)
+        return made.ids, _media_inputs(made, len(made.ids))
 
     def _arguments(self, shown: Illustrated) -> dict[str, Any]:
         """The call as `processor.apply_chat_template(tokenize=True)` makes it, with frames that we have sampled."""
@@ -220,6 +223,18 @@ def _metadata(video: Video) -> Any:
         duration=video.duration,
         frames_indices=[round(time * rate) for time in video.times.tolist()],
     )
+
+
+def _media_inputs(made: Processed, length: int) -> MediaInputs:
+    """The tensors among what a processor made, cut to the sequence's length where they run along the tokens."""
+    import torch
+
+    from swift.batch import MediaInputs
+
+    tensors = {name: value for name, value in made.tensors.items() if isinstance(value, torch.Tensor)}
+    aligned = frozenset(name for name, value in tensors.items() if _is_aligned(name, value, len(made.ids)))
+    cut = {name: value[:, :length] if name in aligned else value for name, value in tensors.items()}
+    return MediaInputs(cut, aligned)
 
 
 def _is_aligned(name: str, tensor: Any, length: int) -> bool:
