@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from swift.types import Origin
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInputs:
+    """What a processor made of the media of one sequence, besides token ids.
+
+    Attributes:
+        tensors: By the names of the model's arguments, such as `pixel_values`. Some run along the sequence's tokens
+            (their shape begins with [1, length]); the others go one after the other along the first dimension.
+        aligned: Names of those that run along the tokens.
+    """
+
+    tensors: Mapping[str, Tensor]
+    aligned: frozenset[str] = frozenset()
+
+    def to(self, device: torch.device) -> MediaInputs:
+        """The same on `device`."""
+        moved = {name: tensor.to(device, non_blocking=True) for name, tensor in self.tensors.items()}
+        return MediaInputs(moved, self.aligned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +49,7 @@ class Batch:
         attention_mask: Padded: bool [rows, length], True for real tokens. Padding-free: None.
         tokens: Real (not padding) tokens.
         origins: The row of each sample, in order.
+        media: What each sample shows or plays, in order; None for one that has only text.
     """
 
     input_ids: Tensor
@@ -39,11 +61,26 @@ class Batch:
     attention_mask: Tensor | None
     tokens: int
     origins: tuple[Origin, ...]
+    media: tuple[MediaInputs | None, ...] = field(default=())
 
     @property
     def count(self) -> int:
         """What the summed loss is divided by: the number of targets, known before the forward pass."""
         return self.targets.numel()
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each sample."""
+        if self.boundaries is not None:
+            return [end - begin for begin, end in pairwise(self.boundaries)]
+        assert self.attention_mask is not None
+        found: list[int] = self.attention_mask.sum(-1).tolist()
+        return found
+
+    @property
+    def has_media(self) -> bool:
+        """Whether any sample has more than text."""
+        return any(item is not None for item in self.media)
 
     @property
     def slots(self) -> int:
@@ -66,6 +103,7 @@ class Batch:
             target_index=move(self.target_index),
             weights=move(self.weights),
             attention_mask=None if self.attention_mask is None else move(self.attention_mask),
+            media=tuple(None if item is None else item.to(device) for item in self.media),
         )
 
 

@@ -33,10 +33,15 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One raw row: plain Python values as the file gave them, never pushed through a table type."""
+    """One raw row: plain Python values as the file gave them, never pushed through a table type.
+
+    Attributes:
+        folder: Where its file lies: what paths in it are relative to. Empty is the working folder.
+    """
 
     values: Mapping[str, Any]
     origin: Origin
+    folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +140,27 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain text for continued pre-training: every token is a target."""
+    """Plain text for continued pre-training: every token is a target. Media in it are shown, not learned."""
 
     text: str
     origin: Origin
     weight: float = 1.0
+    media: tuple[Placed, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Illustrated:
+    """What a processor is given to make a sequence.
+
+    Attributes:
+        text: With a placeholder for each medium.
+        media: What the placeholders stand for, in order.
+        identity: Hash that tells whether the media's files are still the same.
+    """
+
+    text: str
+    media: tuple[Media, ...]
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +173,15 @@ class Tokens:
             target. `weights[0]` is always 0, since nothing predicts the first token.
         origin: The row it came from.
         part: Which of the row's sequences this is (a row may be split), from 0.
+        shown: Where the sequence has media: what the processor made it of. Its ids begin with those of the
+            processor, or the processor's begin with its.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     origin: Origin
     part: int = 0
+    shown: Illustrated | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from tokenizers import Tokenizer
 
-from swift.chat.dialect import adapt
+from swift.chat.dialect import adapt, adapt_media
 from swift.chat.fallback import fallback
 from swift.chat.inspect import anchor, any_of, known_bytes, splits_apart
 from swift.chat.template import ChatTemplate
@@ -25,6 +25,8 @@ from swift.errors import TemplateError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from swift.chat.media.processor import MediaProcessor
 
 CHAT_VERSION = 1
 """Raised whenever the same row would become other tokens than before, so that cached tokens are not reused."""
@@ -57,6 +59,7 @@ class Codec:
             as if it stood alone; None where that is not so.
         known_bytes: Bytes that decode to themselves; None where the tokenizer is not a byte-level one.
         notes: What the user should know of this template, one line each.
+        media: The processor of a multimodal model; None where it takes text only.
     """
 
     tokenizer: Tokenizer
@@ -77,6 +80,7 @@ class Codec:
     added: re.Pattern[str] | None
     known_bytes: bytes | None
     notes: tuple[str, ...] = field(default=())
+    media: MediaProcessor | None = None
 
     def require_template(self) -> ChatTemplate:
         """The chat template.
@@ -148,6 +152,7 @@ def make_codec(
     *,
     stop_ids: Iterable[int] = (),
     positions: int | None = None,
+    media: MediaProcessor | None = None,
 ) -> Codec:
     """Build the codec of a model.
 
@@ -158,6 +163,7 @@ def make_codec(
         options: Template and length.
         stop_ids: `eos_token_id` of the checkpoint's generation config, one or more.
         positions: The longest sequence that the model's positions allow.
+        media: The processor of a multimodal model.
 
     Raises:
         TemplateError: The template cannot be used, the tokenizer is not a fast one, or nothing ends an answer.
@@ -168,6 +174,8 @@ def make_codec(
     state: dict[str, Any] = orjson.loads(described)
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
+    if media is not None and template.source:
+        template = adapt_media(template, media.tokens)
     added = backend.get_added_tokens_decoder()
     texts = [token.content for token in added.values()]
     pad = tokenizer.pad_token_id
@@ -181,7 +189,7 @@ def make_codec(
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
         max_length=_max_length(tokenizer, options, positions),
         template_source=origin,
-        fingerprint=_fingerprint(described, template, eos_ids, options),
+        fingerprint=_fingerprint(described, template, eos_ids, options, media),
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
         added_ids=frozenset(added),
         number_of={token.content: number for number, token in added.items()},
@@ -190,6 +198,7 @@ def make_codec(
         added=any_of(texts) if splits_apart(backend, state) else None,
         known_bytes=known_bytes(state),
         notes=_notes(template),
+        media=media,
     )
 
 
@@ -247,7 +256,13 @@ def _max_length(tokenizer: PreTrainedTokenizerBase, options: ChatConfig, positio
     return int(min(DEFAULT_MAX_LENGTH, positions or tokenizer.model_max_length))
 
 
-def _fingerprint(described: str, template: ChatTemplate, eos_ids: frozenset[int], options: ChatConfig) -> str:
+def _fingerprint(
+    described: str,
+    template: ChatTemplate,
+    eos_ids: frozenset[int],
+    options: ChatConfig,
+    media: MediaProcessor | None,
+) -> str:
     dated = "strftime_now" in template.source + (template.tools_source or "")
     parts = [
         CHAT_VERSION,
@@ -258,6 +273,7 @@ def _fingerprint(described: str, template: ChatTemplate, eos_ids: frozenset[int]
         sorted(eos_ids),
         options.model_dump(mode="json"),
         date.today().isoformat() if dated else None,
+        None if media is None else media.fingerprint,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

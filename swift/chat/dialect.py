@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from swift.chat.continuation import THINK_CLOSE, continuation, opens_thinking
 from swift.chat.template import ChatTemplate, Dialect
 from swift.errors import TemplateError
-from swift.types import Message, ToolCall
+from swift.types import Media, MediaKind, Message, Placed, ToolCall
 
 # Words that no template contains, so that finding them proves that a field was rendered.
 _USER, _ANSWER, _SYSTEM, _THOUGHT = "Qzuser asks", "Qzanswer given", "Qzsystem rules", "Qzthought held"
@@ -46,6 +47,25 @@ def adapt(template: ChatTemplate) -> ChatTemplate:
         "the chat template fails 'renders': a question and its answer do not appear in its text",
         hint="choose another with --chat_template FILE",
     )
+
+
+def adapt_media(template: ChatTemplate, tokens: Mapping[MediaKind, str]) -> ChatTemplate:
+    """`template` with its dialect for media found out.
+
+    Args:
+        tokens: The placeholder that the model's processor looks for, by kind of media.
+    """
+    written = [(kind, token) for kind, token in tokens.items() if not _places(template, kind)]
+    return replace(template, dialect=replace(template.dialect, placeholders=tuple(written)))
+
+
+def _places(template: ChatTemplate, kind: MediaKind) -> bool:
+    """Whether the template puts something of its own where a message has a medium."""
+    shown = _try(template, [Message("user", _USER, media=(Placed(0, Media(kind, "")),)), _answer()])
+    if shown is None or _USER not in shown or _ANSWER not in shown or "'type'" in shown or '"type"' in shown:
+        return False
+    plain = _try(template, [_user(), _answer()])
+    return plain is not None and len(shown) > len(plain)
 
 
 def _with_roles(template: ChatTemplate, dialect: Dialect) -> Dialect:

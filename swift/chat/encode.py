@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
+from swift.chat.media.place import illustrated, illustrated_text, media_of, require_processor
 from swift.chat.messages import prepare, with_system
 from swift.chat.said import appears
 from swift.chat.spans import Rendering, Turn, chains, keep_thinking
 from swift.chat.tokens import TokenSpans, tokenize_chain
-from swift.chat.truncate import fit_chat, fit_text
+from swift.chat.truncate import fit_chat, fit_text, too_long
 from swift.config.chat import ChatConfig
 from swift.errors import RowError
-from swift.types import Conversation, Message, Outcome, Text, Tokens
+from swift.types import Conversation, Illustrated, Media, Message, Outcome, Text, Tokens
 
-__all__ = ["EncodedRow", "encode", "prompt_ids", "prompt_text", "trained_turns", "with_system"]
+if TYPE_CHECKING:
+    from swift.batch import MediaInputs
+
+__all__ = ["EncodedRow", "encode", "prompt_ids", "prompt_of", "prompt_text", "trained_turns", "with_system"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +70,31 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
 
 
 def prompt_ids(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> list[int]:
-    """The ids that every inference engine is given for this conversation.
+    """The ids that every inference engine is given for this conversation; see `prompt_of`."""
+    return prompt_of(sample, codec, options)[0]
+
+
+def prompt_of(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> tuple[list[int], MediaInputs | None]:
+    """The ids that every inference engine is given for this conversation, and what it shows or plays.
 
     Assistant turns at its end are what is to be answered anew, so they are left out.
 
     Raises:
-        RowError: Nothing stands before the answer, or the template refuses the messages.
+        RowError: Nothing stands before the answer, the template refuses the messages, or a medium cannot be used.
         TemplateError: A chat, and the codec has no template.
     """
     if isinstance(sample, Text):
-        return codec.encode_text(sample.text)
-    return codec.encode(prompt_text(sample, codec, options))
+        shown = illustrated_text(sample, codec)[2] if sample.media else None
+        ids = codec.encode_text(sample.text) if shown is None else []
+    else:
+        text, media = _prompt_parts(sample, codec, options)
+        shown = Illustrated(text, media) if media else None
+        ids = codec.encode(text) if shown is None else []
+    if shown is not None:
+        return require_processor(codec, shown.media).prompt(shown)
+    if codec.media is not None and not codec.media.ids.isdisjoint(ids):
+        raise RowError(reasons.MEDIA_TOKEN, "the text has a token that stands for a picture, video or sound")
+    return ids, None
 
 
 def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:
@@ -84,13 +103,17 @@ def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:
     Raises:
         RowError: As `prompt_ids`.
     """
+    return _prompt_parts(sample, codec, options)[0]
+
+
+def _prompt_parts(sample: Conversation, codec: Codec, options: ChatConfig) -> tuple[str, tuple[Media, ...]]:
     prepared = prepare(sample, codec, options)
     count = len(prepared.messages)
     while count and prepared.messages[count - 1].role == "assistant":
         count -= 1
     if not count:
         raise RowError(reasons.NO_PROMPT, "the conversation has no turn to be answered")
-    return Rendering(prepared, codec).prompt(count)
+    return Rendering(prepared, codec).prompt(count), media_of(prepared.messages[:count])
 
 
 def trained_turns(prepared: Conversation, codec: Codec, options: ChatConfig) -> list[Turn]:
@@ -131,7 +154,11 @@ def _turn_weights(messages: Sequence[Message], options: ChatConfig) -> dict[int,
 
 
 def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: ChatConfig) -> list[TokenSpans]:
-    found = [spans for chain in chains(turns) for spans in tokenize_chain(chain, codec, prepared.messages)]
+    found = [
+        _shown(spans, prepared.messages, codec)
+        for chain in chains(turns)
+        for spans in tokenize_chain(chain, codec, prepared.messages)
+    ]
     if options.train_on == "everything":
         # Prompts are trained on once: in the sequence that shows the most of the conversation.
         longest = max(range(len(found)), key=lambda number: len(found[number].ids))
@@ -139,12 +166,22 @@ def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: 
     return found
 
 
+def _shown(spans: TokenSpans, messages: Sequence[Message], codec: Codec) -> TokenSpans:
+    """The sequence with the media of its messages."""
+    media = media_of(messages[: spans.targets[-1].index + 1])
+    if media:
+        return illustrated(spans, media, codec)
+    if codec.media is not None and not codec.media.ids.isdisjoint(spans.ids):
+        raise RowError(reasons.MEDIA_TOKEN, "its text has a token that stands for a picture, video or sound")
+    return spans
+
+
 def _tokens(spans: TokenSpans, sample: Conversation, part: int) -> Tokens:
     weights = np.full(len(spans.ids), spans.prompt_weight * sample.weight, np.float32)
     for target in spans.targets:
         weights[target.start : target.end] = target.weight * sample.weight
-    weights[0] = 0.0
-    return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part)
+    weights[[0, *spans.inserted]] = 0.0
+    return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part, spans.shown)
 
 
 def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[str, str]:
@@ -154,7 +191,9 @@ def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[st
         found = codec.special.search(message.content)
         if found is not None:
             return reasons.SPECIAL_IN_TEXT, f"message {number + 1} has {found[0]!r} in its text"
-        if message.role != "assistant" and number < turns[-1].index and not appears(message.content.strip(), prompt):
+        texts = [part.strip() for part in message.parts if isinstance(part, str)]
+        shown = all(appears(text, prompt) for text in texts)
+        if message.role != "assistant" and number < turns[-1].index and not shown:
             return reasons.PROMPT_REWRITTEN, f"message {number + 1} ({message.role}) is not shown as it was given"
     if prepared.messages[0].role == "assistant":
         return reasons.UNTRAINED_TURN, "the conversation begins with an assistant turn"
@@ -164,7 +203,11 @@ def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[st
 def _encode_text(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
     if not sample.text:
         raise RowError(reasons.EMPTY_TEXT)
+    if sample.media:
+        return _encode_illustrated(sample, codec, options)
     ids = codec.encode_text(sample.text)
+    if codec.media is not None and not codec.media.ids.isdisjoint(ids):
+        raise RowError(reasons.MEDIA_TOKEN, "the text has a token that stands for a picture, video or sound")
     ids.append(codec.end_id)
     pieces, outcome, reason, detail = fit_text(ids, codec, options, sample.origin)
     sequences = []
@@ -175,3 +218,22 @@ def _encode_text(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
     if not any(tokens.weights.any() for tokens in sequences):
         raise RowError(reasons.NO_TARGET, "a single token, or the row's weight is 0")
     return EncodedRow(tuple(sequences), outcome, reason, detail)
+
+
+def _encode_illustrated(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
+    """A text with media: every token is trained on but those that media made. It has no place to be split at."""
+    ids, inserted, shown = illustrated_text(sample, codec)
+    ids = [*ids, codec.end_id]
+    detail = f"{len(ids)} tokens, max_length {codec.max_length}"
+    cut = len(ids) > codec.max_length
+    if cut and options.truncation == "error":
+        raise too_long(sample.origin, len(ids), codec.max_length)
+    if cut and (options.truncation != "right" or max(inserted) >= codec.max_length):
+        raise RowError(reasons.TOO_LONG if options.truncation == "drop" else reasons.MEDIA_CUT, detail)
+    ids = ids[: codec.max_length]
+    weights = np.full(len(ids), sample.weight, np.float32)
+    weights[[0, *inserted]] = 0.0
+    if not weights.any():
+        raise RowError(reasons.NO_TARGET, "nothing but media, or the row's weight is 0")
+    tokens = Tokens(np.array(ids, np.int32), weights, sample.origin, shown=shown)
+    return EncodedRow((tokens,), *(("truncated", reasons.TOO_LONG, detail) if cut else ("kept", "", "")))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from swift.chat.codec import Codec, make_codec
+from swift.chat.media.processor import load_media_processor, processor_template
 from swift.config.chat import ChatConfig
+from swift.config.media import MediaConfig
 from swift.errors import ModelError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ def load_codec(
     options: ChatConfig,
     *,
     checkpoint: Path | None = None,
+    media: MediaConfig | None = None,
+    trust_remote_code: bool = False,
 ) -> Codec:
     """Build the codec; needs no weights.
 
@@ -31,18 +35,36 @@ def load_codec(
         model_config: The model's configuration; says how many positions there are.
         options: Template and length.
         checkpoint: What was made of the model; where it has a generation_config.json, that one counts.
+        media: Where media may come from and how large they become; None leaves them out.
+        trust_remote_code: Whether a processor's own code may run.
 
     Raises:
         TemplateError: See `make_codec`.
-        ModelError: generation_config.json is damaged.
+        ModelError: generation_config.json is damaged, or the processor cannot be loaded.
     """
+    processor = None
+    if media is not None:
+        processor = load_media_processor(
+            folder, media, model_ids=_media_ids(model_config), trust_remote_code=trust_remote_code
+        )
+        if processor is not None and tokenizer.chat_template is None:
+            tokenizer.chat_template = processor_template(folder)
     text = model_config.get_text_config(decoder=True)
+    configured = _ids(text.to_dict().get("eos_token_id"))
     return make_codec(
         tokenizer,
         options,
-        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or _ids(text.eos_token_id),
+        stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or configured,
         positions=getattr(text, "max_position_embeddings", None),
+        media=processor,
     )
+
+
+def _media_ids(config: PreTrainedConfig) -> list[int]:
+    """Ids that the configuration gives to media: `image_token_id`, `audio_token_index` and the like."""
+    names = [f"{kind}_token_{what}" for kind in ("image", "video", "audio") for what in ("id", "index")]
+    values = config.to_dict()
+    return [value for name in names if isinstance(value := values.get(name), int)]
 
 
 def stop_ids(folder: Path) -> tuple[int, ...]:

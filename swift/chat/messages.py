@@ -10,7 +10,7 @@ from typing import Any
 from swift.chat.codec import Codec
 from swift.chat.template import Dialect
 from swift.config.chat import ChatConfig
-from swift.types import Conversation, Message
+from swift.types import Conversation, Message, Placed
 
 _INLINE_THINKING = re.compile(r"\s*<think>(.*?)</think>\s*(.*)\Z", re.DOTALL)
 
@@ -66,7 +66,13 @@ def _thinking(message: Message, dialect: Dialect, *, strip: bool) -> Message:
         reasoning, content = None, f"<think>\n{reasoning}\n</think>\n\n{content}"
     if reasoning is message.reasoning and content is message.content:
         return message
-    return replace(message, reasoning=reasoning, content=content)
+    return replace(message, reasoning=reasoning, content=content, media=_moved(message, content))
+
+
+def _moved(message: Message, content: str) -> tuple[Placed, ...]:
+    """The message's media when its text is replaced by another with the same end."""
+    by = len(content) - len(message.content)
+    return tuple(Placed(max(placed.at + by, 0), placed.media) for placed in message.media)
 
 
 def _fold_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
@@ -75,7 +81,8 @@ def _fold_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     first = next((number for number, message in enumerate(rest) if message.role == "user"), None)
     if not system or first is None:
         return messages
-    rest[first] = replace(rest[first], content="\n\n".join([*system, rest[first].content]))
+    content = "\n\n".join([*system, rest[first].content])
+    rest[first] = replace(rest[first], content=content, media=_moved(rest[first], content))
     return tuple(rest)
 
 

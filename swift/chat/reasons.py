@@ -35,6 +35,14 @@ TOOLS_UNSUPPORTED: Final = "tools_unsupported"
 """The row offers tools, and the template has no place for them."""
 NOT_DECODABLE: Final = "not_decodable"
 """The tokens of the answer do not decode to its text, such as where the tokenizer lacks a character."""
+MEDIA_UNSUPPORTED: Final = "media_unsupported"
+"""The row has media of a kind that the model does not take."""
+MEDIA_REFUSED: Final = "media_refused"
+"""The model's processor refuses the media, or finds another number of places for them in the text."""
+MEDIA_TOKEN: Final = "media_token_in_text"
+"""The text itself has a token that stands for a picture, video or sound."""
+MEDIA_CUT: Final = "media_too_long"
+"""More tokens than `max_length`, and a cut would go through a picture, video or sound."""
 PROMPT_WEIGHT: Final = "weight_on_prompt"
 """A loss weight above 0 on a turn that is not the assistant's."""
 
@@ -45,7 +53,9 @@ UNTRAINED_TURN: Final = "leading_answer_not_trained"
 PROMPT_REWRITTEN: Final = "prompt_rewritten"
 """Kept: the template does not show a prompt message as it was given."""
 
-DROPPED: Final = frozenset({NO_ASSISTANT, EMPTY_ANSWER, NO_TARGET, NO_PROMPT, TOO_LONG, CANNOT_SPLIT, EMPTY_TEXT})
+DROPPED: Final = frozenset(
+    {NO_ASSISTANT, EMPTY_ANSWER, NO_TARGET, NO_PROMPT, TOO_LONG, CANNOT_SPLIT, MEDIA_CUT, EMPTY_TEXT}
+)
 """Reasons for which a row is dropped; with every other reason that is raised, it has failed."""
 REMARKS: Final = frozenset({SPECIAL_IN_TEXT, UNTRAINED_TURN, PROMPT_REWRITTEN})
 """Reasons that go with a row that is kept."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from swift.chat.environment import RENDER_ERRORS, compile_template, plain, template_variables
 from swift.errors import TemplateError
-from swift.types import Message, ToolCall
+from swift.types import MediaKind, Message, ToolCall
 
 WireMessage = dict[str, Any]
 """A message as templates and OpenAI clients write it."""
@@ -31,6 +31,8 @@ class Dialect:
         think_open: What the model writes before its thinking, the generation prompt included.
         think_close: What it writes between thinking and answer.
         answer_open: What it writes before an answer without thinking.
+        placeholders: Kinds of media that the template has no place for, with the text that is written into the
+            message in their stead.
     """
 
     content: Literal["text", "parts"] = "text"
@@ -43,6 +45,7 @@ class Dialect:
     think_open: str = ""
     think_close: str = ""
     answer_open: str = ""
+    placeholders: tuple[tuple[MediaKind, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,9 @@ def wire_tools(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]] | Non
 
 def _wire(message: Message, dialect: Dialect) -> WireMessage:
     wire: WireMessage = {"role": message.role, "content": message.content}
-    if dialect.content == "parts":
+    if message.media:
+        wire["content"] = _wire_parts(message, dialect)
+    elif dialect.content == "parts":
         wire["content"] = [{"type": "text", "text": message.content}]
     if message.reasoning is not None:
         # Templates know this under two names; engines hand over both.
@@ -146,6 +151,24 @@ def _wire(message: Message, dialect: Dialect) -> WireMessage:
     if message.tool_call_id is not None:
         wire["tool_call_id"] = message.tool_call_id
     return wire
+
+
+def _wire_parts(message: Message, dialect: Dialect) -> str | list[dict[str, str]]:
+    """Texts and media in their order."""
+    written = dict(dialect.placeholders)
+    parts: list[dict[str, str]] = []
+    for part in message.parts:
+        text = part if isinstance(part, str) else written.get(part.kind)
+        if text is None:
+            assert not isinstance(part, str)
+            parts.append({"type": part.kind})
+        elif parts and parts[-1]["type"] == "text":
+            parts[-1]["text"] += text
+        else:
+            parts.append({"type": "text", "text": text})
+    if dialect.content == "text" and all(part["type"] == "text" for part in parts):
+        return "".join(part["text"] for part in parts)
+    return parts
 
 
 def _wire_call(call: ToolCall, dialect: Dialect) -> dict[str, Any]:

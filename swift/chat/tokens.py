@@ -11,7 +11,7 @@ from swift.chat import reasons
 from swift.chat.codec import Codec, segment_ids
 from swift.chat.spans import Turn
 from swift.errors import RowError
-from swift.types import Message
+from swift.types import Illustrated, Message
 
 _CACHED_SEGMENT = 256  # characters; longer ones do not repeat
 _LOOK_AHEAD = 16  # characters; a token's offsets may leave out white space at its start
@@ -35,14 +35,22 @@ class TokenSpans:
         ids: Token ids.
         targets: Trained spans, in order.
         prompt_weight: Weight of every other token; 0 unless everything is trained on.
+        text: The text that the ids were made of.
+        tail: How many ids at the end were made of other text, which follows.
+        inserted: Places of tokens that media made; never trained on.
+        shown: What a processor made the ids of, where there are media.
     """
 
     ids: list[int]
     targets: tuple[Target, ...]
     prompt_weight: float = 0.0
+    text: str = ""
+    tail: int = 0
+    inserted: tuple[int, ...] = ()
+    shown: Illustrated | None = None
 
     def window(self, start: int, end: int) -> TokenSpans:
-        """Tokens `start` to `end`, with what is left of the targets."""
+        """Tokens `start` to `end`, with what is left of the targets. Not to be cut through media."""
         cut = (
             replace(target, start=max(target.start, start) - start, end=min(target.end, end) - start)
             for target in self.targets
@@ -77,7 +85,7 @@ def tokenize_chain(chain: Sequence[Turn], codec: Codec, messages: Sequence[Messa
             apart.append(_in_pieces(turn, codec))
         else:
             targets.append(Target(*place, turn.weight, turn.index))
-    found = [TokenSpans(ids[: targets[-1].end], tuple(targets))] if targets else []
+    found = [TokenSpans(ids[: targets[-1].end], tuple(targets), text=text)] if targets else []
     for sequence in [*found, *apart]:
         _require_decodable(sequence, codec, messages)
     return [*found, *apart]
@@ -174,7 +182,8 @@ def _in_pieces(turn: Turn, codec: Codec) -> TokenSpans:
     prompt, span = _remembered(turn.prompt, codec), codec.encode_middle(turn.span)
     if not span or span[-1] not in codec.eos_ids:
         raise RowError(reasons.NO_STOP, f"message {turn.index + 1}: the stop is not a token of its own")
-    return TokenSpans(prompt + span, (Target(len(prompt), len(prompt) + len(span), turn.weight, turn.index),))
+    target = Target(len(prompt), len(prompt) + len(span), turn.weight, turn.index)
+    return TokenSpans(prompt + span, (target,), text=turn.prompt, tail=len(span))
 
 
 def _require_decodable(sequence: TokenSpans, codec: Codec, messages: Sequence[Message]) -> None:

@@ -46,17 +46,19 @@ def fit_chat(
     longest = max(len(sequence.ids) for sequence in sequences)
     detail = f"{longest} tokens, max_length {limit}"
     if options.truncation == "error":
-        raise _too_long(prepared.origin, longest, limit)
+        raise too_long(prepared.origin, longest, limit)
     kept: list[TokenSpans] = []
     for sequence in sequences:
         if len(sequence.ids) <= limit:
             kept.append(sequence)
-        elif options.truncation == "right":
+        elif options.truncation == "right" and max(sequence.inserted, default=0) < limit:
             kept.append(sequence.window(0, limit))
         elif options.truncation == "left":
             kept.extend(_cut_left(sequence, codec, prepared, retokenize))
     kept = [sequence for sequence in kept if any(target.weight for target in sequence.targets)]
     if not kept:
+        if any(sequence.inserted for sequence in sequences) and options.truncation in ("left", "right"):
+            raise RowError(reasons.MEDIA_CUT, detail)
         dropped = {"drop": reasons.TOO_LONG, "split": reasons.CANNOT_SPLIT}.get(options.truncation, reasons.NO_TARGET)
         raise RowError(dropped, detail)
     if len(kept) < len(sequences):
@@ -84,7 +86,7 @@ def fit_text(
     detail = f"{len(ids)} tokens, max_length {limit}"
     match options.truncation:
         case "error":
-            raise _too_long(origin, len(ids), limit)
+            raise too_long(origin, len(ids), limit)
         case "drop":
             raise RowError(reasons.TOO_LONG, detail)
         case "right":
@@ -129,6 +131,8 @@ def _cut_left(
             best, high = made, middle - 1
     if best is not None:
         return best
+    if sequence.inserted:
+        return []
     begin = 1 if sequence.ids[0] == codec.bos_id else 0
     tail = sequence.window(len(sequence.ids) - codec.max_length + begin, len(sequence.ids))
     return [tail.behind(sequence.ids[:begin])]
@@ -138,7 +142,8 @@ def _trained(messages: list[Message]) -> bool:
     return any(message.role == "assistant" and message.loss_weight for message in messages)
 
 
-def _too_long(origin: Origin, length: int, limit: int) -> DataError:
+def too_long(origin: Origin, length: int, limit: int) -> DataError:
+    """What stops the run where `truncation` is `error`."""
     return DataError(
         f"{origin} has {length} tokens, more than max_length {limit}",
         hint="raise --max_length, or choose --truncation_strategy drop, left, right or split",

@@ -39,7 +39,14 @@ def check(config: CheckConfig) -> int:
     located = locate(config.model, weights=False)
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
-    codec = load_codec(as_folder(located), tokenizer, model_config, config.chat)
+    codec = load_codec(
+        as_folder(located),
+        tokenizer,
+        model_config,
+        config.chat,
+        media=config.media,
+        trust_remote_code=config.model.trust_remote_code,
+    )
     if config.task == "sft":
         codec.require_template()
     rows = encode_rows(lenient(config), codec, Ledger())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from swift.chat.encode import EncodedRow
 from swift.chat.reasons import DROPPED, NO_TARGET
+from swift.data.illustrated import from_bytes, to_bytes
 from swift.data.reasons import BAD_WEIGHT
 from swift.data.rows import BadRow
 from swift.errors import RowError, SwiftError
@@ -76,6 +77,7 @@ class EncodedChunk:
         numbers: int64 [sequences], row number within the source.
         indices: int64 [sequences], `Origin.index` of the row.
         parts: int32 [sequences], which of its row's sequences it is.
+        shown: What a processor made each sequence of, as bytes; empty for text alone.
         fates: Rows that were not simply kept, in order.
     """
 
@@ -87,6 +89,7 @@ class EncodedChunk:
     numbers: NDArray[np.int64]
     indices: NDArray[np.int64]
     parts: NDArray[np.int32]
+    shown: tuple[bytes, ...]
     fates: tuple[RowFate, ...]
 
 
@@ -142,7 +145,8 @@ def sequences_by_row(chunk: EncodedChunk, names: Sequence[str]) -> dict[tuple[in
         begin = end - int(chunk.lengths[i])
         source = int(chunk.sources[i])
         origin = Origin(names[source], int(chunk.indices[i]))
-        tokens = Tokens(chunk.ids[begin:end], chunk.weights[begin:end], origin, int(chunk.parts[i]))
+        shown = from_bytes(chunk.shown[i])
+        tokens = Tokens(chunk.ids[begin:end], chunk.weights[begin:end], origin, int(chunk.parts[i]), shown)
         found.setdefault((source, int(chunk.numbers[i])), []).append(tokens)
     return found
 
@@ -192,5 +196,6 @@ def _flatten(
         numbers=np.array([item.number for item, _ in flat], dtype=np.int64),
         indices=np.array([item.row.origin.index for item, _ in flat], dtype=np.int64),
         parts=np.array([tokens.part for _, tokens in flat], dtype=np.int32),
+        shown=tuple(to_bytes(tokens.shown) for _, tokens in flat),
         fates=fates,
     )

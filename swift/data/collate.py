@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from swift.batch import Batch
+from swift.batch import Batch, MediaInputs
 from swift.types import Tokens
 
+Media = Callable[[Tokens], MediaInputs | None]
+"""What a sequence shows or plays, as the model's inputs."""
 
-def collate(samples: Sequence[Tokens], *, padding_free: bool, pad_id: int) -> Batch:
+
+def collate(samples: Sequence[Tokens], *, padding_free: bool, pad_id: int, media: Media | None = None) -> Batch:
     """One batch of these sequences, in this order.
 
     Args:
         samples: At least one sequence.
         padding_free: All in one row, back to back; else one a row, padded on the right.
         pad_id: Token id that padding gets; the model never attends to it.
+        media: Loads what the samples show; None where all are text.
 
     Returns:
         The batch. A token is a target where its weight is positive; the first of a sequence never is, since
@@ -52,7 +56,14 @@ def collate(samples: Sequence[Tokens], *, padding_free: bool, pad_id: int) -> Ba
         attention_mask=mask,
         tokens=int(ids.size),
         origins=tuple(sample.origin for sample in samples),
+        media=_media(samples, media),
     )
+
+
+def _media(samples: Sequence[Tokens], media: Media | None) -> tuple[MediaInputs | None, ...]:
+    if media is None or all(sample.shown is None for sample in samples):
+        return ()
+    return tuple(media(sample) for sample in samples)
 
 
 def _tensor(array: NDArray[np.generic]) -> torch.Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from swift.config.data import DataConfig
-from swift.data.reasons import EMPTY_ANSWER, MEDIA, NO_ASSISTANT, UNKNOWN_SHAPE, WRONG_TASK
+from swift.data.media import place_media
+from swift.data.reasons import EMPTY_ANSWER, NO_ASSISTANT, UNKNOWN_SHAPE, WRONG_TASK
 from swift.data.self_cognition import fill
 from swift.data.shapes import data_shapes, shape_functions
 from swift.data.source import rename
@@ -17,7 +18,6 @@ __all__ = ["Task", "data_shapes", "to_sample"]
 Task = Literal["sft", "pt", "prompt"]
 """sft trains on answers, pt on plain text; prompt is for rows to be answered, which need no answer of their own."""
 
-_MEDIA = ("images", "image", "videos", "video", "audios", "audio")
 KNOWN = (
     "messages; conversations (from, value); query, response, history; instruction, input, output; "
     "prompt, completion; text"
@@ -31,17 +31,14 @@ def to_sample(row: Row, config: DataConfig, task: Task) -> Conversation | Text:
         RowError: The row is unusable; the reason is a constant of `swift.data.reasons`.
     """
     if config.columns:
-        row = Row(rename(row.values, config.columns), row.origin)
+        row = Row(rename(row.values, config.columns), row.origin, row.folder)
     values = row.values
-    for column in _MEDIA:
-        if values.get(column):
-            raise RowError(MEDIA, f"the column {column} is filled; only text is trained on")
     for shape in shape_functions(task):
         sample = shape(row)
         if sample is not None:
             if task == "sft" and values.get("chosen") and not _answered(sample):
                 raise RowError(WRONG_TASK, "a preference row (chosen, rejected), whose answer is no turn of its own")
-            return _checked(fill(sample, values, config), task)
+            return _checked(fill(place_media(sample, values, row.folder), values, config), task)
     names = ", ".join(map(str, values)) or "none"
     raise RowError(UNKNOWN_SHAPE, f"columns {names}; known are {KNOWN}; map yours with --columns")
 
@@ -60,7 +57,8 @@ def _checked(sample: Conversation | Text, task: Task) -> Conversation | Text:
         if not answers:
             raise RowError(NO_ASSISTANT, "no turn of the assistant, so nothing to learn")
         for message in answers:
-            if not message.tool_calls and message.loss_weight != 0 and not message.content.strip():
+            silent = not (message.tool_calls or message.media or message.content.strip())
+            if silent and message.loss_weight != 0:
                 place = sample.messages.index(message) + 1
                 raise RowError(EMPTY_ANSWER, f"turn {place}, of the assistant, is empty")
     return sample
@@ -70,6 +68,8 @@ def _plain(sample: Conversation) -> Text:
     """A lone assistant turn is plain text; anything else is a conversation, which `pt` does not render."""
     if len(sample.messages) == 1 and sample.messages[0].role == "assistant" and not sample.messages[0].tool_calls:
         message = sample.messages[0]
+        if message.media and not message.reasoning:
+            return Text(message.content, sample.origin, sample.weight, message.media)
         thought = f"<think>\n{message.reasoning}\n</think>\n\n" if message.reasoning else ""
         return Text(thought + message.content, sample.origin, sample.weight)
     raise RowError(WRONG_TASK, "a conversation, and swift pt trains on plain text (column text); use swift sft")

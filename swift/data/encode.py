@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -24,9 +24,10 @@ from swift.data.row_encoder import RowEncoder
 from swift.data.rows import BadRow, Source
 from swift.data.select import Selection
 from swift.data.shard import remove_shards, write_shard
-from swift.data.store import TokenStore, open_shards, row_keys
+from swift.data.store import TokenStore, open_shards, row_keys, still_valid
 from swift.data.workers import WorkerPool
 from swift.errors import DataError
+from swift.types import Illustrated
 
 __all__ = ["RowEncoder", "encode_sources", "processes"]
 
@@ -49,6 +50,7 @@ def encode_sources(
     ledger: Ledger,
     progress: bool,
     on_error: Literal["drop", "error"] = "error",
+    unchanged: Callable[[Illustrated], bool] | None = None,
 ) -> TokenStore:
     """Encode the training and validation rows of a selection, each row once.
 
@@ -62,6 +64,7 @@ def encode_sources(
         progress: Show a bar.
         on_error: Whether bad rows stop the run or are only put on the ledger. Some are collected before it stops,
             so that they can be mended together.
+        unchanged: Whether the media of a sequence that was encoded earlier are still the same.
 
     Raises:
         DataError: Bad rows, where they stop the run; or a source changed while it was read.
@@ -72,7 +75,7 @@ def encode_sources(
     gate = Gate(ledger, on_error)
     with ExitStack() as stack:
         folder, temporary = _folder(cache_dir, fingerprint, stack)
-        shards = open_shards(folder, verify=True)
+        shards = still_valid(open_shards(folder, verify=True), unchanged)
         done = sum(shard.rows for shard in shards)
         if done < wanted.size:
             remove_shards(folder, len(shards))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from swift.batch import Batch
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
-from swift.data.collate import collate
+from swift.data.collate import Media, collate
 from swift.data.order import Indices, Plan, plan, plan_epoch, slots_at_once
 from swift.data.prefetch import prefetched
 from swift.data.slices import largest_piece
@@ -71,6 +71,7 @@ class MapFeed:
         max_steps: Number of steps; wins over `epochs`.
         padding_free: Layout of the batches.
         pad_id: Token id of padding.
+        media: Loads what sequences show; None where all are text.
 
     Raises:
         DataError: No row is left to train on.
@@ -89,6 +90,7 @@ class MapFeed:
         max_steps: int | None,
         padding_free: bool,
         pad_id: int,
+        media: Media | None = None,
     ) -> None:
         self._store = store
         self._sequences = store.sequences_in_order(rows)
@@ -96,7 +98,7 @@ class MapFeed:
             raise DataError("no row is left to train on", hint="the ledger says what became of each")
         self._lengths = store.lengths[self._sequences]
         self._batch, self._data, self._max_length = batch, data, max_length
-        self._padding_free, self._pad_id = padding_free, pad_id
+        self._padding_free, self._pad_id, self._media = padding_free, pad_id, media
         self._planned = (0, self._plan(0))
         self._steps_per_epoch = self._planned[1].steps
         self._total = max_steps or max(1, math.ceil(epochs * self._steps_per_epoch))
@@ -143,7 +145,7 @@ class MapFeed:
 
     def _collate(self, indices: Indices) -> Batch:
         samples = [self._store[i] for i in self._sequences[indices].tolist()]
-        return collate(samples, padding_free=self._padding_free, pad_id=self._pad_id)
+        return collate(samples, padding_free=self._padding_free, pad_id=self._pad_id, media=self._media)
 
     def _plan_of(self, epoch: int) -> Plan:
         number, planned = self._planned
@@ -176,6 +178,7 @@ class EvaluationBatches(Sequence[Batch]):
         max_length: Longest sequence.
         padding_free: Layout of the batches.
         pad_id: Token id of padding.
+        media: Loads what sequences show; None where all are text.
     """
 
     def __init__(
@@ -187,10 +190,11 @@ class EvaluationBatches(Sequence[Batch]):
         max_length: int,
         padding_free: bool,
         pad_id: int,
+        media: Media | None = None,
     ) -> None:
         self._store = store
         self._sequences = store.sequences_in_order(rows)
-        self._padding_free, self._pad_id = padding_free, pad_id
+        self._padding_free, self._pad_id, self._media = padding_free, pad_id, media
         tokens = batch.max_tokens or (batch.eval_size or batch.size) * max_length
         budget = BatchConfig(max_tokens=tokens, accumulation=1)
         lengths = store.lengths[self._sequences]
@@ -204,4 +208,4 @@ class EvaluationBatches(Sequence[Batch]):
     def __getitem__(self, index: int) -> Batch:  # type: ignore[override]  # slices are not needed
         indices = self._micro_batches[index]
         samples = [self._store[i] for i in self._sequences[indices].tolist()]
-        return collate(samples, padding_free=self._padding_free, pad_id=self._pad_id)
+        return collate(samples, padding_free=self._padding_free, pad_id=self._pad_id, media=self._media)

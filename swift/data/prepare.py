@@ -67,6 +67,7 @@ def encode_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bo
         ledger=ledger,
         progress=progress,
         on_error=config.data.on_error,
+        unchanged=None if codec.media is None else codec.media.unchanged,
     )
     return Rows(selection, store, encoder, ledger)
 

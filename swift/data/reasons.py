@@ -27,7 +27,8 @@ EMPTY_QUESTION: Final = "empty_question"
 EMPTY_ANSWER: Final = "empty_answer"
 EMPTY_TEXT: Final = "empty_text"
 UNFILLED: Final = "unfilled_placeholder"
-MEDIA: Final = "media_unsupported"
+BAD_MEDIA: Final = "bad_media"
+MEDIA_COUNT: Final = "media_count"
 
 # The row is fine and was left out.
 DUPLICATE: Final = "duplicate"

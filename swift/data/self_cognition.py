@@ -10,7 +10,7 @@ from typing import Any
 from swift.config.data import DataConfig
 from swift.data.reasons import UNFILLED
 from swift.errors import ConfigError, RowError
-from swift.types import Conversation, Text
+from swift.types import Conversation, Message, Placed, Text
 
 _PLACEHOLDER = re.compile(r"\{\{(name|author|NAME|AUTHOR)\}\}")
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -48,10 +48,20 @@ def fill(sample: Conversation | Text, values: Mapping[str, Any], config: DataCon
         return sample
     chinese = _is_chinese(values, whole)
     messages = tuple(
-        replace(message, content=_filled(message.content, chinese, config)) if "{{" in message.content else message
-        for message in sample.messages
+        _filled_message(message, chinese, config) if "{{" in message.content else message for message in sample.messages
     )
     return replace(sample, messages=messages)
+
+
+def _filled_message(message: Message, chinese: bool, config: DataConfig) -> Message:
+    content = ""
+    media = []
+    for part in message.parts:
+        if isinstance(part, str):
+            content += _filled(part, chinese, config)
+        else:
+            media.append(Placed(len(content), part))
+    return replace(message, content=content, media=tuple(media))
 
 
 def _filled(text: str, chinese: bool, config: DataConfig) -> str:

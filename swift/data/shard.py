@@ -20,8 +20,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from swift.data.chunk import EncodedChunk, RowFate
+from swift.data.illustrated import from_bytes
 from swift.errors import DataError, ResourceError
-from swift.types import LedgerEntry, Origin
+from swift.types import Illustrated, LedgerEntry, Origin
 
 _ALIGN = 64
 _ARRAYS: dict[str, type[np.generic]] = {
@@ -34,6 +35,8 @@ _ARRAYS: dict[str, type[np.generic]] = {
     "numbers": np.int64,
     "indices": np.int64,
     "parts": np.int32,
+    "shown_starts": np.int64,
+    "shown": np.uint8,
     "fates": np.uint8,
 }
 
@@ -51,6 +54,7 @@ class Shard:
         run_weights: float32 [runs], their weight.
         targets: int32 [sequences], trained tokens.
         sources, numbers, indices, parts: As in `EncodedChunk`.
+        shown_starts: int64 [sequences + 1], where the bytes begin of what each sequence shows.
     """
 
     rows: int
@@ -64,6 +68,8 @@ class Shard:
     numbers: NDArray[np.int64]
     indices: NDArray[np.int64]
     parts: NDArray[np.int32]
+    shown_starts: NDArray[np.int64]
+    _shown: NDArray[np.uint8]
     _fates: NDArray[np.uint8]
 
     def __len__(self) -> int:
@@ -74,6 +80,15 @@ class Shard:
         ids = self.ids[self.starts[i] : self.starts[i + 1]].astype(np.int32)
         runs = slice(self.run_starts[i], self.run_starts[i + 1])
         return ids, np.repeat(self.run_weights[runs], self.run_lengths[runs])
+
+    def shown(self, i: int) -> Illustrated | None:
+        """What a processor made a sequence of; None for text alone."""
+        begin, end = int(self.shown_starts[i]), int(self.shown_starts[i + 1])
+        return None if begin == end else from_bytes(bytes(self._shown[begin:end]))
+
+    def failed_for_media(self) -> bool:
+        """Whether a row was not kept because of a medium, which may have been mended since."""
+        return any(str(orjson.loads(line)[3]).startswith("media_") for line in bytes(self._fates).splitlines())
 
     def fates(self, names: Sequence[str]) -> Iterator[LedgerEntry]:
         """What became of the rows that were not simply kept."""
@@ -135,7 +150,7 @@ def open_shard(folder: Path, number: int, *, verify: bool) -> Shard | None:
             name: np.asarray(raw[start : start + np.dtype(kind).itemsize * size]).view(kind)
             for name, (start, kind, size) in described["arrays"].items()
         }
-        return Shard(rows=described["rows"], _fates=views.pop("fates"), **views)
+        return Shard(rows=described["rows"], _shown=views.pop("shown"), _fates=views.pop("fates"), **views)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"the cached tokens in {data} are damaged: {error}", hint=f"delete {folder}") from error
 
@@ -198,6 +213,8 @@ def _arrays(chunks: Sequence[EncodedChunk]) -> dict[str, NDArray[Any]]:
         "run_lengths": np.diff(at, append=weights.size),
         "run_weights": weights[at],
         "targets": counted[starts[1:]] - counted[starts[:-1]],
+        "shown_starts": np.cumsum([0, *(len(data) for chunk in chunks for data in chunk.shown)]),
+        "shown": np.frombuffer(b"".join(data for chunk in chunks for data in chunk.shown), dtype=np.uint8),
         "fates": np.frombuffer(b"".join(_line(fate) for c in chunks for fate in c.fates), dtype=np.uint8),
     }
     for name in ("sources", "numbers", "indices", "parts"):

@@ -42,7 +42,7 @@ def sliced(batch: Batch, limit: int | None) -> list[Batch]:
     """
     if limit is None or batch.slots <= limit or len(batch.origins) == 1:
         return [batch]
-    lengths = _lengths(batch)
+    lengths = batch.lengths
     groups = _groups(lengths, limit, padded=batch.boundaries is None)
     piece = _padded_piece if batch.boundaries is None else _packed_piece
     return [piece(batch, lengths, first, last) for first, last in groups]
@@ -51,14 +51,6 @@ def sliced(batch: Batch, limit: int | None) -> list[Batch]:
 def largest_piece(batch: Batch, limit: int | None) -> Batch:
     """The piece of `batch` with the most slots."""
     return max(sliced(batch, limit), key=lambda piece: piece.slots)
-
-
-def _lengths(batch: Batch) -> list[int]:
-    if batch.boundaries is not None:
-        return [b - a for a, b in zip(batch.boundaries[:-1], batch.boundaries[1:], strict=True)]
-    assert batch.attention_mask is not None
-    lengths: list[int] = batch.attention_mask.sum(-1).tolist()
-    return lengths
 
 
 def _groups(lengths: list[int], limit: int, *, padded: bool) -> list[tuple[int, int]]:
@@ -89,6 +81,7 @@ def _packed_piece(batch: Batch, lengths: list[int], first: int, last: int) -> Ba
         attention_mask=None,
         tokens=end - begin,
         origins=batch.origins[first:last],
+        media=batch.media[first:last],
     )
 
 
@@ -107,4 +100,5 @@ def _padded_piece(batch: Batch, lengths: list[int], first: int, last: int) -> Ba
         attention_mask=batch.attention_mask[first:last, :narrow],
         tokens=sum(lengths[first:last]),
         origins=batch.origins[first:last],
+        media=batch.media[first:last],
     )

@@ -56,7 +56,7 @@ class RenamedSource:
         """Rows from number `start` on, renamed."""
         columns = dict(self.columns)
         for item in self.source.rows(start):
-            yield Row(rename(item.values, columns), item.origin) if isinstance(item, Row) else item
+            yield Row(rename(item.values, columns), item.origin, item.folder) if isinstance(item, Row) else item
 
 
 def rename(values: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:

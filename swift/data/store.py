@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from swift.data.shard import Shard, open_shard
 from swift.errors import DataError
-from swift.types import LedgerEntry, Origin, Tokens
+from swift.types import Illustrated, LedgerEntry, Origin, Tokens
 
 
 class TokenStore(Sequence[Tokens]):
@@ -51,6 +51,11 @@ class TokenStore(Sequence[Tokens]):
         self.targets: NDArray[np.int32] = _joined([shard.targets for shard in shards], np.int32)
         self._keys: NDArray[np.int64] = _joined([row_keys(shard.sources, shard.numbers) for shard in shards], np.int64)
 
+    @property
+    def has_media(self) -> bool:
+        """Whether any sequence shows or plays something."""
+        return any(int(shard.shown_starts[-1]) > 0 for shard in self._shards)
+
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -68,7 +73,7 @@ class TokenStore(Sequence[Tokens]):
         i -= self._ends[number - 1] if number else 0
         ids, weights = shard.tokens(i)
         origin = Origin(self._names[shard.sources[i]], int(shard.indices[i]))
-        return Tokens(ids, weights, origin, int(shard.parts[i]))
+        return Tokens(ids, weights, origin, int(shard.parts[i]), shard.shown(i))
 
     def sequences_of(self, source: int, row: int) -> range:
         """The sequence numbers of one row; empty where it was not kept."""
@@ -109,6 +114,22 @@ def open_shards(folder: Path, *, verify: bool) -> list[Shard]:
         if shard is None:
             return shards
         shards.append(shard)
+
+
+def still_valid(shards: list[Shard], unchanged: Callable[[Illustrated], bool] | None) -> list[Shard]:
+    """The shards up to the first whose media have changed, or in which a row failed for its media.
+
+    Args:
+        shards: What an earlier run left.
+        unchanged: Whether media are still the same; None where rows have no media.
+    """
+    if unchanged is None:
+        return shards
+    for number, shard in enumerate(shards):
+        shown = (shard.shown(i) for i in range(len(shard)))
+        if shard.failed_for_media() or not all(unchanged(item) for item in shown if item is not None):
+            return shards[:number]
+    return shards
 
 
 def row_keys(sources: NDArray[np.integer], numbers: NDArray[np.integer]) -> NDArray[np.int64]:

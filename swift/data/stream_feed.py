@@ -11,7 +11,7 @@ import numpy as np
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.data.chunk import Encoder
-from swift.data.collate import collate
+from swift.data.collate import Media, collate
 from swift.data.encode_stream import encode_stream
 from swift.data.feed import Position, Step
 from swift.data.ledger import Ledger
@@ -62,6 +62,7 @@ class StreamFeed:
         max_steps: Number of steps; None goes on until the rows end.
         padding_free: Layout of the batches.
         pad_id: Token id of padding.
+        media: Loads what sequences show; None where all are text.
         workers: Processes that encode; 0 for none.
         ledger: Told of every row.
         window: Sequences to a window, about.
@@ -78,6 +79,7 @@ class StreamFeed:
         max_steps: int | None,
         padding_free: bool,
         pad_id: int,
+        media: Media | None = None,
         workers: int,
         ledger: Ledger,
         window: int = WINDOW_SEQUENCES,
@@ -85,6 +87,7 @@ class StreamFeed:
         self._open_rows, self._encoder, self._ledger = open_rows, encoder, ledger
         self._batch, self._data, self._max_length, self._max_steps = batch, data, max_length, max_steps
         self._padding_free, self._pad_id, self._workers = padding_free, pad_id, workers
+        self._media = media
         fixed = not batch.packing and batch.max_tokens is None
         step = batch.size * accumulation_of(batch, 0, 0) if fixed else 1
         tokens = 8 * max_length * batch.size * accumulation_of(batch, 1, 1)
@@ -124,7 +127,10 @@ class StreamFeed:
                 for step in range(taken, planned.steps):
                     micro_batches = [
                         collate(
-                            [window[i] for i in indices.tolist()], padding_free=self._padding_free, pad_id=self._pad_id
+                            [window[i] for i in indices.tolist()],
+                            padding_free=self._padding_free,
+                            pad_id=self._pad_id,
+                            media=self._media,
                         )
                         for indices in planned.step(step)
                     ]

@@ -224,5 +224,6 @@ def _joined(parts: Sequence[EncodedChunk]) -> EncodedChunk:
         numbers=np.concatenate([part.numbers for part in parts]),
         indices=np.concatenate([part.indices for part in parts]),
         parts=np.concatenate([part.parts for part in parts]),
+        shown=tuple(shown for part in parts for shown in part.shown),
         fates=tuple(fate for part in parts for fate in part.fates),
     )

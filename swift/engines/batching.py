@@ -12,10 +12,13 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
+from swift.batch import MediaInputs
 from swift.engines.cache import join_rows, keep_rows, new_cache, trim_left
 from swift.engines.sampling import Chooser
 from swift.engines.shape import cache_parameter, input_device
 from swift.engines.text import TextStream
+from swift.models.forward import make_backbone, single
+from swift.models.structure import backbone
 
 _HEADROOM = 64
 """New tokens that a batch must have room for when a row is admitted."""
@@ -39,6 +42,8 @@ class Job:
         text: Its text so far; None where nobody needs it before the end.
         ids: Token ids generated so far, the ending one included.
         finish: Why it ended; None while it goes on.
+        media: What the prompt shows or plays.
+        shift: How far positions behind the prompt differ from the number of tokens, which media may make so.
     """
 
     number: int
@@ -49,6 +54,8 @@ class Job:
     text: TextStream | None = None
     ids: list[int] = field(default_factory=list)
     finish: Literal["stop", "length"] | None = None
+    media: MediaInputs | None = None
+    shift: int = 0
 
     @property
     def length(self) -> int:
@@ -85,6 +92,8 @@ class RowBatch:
 
     def __init__(self, model: PreTrainedModel, parameters: Set[str]) -> None:
         self._model = model
+        self._backbone = make_backbone(backbone(model))
+        self._parameters = parameters
         self._device = input_device(model)
         self._waste = _WASTE_ON_CPU if self._device.type == "cpu" else _WASTE
         self._options = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
@@ -114,7 +123,8 @@ class RowBatch:
         mask = None
         if self._padded:
             mask = self._mask_of(self.width + 1)
-        logits = self._forward(tokens, self._lengths.unsqueeze(-1), mask, self._cache)
+        shifts = torch.tensor([job.shift for job in self.jobs], device=self._device)
+        logits = self._forward(tokens, (self._lengths + shifts).unsqueeze(-1), mask, self._cache)
         self._lengths += 1
         self.width += 1
         return logits
@@ -142,6 +152,8 @@ class RowBatch:
     def _prefill(self, jobs: list[Job]) -> Tensor:
         cache = new_cache(self._model.config)
         assert cache is not None
+        if jobs[0].media is not None:
+            return self._prefill_shown(jobs[0])
         width = max(job.length for job in jobs)
         ids = torch.zeros((len(jobs), width), dtype=torch.int64)
         mask = torch.zeros((len(jobs), width), dtype=torch.bool)
@@ -150,8 +162,24 @@ class RowBatch:
             mask[row, width - job.length :] = True
         ids, mask = ids.to(self._device), mask.to(self._device)
         positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-        logits = self._forward(ids, positions, None if bool(mask.all()) else mask, cache)
+        types = {name: torch.zeros_like(ids) for name in self._backbone.token_types if name in self._parameters}
+        logits = self._forward(ids, positions, None if bool(mask.all()) else mask, cache, **types)
         self._join(jobs, cache, mask)
+        return logits
+
+    def _prefill_shown(self, job: Job) -> Tensor:
+        """Prefill one job as training would see it: its media, and positions as its media make them."""
+        cache = new_cache(self._model.config)
+        assert cache is not None
+        ids = torch.tensor([job.prompt + job.ids], device=self._device)
+        batch = single(ids, None if job.media is None else job.media.to(self._device))
+        positions = self._backbone.positions(batch)
+        assert positions is not None
+        # The first axis, where there is one more, counts tokens; the others are what goes on behind the prompt.
+        axes = positions[1:] if self._backbone.text_axis else positions
+        job.shift = int(axes.max()) + 1 - ids.shape[1]
+        logits = self._forward(ids, positions, None, cache, **self._backbone.media(batch))
+        self._join([job], cache, torch.ones_like(ids, dtype=torch.bool))
         return logits
 
     def _join(self, jobs: list[Job], cache: Cache, mask: Tensor) -> None:
@@ -176,12 +204,12 @@ class RowBatch:
             self._mask = pad(self._mask, (0, missing + _HEADROOM), value=True)
         return self._mask[:, :width]
 
-    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache) -> Tensor:
+    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor | None, cache: Cache, **media: Tensor) -> Tensor:
         options: dict[str, object] = {**self._options, self._cache_name: cache}
         if self._takes_positions:
             options["position_ids"] = positions
         given = None if mask is None else mask.long()  # some architectures compute with the mask's numbers
-        output = self._model(input_ids=ids, attention_mask=given, use_cache=True, **options)
+        output = self._model(input_ids=ids, attention_mask=given, use_cache=True, **options, **media)
         logits: Tensor = output.logits[:, -1]
         return logits
 
@@ -192,7 +220,8 @@ def _by_length(jobs: Sequence[Job], waste: int) -> list[list[Job]]:
     for job in jobs:
         group = [*groups[-1], job] if groups else [job]
         longest = max(member.length for member in group)
-        if groups and sum(longest - member.length for member in group) <= waste:
+        apart = any(member.media is not None for member in group)
+        if groups and not apart and sum(longest - member.length for member in group) <= waste:
             groups[-1] = group
         else:
             groups.append([job])

@@ -39,7 +39,8 @@ def run_generic(
         before: Called before each batch.
     """
     ordered = sorted(jobs, key=lambda job: -len(job.prompt))
-    for _, group in groupby(ordered, key=lambda job: len(job.prompt)):
+    # What shows something is alone: pictures of several rows are not always told apart.
+    for _, group in groupby(ordered, key=lambda job: (len(job.prompt), job.media and job.number)):
         same = list(group)
         for begin in range(0, len(same), max_rows):
             before()
@@ -86,13 +87,21 @@ class _Background:
             pad_token_id=min(self.jobs[0].eos_ids),
         )
         generate: Any = self._model.generate
+        shown = self.jobs[0].media
+        weights = next(self._model.parameters()).dtype
+        media = {} if shown is None else {name: _cast(t.to(device), weights) for name, t in shown.tensors.items()}
         generate(
             ids,
             attention_mask=torch.ones_like(ids),
+            **media,
             generation_config=rules,
             logits_processor=LogitsProcessorList([_Choose(self)]),
             stopping_criteria=StoppingCriteriaList([_Stop(self)]),
         )
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 class _Choose(LogitsProcessor):  # type: ignore[misc,unused-ignore]

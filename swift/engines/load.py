@@ -5,6 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.load import load_codec
+from swift.config.media import MediaConfig
 from swift.engines.adapters import AdapterSwitch, attach
 from swift.engines.folders import Plan
 from swift.engines.merging import merge
@@ -16,13 +17,21 @@ from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
 
 
-def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: bool = True) -> TransformersEngine:
+def load_engine(
+    plan: Plan,
+    *,
+    limits: Limits,
+    merge_lora: bool = False,
+    pack: bool = True,
+    media: MediaConfig | None = None,
+) -> TransformersEngine:
     """Load model, tokenizer and adapters.
 
     Args:
         plan: What to load.
         limits: Batch limits.
         merge_lora: Add the adapter to the weights instead of computing it beside them. Only with one adapter.
+        media: Where media may come from and how large they become; None is the default.
         pack: On a CPU with bfloat16 units, keep the weights in the layout that makes decoding fast.
 
     Raises:
@@ -30,7 +39,15 @@ def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: b
     """
     located = locate(plan.model)
     model, tokenizer = load_base(plan, located)
-    codec = load_codec(as_folder(located), tokenizer, model.config, plan.chat, checkpoint=plan.tokenizer)
+    codec = load_codec(
+        as_folder(located),
+        tokenizer,
+        model.config,
+        plan.chat,
+        checkpoint=plan.tokenizer,
+        media=media or MediaConfig(),
+        trust_remote_code=plan.model.trust_remote_code,
+    )
     switch: AdapterSwitch | None = None
     if plan.adapters and merge_lora:
         for folder in plan.adapters.values():

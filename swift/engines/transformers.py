@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
+from swift.batch import MediaInputs
 from swift.chat.codec import Codec
-from swift.chat.encode import prompt_ids
+from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
 from swift.engines.adapters import AdapterSwitch
 from swift.engines.base import BASE, OnDone
@@ -22,6 +23,7 @@ from swift.engines.schedule import Schedule
 from swift.engines.shape import cache_parameter, context_length, embedding_rows, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.errors import ResourceError, RowError
+from swift.models.structure import generating
 from swift.types import Completion, Request
 
 
@@ -60,7 +62,8 @@ class TransformersEngine:
         limits: Limits = Limits(),
         note: str = "",
     ) -> None:
-        self._model = model.eval()
+        model = generating(model.eval())
+        self._model = model
         self._codec = codec
         self._chat = chat
         self._switch = switch
@@ -149,7 +152,7 @@ class TransformersEngine:
         return name
 
     def _job(self, number: int, request: Request, *, streaming: bool) -> Job:
-        ids = prompt_ids(request.prompt, self._codec, self._chat)
+        ids, media = prompt_of(request.prompt, self._codec, self._chat)
         rules = request.sampling
         if not ids:
             raise RowError("empty_prompt", "the prompt has no tokens")
@@ -167,6 +170,7 @@ class TransformersEngine:
             eos_ids=self._codec.eos_ids,
             chooser=chooser,
             text=TextStream(self._codec.decode, rules.stop) if streaming or rules.stop else None,
+            media=media,
         )
 
     def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
@@ -179,7 +183,8 @@ class TransformersEngine:
         try:
             # nearly all architectures take position ids; one that does not may differ in other ways too
             trusted = len(jobs) == 1 and "position_ids" in self._parameters
-            if self._own_loop and (trusted or self._padding_safe()):
+            special = any(job.media is not None and _grows(job.media) for job in jobs)
+            if self._own_loop and not special and (trusted or self._padding_safe()):
                 rows = RowBatch(self._model, self._parameters)
                 limits = self._limits
                 schedule = Schedule(rows, max_tokens=limits.tokens, max_rows=limits.rows, before=activate)
@@ -207,3 +212,8 @@ class TransformersEngine:
             prompt_tokens=len(job.prompt),
             finish=job.finish,
         )
+
+
+def _grows(media: MediaInputs) -> bool:
+    """Whether each new token needs more than its place, such as which pictures it may look at."""
+    return any(media.tensors[name].ndim > 2 for name in media.aligned)

@@ -58,7 +58,7 @@ def _check(config: InferConfig) -> None:
 def _ready(config: InferConfig, plan: Plan) -> tuple[TransformersEngine, tuple[Answerer, ...]]:
     """The loaded engine, announced on standard error, and who answers."""
     limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
-    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora)
+    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora, media=config.media)
     names = [*engine.adapters, *([BASE] if config.compare_base and engine.adapters else [])] or [BASE]
     merged = f" + {', '.join(plan.adapters)} (merged)" if config.merge_lora and plan.adapters else ""
     beside = f" + {', '.join(engine.adapters)}" if engine.adapters else ""

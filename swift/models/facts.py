@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from swift.config.model import ModelConfig
 from swift.errors import ModelError
 from swift.hub.locate import locate
+from swift.models.auto import auto_class
 from swift.models.load import load_config, load_tokenizer
 from swift.models.quiet import quiet
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +81,15 @@ def facts(config: ModelConfig, *, progress: bool = True) -> Facts:
     )
 
 
-def _skeleton(hf_config: object, trusted: bool) -> tuple[str, int, bool]:
+def _skeleton(hf_config: PreTrainedConfig, trusted: bool) -> tuple[str, int, bool]:
     """Class, number of weights and whether head and embedding are one, from a model without memory."""
     import torch
-    from transformers import AutoModelForCausalLM
 
     from swift.models.structure import head_is_tied
 
     with quiet(), torch.device("meta"):
         try:
-            model = AutoModelForCausalLM.from_config(hf_config, trust_remote_code=trusted)
+            model = auto_class(hf_config).from_config(hf_config, trust_remote_code=trusted)
         except ValueError as error:
             if "Unrecognized configuration class" in str(error):
                 return "", 0, False

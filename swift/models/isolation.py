@@ -6,16 +6,37 @@ samples run one by one through an attention that transformers itself ships.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from swift.batch import Batch, MediaInputs
 from swift.errors import ModelError
 from swift.models.attention import PACKED, register_packed_attention
+from swift.models.blocks import register_block_attention
+from swift.models.forward import Backbone, variants, with_blocks
+from swift.models.structure import input_embeddings, is_composite, language_model, special_ids, text_config
+from swift.types import Origin
 
 _LENGTHS = (7, 12, 5)
+_ORIGIN = Origin("the proof of isolation", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sequence to try a layout with.
+
+    Attributes:
+        ids: int64 [1, length].
+        media: What it shows or plays, if it does.
+    """
+
+    ids: Tensor
+    media: MediaInputs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +45,25 @@ class Layout:
 
     Attributes:
         padding_free: Samples lie back to back in one row.
-        attention: Name of the attention implementation now set on the model.
+        attention: Name of the attention implementation now set on the language model.
         reason: Why it is not padding-free, or how it is kept apart; for the start banner.
+        backbone: How the model is called in this layout.
     """
 
     padding_free: bool
     attention: str
     reason: str
+    backbone: Backbone
 
 
 def choose_layout(
-    model: PreTrainedModel, decoder: nn.Module, *, wanted: bool | None, attention: str, longest: int = 0
+    model: PreTrainedModel,
+    backbone: Backbone,
+    *,
+    wanted: bool | None,
+    attention: str,
+    longest: int = 0,
+    media: Sequence[Sample] = (),
 ) -> Layout:
     """Find the fastest layout that is proved right, and set the model's attention accordingly.
 
@@ -42,52 +71,63 @@ def choose_layout(
         wanted: True insists on padding-free, False refuses it, None takes it where it is proved.
         attention: `auto`, or the name that the user insists on.
         longest: Tokens of the longest sample that will come.
+        media: Samples with media, for a model that will get such.
 
     Raises:
         ModelError: Padding-free was insisted on and no implementation keeps samples apart.
     """
-    original = str(model.config._attn_implementation)
+    text_model = _text_model(model)
+    original = str(text_model.config._attn_implementation)
     if wanted is False:
-        return Layout(False, original, "padding, as configured")
-    samples = _samples(decoder)
-    reference = _one_by_one(decoder, samples)
+        return Layout(False, original, "padding, as configured", backbone)
+    samples = mixed_samples(model, media)
+    reference = _one_by_one(backbone, samples)
     ours = register_packed_attention()
     # Windows reach the attention as an argument; chunks are in transformers' mask only, and longer than the proof.
-    chunk = getattr(model.config.get_text_config(decoder=True), "attention_chunk_size", None)
-    candidates = [original] if chunk is not None and longest > chunk else [ours, original]
-    candidates = candidates if attention == "auto" else [attention]
+    chunk = getattr(text_config(model), "attention_chunk_size", None)
+    names = [original] if chunk is not None and longest > chunk else [ours, original]
+    tries = [(name, way) for name in (names if attention == "auto" else [attention]) for way in variants(backbone)]
+    if media and attention == "auto":
+        tries.append((register_block_attention(), with_blocks(backbone)))
     refused = []
-    for name in candidates:
-        problem = _problem(model, decoder, name, samples, reference)
+    for name, tried in tries:
+        problem = _problem(text_model, tried, name, samples, reference)
         if problem is None:
             how = "one attention call a sample" if name == PACKED else "the attention mask"
-            return Layout(True, name, f"no padding; samples kept apart by {how}, proved on this model")
+            return Layout(True, name, f"no padding; samples kept apart by {how}, proved on this model", tried)
         refused.append(f"{name}: {problem}")
-    model.set_attn_implementation(original)
-    reason = f"packed rows are not right on this model ({'; '.join(refused)})"
+    text_model.set_attn_implementation(original)
+    reason = f"packed rows are not right on this model ({'; '.join(dict.fromkeys(refused))})"
     if wanted:
         raise ModelError(f"batch.padding_free is set, but {reason}", hint="leave it out, or set it to false")
-    return Layout(False, original, f"padding, since {reason}")
+    return Layout(False, original, f"padding, since {reason}", backbone)
+
+
+def _text_model(model: PreTrainedModel) -> PreTrainedModel:
+    """Whose attention is set: towers keep their own, which is not causal."""
+    inner = language_model(model)
+    return inner if is_composite(model) and isinstance(inner, PreTrainedModel) else model
 
 
 def _problem(
-    model: PreTrainedModel, decoder: nn.Module, attention: str, samples: list[Tensor], reference: Tensor
+    text_model: PreTrainedModel, backbone: Backbone, attention: str, samples: list[Sample], reference: Tensor
 ) -> str | None:
     """Why this attention may not be used for packed rows, or None.
 
-    Two proofs. Changing the first and last sample must not change the one between them, beyond rounding: no token
+    Two proofs. Changing the first and last sample must not change those between them, beyond rounding: no token
     attends across. And all states must be those of the samples run alone: positions and windows are right.
     """
-    changed = [samples[0].flip(1), samples[1], samples[2].flip(1)]
+    first, *between, last = samples
+    changed = [Sample(first.ids.flip(1)), *between, Sample(last.ids.flip(1))]
     try:
-        model.set_attn_implementation(attention)
-        if model.config._attn_implementation != attention:
+        text_model.set_attn_implementation(attention)
+        if text_model.config._attn_implementation != attention:
             return "this model's attention cannot be exchanged"
-        packed, disturbed = _packed(decoder, samples), _packed(decoder, changed)
-    except (TypeError, ValueError, NotImplementedError, KeyError, RuntimeError) as error:
+        packed, disturbed = _states(backbone, samples), _states(backbone, changed)
+    except (TypeError, ValueError, NotImplementedError, KeyError, RuntimeError, IndexError) as error:
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}" if str(error) else "refused"
     rounding = 1e-4 if packed.dtype == torch.float32 else 2e-2
-    middle = slice(_LENGTHS[0], _LENGTHS[0] + _LENGTHS[1])
+    middle = slice(first.ids.shape[1], -last.ids.shape[1])
     leak = _distance(disturbed[:, middle], packed[:, middle])
     if not leak <= rounding:
         return f"samples see each other (states move by {leak:.1%})"
@@ -103,32 +143,51 @@ def _distance(states: Tensor, reference: Tensor) -> float:
     return float((difference / reference.float().norm(dim=-1).clamp_min(1e-12)).max())
 
 
-def _samples(decoder: nn.Module) -> list[Tensor]:
-    embeddings = next(iter(decoder.parameters()))
+def mixed_samples(model: PreTrainedModel, media: Sequence[Sample]) -> list[Sample]:
+    """Random texts, and the given samples between them."""
+    config = text_config(model)
+    device = next(input_embeddings(model).parameters()).device
     generator = torch.Generator().manual_seed(0)
-    vocabulary = int(decoder.config.vocab_size)  # type: ignore[union-attr, arg-type]
-    return [torch.randint(0, vocabulary, (1, n), generator=generator).to(embeddings.device) for n in _LENGTHS]
+    special = torch.tensor(sorted(special_ids(model)), dtype=torch.int64)
+    texts = []
+    for length in _LENGTHS:
+        ids = torch.randint(0, int(config.vocab_size), (1, length), generator=generator)
+        # An id that stands for a picture would ask for one.
+        texts.append(Sample(torch.where(torch.isin(ids, special), _plain_id(special), ids).to(device)))
+    given = [Sample(item.ids.to(device), item.media and item.media.to(device)) for item in media]
+    return [texts[0], *given[::2], texts[1], *given[1::2], texts[2]]
+
+
+def _plain_id(special: Tensor) -> Tensor:
+    taken = set(special.tolist())
+    return torch.tensor(next(number for number in range(3, 1000) if number not in taken))
+
+
+def _one_by_one(backbone: Backbone, samples: list[Sample]) -> Tensor:
+    return torch.cat([_states(backbone, [sample], alone=True) for sample in samples], dim=1)
 
 
 @torch.no_grad()
-def _one_by_one(decoder: nn.Module, samples: list[Tensor]) -> Tensor:
-    states = [decoder(input_ids=ids, use_cache=False).last_hidden_state for ids in samples]
-    return torch.cat(states, dim=1)
+def _states(backbone: Backbone, samples: list[Sample], *, alone: bool = False) -> Tensor:
+    """The states of samples in one row; of one alone, as transformers' own users would compute them."""
+    return backbone.states(sample_batch(samples, alone=alone))
 
 
-@torch.no_grad()
-def _packed(decoder: nn.Module, samples: list[Tensor]) -> Tensor:
-    device = samples[0].device
-    lengths = torch.tensor([0, *(ids.shape[1] for ids in samples)], dtype=torch.int32, device=device)
-    boundaries = lengths.cumsum(0, dtype=torch.int32)
-    output = decoder(
-        input_ids=torch.cat(samples, dim=1),
-        position_ids=torch.cat([torch.arange(ids.shape[1], device=device) for ids in samples])[None],
-        use_cache=False,
-        cu_seq_lens_q=boundaries,
-        cu_seq_lens_k=boundaries,
-        max_length_q=max(_LENGTHS),
-        max_length_k=max(_LENGTHS),
+def sample_batch(samples: Sequence[Sample], *, alone: bool = False) -> Batch:
+    """Samples back to back in one row; or a single one as a row with a mask. Without targets."""
+    lengths = [sample.ids.shape[1] for sample in samples]
+    device = samples[0].ids.device
+    empty = torch.empty(0, dtype=torch.int64, device=device)
+    ids = torch.cat([sample.ids for sample in samples], dim=1)
+    return Batch(
+        input_ids=ids,
+        position_ids=torch.cat([torch.arange(length, device=device) for length in lengths])[None],
+        targets=empty,
+        target_index=empty,
+        weights=empty.float(),
+        boundaries=None if alone else (0, *accumulate(lengths)),
+        attention_mask=torch.ones_like(ids, dtype=torch.bool) if alone else None,
+        tokens=sum(lengths),
+        origins=(_ORIGIN,) * len(samples),
+        media=tuple(sample.media for sample in samples),
     )
-    states: Tensor = output.last_hidden_state
-    return states

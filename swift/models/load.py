@@ -11,6 +11,7 @@ from swift.config.model import ModelConfig
 from swift.errors import ModelError, SwiftError
 from swift.hub.located import Located, say
 from swift.hub.network import one_line
+from swift.models.auto import auto_class
 from swift.models.device import resolve_device, resolve_dtype
 from swift.models.gguf import as_folder
 from swift.models.quiet import quiet
@@ -78,7 +79,7 @@ def load_model(
     dtype: torch.dtype,
     attention: str = "auto",
 ) -> PreTrainedModel:
-    """The causal language model with its weights, in evaluation mode, on `device`.
+    """The language model, with its towers if it has any, and its weights, in evaluation mode, on `device`.
 
     Args:
         config: For `trust_remote_code` and `device_map`; with the latter, `device` is not used.
@@ -88,10 +89,8 @@ def load_model(
 
     Raises:
         ModelError: Weights that are absent, cut short, of other shapes, or that the file does not hold; an
-            architecture without a causal language model, or without this attention.
+            architecture that generates no text, or without this attention.
     """
-    from transformers import AutoModelForCausalLM
-
     folder = as_folder(located)
     hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
     if any(file.suffix == ".bin" for file in require_weights(folder)):
@@ -99,7 +98,7 @@ def load_model(
     options: dict[str, Any] = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = auto_class(hf_config).from_pretrained(
                 folder,
                 config=hf_config,
                 dtype=dtype,
@@ -181,5 +180,5 @@ def _load_error(located: Located, attention: str, error: Exception) -> SwiftErro
     if "attention" in text.lower() or "flash_attn" in text:
         return ModelError(f"{located.id} cannot use the attention {attention!r}: {text}", hint="--attn_impl eager")
     if "Unrecognized configuration class" in text:
-        return ModelError(f"{located.id} is not a causal language model", hint="only those can be tuned")
+        return ModelError(f"{located.id} is no model that generates text", hint="only those can be tuned")
     return ModelError(f"{located.id} cannot be loaded: {text}")

@@ -15,16 +15,53 @@ if TYPE_CHECKING:
 
 __all__ = [
     "HeadTransform",
+    "backbone",
     "decoder_layers",
+    "generating",
     "head_is_tied",
     "head_transform",
     "input_embeddings",
+    "is_composite",
     "language_model",
     "linear_layer_names",
     "output_head",
+    "special_ids",
 ]
 
 _EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
+
+
+def generating(model: PreTrainedModel) -> PreTrainedModel:
+    """The part that generates text: the model itself, or that part of a larger system (with a speaker, say)."""
+    from transformers import PreTrainedModel
+
+    if isinstance(model.get_output_embeddings(), nn.Module):
+        return model
+    parts = (child for child in model.children() if isinstance(child, PreTrainedModel))
+    return next((part for part in parts if isinstance(part.get_output_embeddings(), nn.Module)), model)
+
+
+def is_composite(model: PreTrainedModel) -> bool:
+    """Whether the language model is one part among others, with a configuration of its own."""
+    return text_config(model) is not generating(model).config
+
+
+def backbone(model: PreTrainedModel) -> nn.Module:
+    """The part that takes token ids and media and ends in hidden states; the same object inside a PEFT model.
+
+    Of a text model it is the language model; of a multimodal one it holds the towers, too. Where an architecture has
+    no such part apart from its head, it is the generating model itself, which ends in logits.
+
+    Raises:
+        ModelError: The model has no inner decoder.
+    """
+    from transformers import PreTrainedModel
+
+    whole = generating(model)
+    if not is_composite(whole):
+        return language_model(whole)
+    inner = whole.base_model
+    return inner if isinstance(inner, PreTrainedModel) else whole
 
 
 def language_model(model: PreTrainedModel) -> nn.Module:
@@ -35,9 +72,16 @@ def language_model(model: PreTrainedModel) -> nn.Module:
     """
     from transformers import PreTrainedModel
 
-    children = [child for child in model.children() if isinstance(child, PreTrainedModel)]
-    for inner in (model.get_decoder(), model.base_model, *children):
-        if isinstance(inner, PreTrainedModel) and inner is not model:
+    whole = generating(model)
+    inside = [module for module in whole.modules() if isinstance(module, PreTrainedModel) and module is not whole]
+    if is_composite(whole):
+        text = text_config(whole)
+        named = [module for module in inside if module.config is text]
+        if named:
+            return named[0]
+    children = [child for child in whole.children() if isinstance(child, PreTrainedModel)]
+    for inner in (whole.get_decoder(), whole.base_model, *children):
+        if isinstance(inner, PreTrainedModel) and inner is not whole:
             return cast(nn.Module, inner)
     raise ModelError(f"{type(model).__name__} has no inner decoder", hint="only causal language models can be tuned")
 
@@ -48,7 +92,7 @@ def output_head(model: PreTrainedModel) -> nn.Module:
     Raises:
         ModelError: There is none.
     """
-    head = model.get_output_embeddings()
+    head = generating(model).get_output_embeddings()
     if not isinstance(head, nn.Module):
         raise ModelError(f"{type(model).__name__} has no output head", hint="only causal language models can be tuned")
     return head
@@ -56,7 +100,8 @@ def output_head(model: PreTrainedModel) -> nn.Module:
 
 def input_embeddings(model: PreTrainedModel) -> nn.Module:
     """The module from token ids to vectors."""
-    return model.get_input_embeddings()
+    embeddings: nn.Module = generating(model).get_input_embeddings()
+    return embeddings
 
 
 def head_is_tied(model: PreTrainedModel) -> bool:
@@ -84,8 +129,15 @@ def decoder_layers(model: PreTrainedModel) -> nn.ModuleList:
 
 def text_config(model: PreTrainedModel) -> PreTrainedConfig:
     """The configuration of the language model; of a composite model, its text part."""
-    config: PreTrainedConfig = model.config
+    config: PreTrainedConfig = generating(model).config
     return config.get_text_config(decoder=True)
+
+
+def special_ids(model: PreTrainedModel) -> frozenset[int]:
+    """Token ids to which the configuration gives a meaning, such as that of a picture."""
+    values = {**text_config(model).to_dict(), **generating(model).config.to_dict()}
+    names = [name for name in values if name.endswith(("_token_id", "_token_index"))]
+    return frozenset(values[name] for name in names if type(values[name]) is int)
 
 
 def head_transform(model: PreTrainedModel) -> HeadTransform | None:
@@ -93,7 +145,9 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
 
     Runs the model once on a few tokens.
     """
-    return measure_transform(model, language_model(model), output_head(model))
+    whole = generating(model)
+    inner = backbone(whole)
+    return None if inner is whole else measure_transform(whole, inner, output_head(whole))
 
 
 def linear_layer_names(model: PreTrainedModel) -> list[str]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from swift.batch import Batch
 from swift.losses.linear_cross_entropy import linear_cross_entropy
 from swift.losses.token import chunked_loss, cross_entropy, token_losses
+from swift.models.forward import Backbone
 from swift.models.head import HeadTransform
 
 
@@ -20,38 +21,21 @@ class Policy:
 
     Attributes:
         model: The whole model, as it is saved.
-        decoder: The part that ends in hidden states (with adapters in place).
+        backbone: The part that ends in hidden states (with adapters in place).
         head: The output head.
         transform: What the architecture does to the head's output; None where that is not known, and the whole
             model has to be asked for its logits.
     """
 
     model: nn.Module
-    decoder: nn.Module
+    backbone: Backbone
     head: nn.Module
     transform: HeadTransform | None
 
     def hidden_states(self, batch: Batch) -> Tensor:
         """[targets, d]: the states that predict the batch's targets; their logits where the head is not known."""
-        arguments: dict[str, object] = {}
-        if batch.boundaries is not None:
-            edges = torch.tensor(batch.boundaries, dtype=torch.int32, device=batch.input_ids.device)
-            longest = max(b - a for a, b in zip(batch.boundaries[:-1], batch.boundaries[1:], strict=True))
-            arguments = {
-                "cu_seq_lens_q": edges,
-                "cu_seq_lens_k": edges,
-                "max_length_q": longest,
-                "max_length_k": longest,
-            }
-        run = self.model if self.transform is None else self.decoder
-        output = run(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            position_ids=batch.position_ids,
-            use_cache=False,
-            **arguments,
-        )
-        states: Tensor = output.logits if self.transform is None else output.last_hidden_state
+        output = self.backbone(batch, self.model if self.transform is None else None)
+        states: Tensor = output["logits"] if self.transform is None else output["last_hidden_state"]
         return states.reshape(-1, states.shape[-1])[batch.target_index]
 
     def token_loss(

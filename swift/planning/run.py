@@ -127,7 +127,14 @@ def _codec(config: PlanConfig, located: Located) -> Codec:
     trust = config.model.trust_remote_code
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
-    return load_codec(as_folder(located), tokenizer, model_config, config.chat)
+    return load_codec(
+        as_folder(located),
+        tokenizer,
+        model_config,
+        config.chat,
+        media=config.media,
+        trust_remote_code=config.model.trust_remote_code,
+    )
 
 
 def _memory(config: PlanConfig, device: torch.device) -> int:

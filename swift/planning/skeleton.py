@@ -11,6 +11,7 @@ from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import CheckpointError, ModelError
 from swift.hub import Located
+from swift.models.auto import auto_class
 from swift.models.load import load_config, resolve_dtype
 from swift.models.quiet import quiet
 from swift.tuners.freeze import train_all, train_unfrozen
@@ -25,19 +26,17 @@ def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Mo
         device: Where training would run; decides the type of the weights.
 
     Raises:
-        ModelError: The architecture is no causal language model.
+        ModelError: The architecture generates no text.
         ConfigError: The tuner does not fit the model.
     """
-    from transformers import AutoModelForCausalLM
-
     trust = config.model.trust_remote_code
     hf_config = load_config(located, trust_remote_code=trust)
     dtype = resolve_dtype(config.model, hf_config, device)
     with torch.device("meta"), quiet():
         try:
-            model = AutoModelForCausalLM.from_config(hf_config, dtype=dtype, trust_remote_code=trust)
+            model = auto_class(hf_config).from_config(hf_config, dtype=dtype, trust_remote_code=trust)
         except ValueError as error:
-            raise ModelError(f"{located.id} is not a causal language model", hint="only those can be tuned") from error
+            raise ModelError(f"{located.id} is no model that generates text", hint="only those can be tuned") from error
         if isinstance(config.tuner, LoraConfig):
             return add_lora(model, _as_planned(config.tuner, config.adapters))
     if isinstance(config.tuner, FreezeConfig):

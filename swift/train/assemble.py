@@ -41,7 +41,7 @@ from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
 from swift.train.memory import keep_freed_memory
 from swift.train.optim import build_optimizer
-from swift.train.prepare_model import Prepared, import_model_code, prepare_model
+from swift.train.prepare_model import Prepared, import_code, prepare_model
 from swift.train.rng import seed_everything
 from swift.train.run import Run
 from swift.train.run_folder import (
@@ -86,15 +86,23 @@ def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Pa
     located = locate(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
-    importing = Thread(target=import_model_code, args=(model_config,), name="imports", daemon=True)
+    importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
     tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
-    codec = load_codec(as_folder(located), tokenizer, model_config, config.chat)
+    codec = load_codec(
+        as_folder(located),
+        tokenizer,
+        model_config,
+        config.chat,
+        media=config.media,
+        trust_remote_code=config.model.trust_remote_code,
+    )
     if config.task == "sft":
         require(codec, config.chat)
     rows = prepare_rows(config, codec, ledger)
     importing.join()
-    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint)
+    media = codec.media is not None and (config.data.streaming or rows.store.has_media)
+    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint, media=media)
     return _Assembly(config, folder, device, located, codec, rows, prepared, checkpoint).run()
 
 
@@ -153,6 +161,7 @@ class _Assembly:
     def feed(self) -> MapFeed | StreamFeed:
         """Where the steps come from."""
         config, layout = self.config, self.prepared.layout
+        media = None if self.codec.media is None else self.codec.media.inputs
         if config.data.streaming:
             return StreamFeed(
                 lambda skip: stream_rows(config.data, skip=skip),
@@ -163,6 +172,7 @@ class _Assembly:
                 max_steps=config.loop.max_steps,
                 padding_free=layout.padding_free,
                 pad_id=self.codec.pad_id,
+                media=media,
                 workers=1 if config.data.workers is None else config.data.workers,
                 ledger=self.rows.ledger,
             )
@@ -176,6 +186,7 @@ class _Assembly:
             max_steps=config.loop.max_steps,
             padding_free=layout.padding_free,
             pad_id=self.codec.pad_id,
+            media=None if self.codec.media is None else self.codec.media.inputs,
         )
 
     def evaluation(self) -> Sequence[Batch] | None:
@@ -189,6 +200,7 @@ class _Assembly:
             max_length=self.codec.max_length,
             padding_free=self.prepared.layout.padding_free,
             pad_id=self.codec.pad_id,
+            media=None if self.codec.media is None else self.codec.media.inputs,
         )
 
     def chat(self) -> ChatConfig:

@@ -11,15 +11,19 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec
+from swift.chat.media.samples import drawn_samples
 from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
+from swift.models.auto import import_model_code
+from swift.models.causality import require_causal
+from swift.models.forward import make_backbone
 from swift.models.fused import Fused, fuse
-from swift.models.isolation import Layout, choose_layout
+from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.quiet import quiet
-from swift.models.structure import head_transform, input_embeddings, language_model, output_head
+from swift.models.structure import backbone, head_transform, input_embeddings, output_head
 from swift.objectives.policy import Policy
 from swift.train.rng import seed_everything
 
@@ -45,13 +49,11 @@ class Prepared:
     write_weights: Callable[[Path], None]
 
 
-def import_model_code(model_config: PreTrainedConfig) -> None:
+def import_code(model_config: PreTrainedConfig) -> None:
     """Import what `prepare_model` will need for this architecture; does nothing else."""
     import peft  # noqa: F401
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
 
-    # Looking a class up imports its module; a failure is told when the model is loaded.
-    MODEL_FOR_CAUSAL_LM_MAPPING.get(type(model_config), None)
+    import_model_code(model_config)
 
 
 def prepare_model(
@@ -61,11 +63,16 @@ def prepare_model(
     codec: Codec,
     *,
     checkpoint: Path | None = None,
+    media: bool = False,
 ) -> Prepared:
     """Load, choose the batch layout, add the tuner, switch training options on.
 
     Args:
         checkpoint: Weights come from here when a run is resumed.
+        media: Whether rows have media.
+
+    Raises:
+        ModelError: The model cannot be loaded, or sees the answers that it shall predict.
     """
     device = resolve_device(config.model.device)
     weights = located
@@ -74,10 +81,15 @@ def prepare_model(
     dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     fused = fuse(model)
-    decoder = language_model(model)
     transform = head_transform(model)
+    samples = _media_samples(codec, config) if media else []
     layout = choose_layout(
-        model, decoder, wanted=config.batch.padding_free, attention=config.model.attention, longest=codec.max_length
+        model,
+        require_causal(make_backbone(backbone(model)), mixed_samples(model, samples)),
+        wanted=config.batch.padding_free,
+        attention=config.model.attention,
+        longest=codec.max_length,
+        media=samples,
     )
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
@@ -87,13 +99,21 @@ def prepare_model(
     if config.loop.neftune_alpha is not None:
         add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
     # Adapters may have replaced the head.
-    policy = Policy(model=tuned, decoder=decoder, head=output_head(model), transform=transform)
+    policy = Policy(model=tuned, backbone=layout.backbone, head=output_head(model), transform=transform)
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
     return Prepared(
         policy, model, fused, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter)
     )
+
+
+def _media_samples(codec: Codec, config: SftConfig) -> list[Sample]:
+    """Samples with every kind of media that the model takes, for the proofs."""
+    assert codec.media is not None
+    drawn = drawn_samples(codec, config.chat)
+    ids = [torch.from_numpy(tokens.ids.astype("int64"))[None] for tokens in drawn]
+    return [Sample(row, codec.media.inputs(tokens)) for row, tokens in zip(ids, drawn, strict=True)]
 
 
 def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:

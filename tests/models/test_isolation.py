@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from swift.errors import ModelError
 from swift.models.attention import PACKED
+from swift.models.forward import make_backbone
 from swift.models.isolation import choose_layout
 from swift.models.structure import language_model
 from swift.models.tiny import tiny_model
@@ -29,7 +30,7 @@ LENGTHS = (9, 21, 1, 14)
 def test_packed_equals_single(name: str) -> None:
     model = tiny_model(name)
     decoder = language_model(model)
-    layout = choose_layout(model, decoder, wanted=None, attention="auto")
+    layout = choose_layout(model, make_backbone(decoder), wanted=None, attention="auto")
     assert layout.padding_free
     assert layout.attention == PACKED
     _compare(decoder, model)
@@ -39,7 +40,7 @@ def test_packed_equals_single(name: str) -> None:
 def test_windows_shorter_than_a_sample(name: str) -> None:
     model = tiny_model(name, sliding_window=4)
     decoder = language_model(model)
-    assert choose_layout(model, decoder, wanted=None, attention="auto").padding_free
+    assert choose_layout(model, make_backbone(decoder), wanted=None, attention="auto").padding_free
     _compare(decoder, model)
 
 
@@ -66,14 +67,14 @@ def _compare(decoder: nn.Module, model: PreTrainedModel) -> None:
 @pytest.mark.parametrize("name", sorted(WITH_PADDING))
 def test_models_that_leak_are_padded(name: str) -> None:
     model = tiny_model(name)
-    layout = choose_layout(model, language_model(model), wanted=None, attention="auto")
+    layout = choose_layout(model, make_backbone(language_model(model)), wanted=None, attention="auto")
     assert not layout.padding_free
     assert "samples see each other" in layout.reason
 
 
 def test_an_attention_that_cannot_be_exchanged_is_not_said_to_be_used() -> None:
     model = tiny_model("falcon")
-    layout = choose_layout(model, language_model(model), wanted=None, attention="auto")
+    layout = choose_layout(model, make_backbone(language_model(model)), wanted=None, attention="auto")
     assert layout.attention == model.config._attn_implementation != PACKED
     assert "one attention call a sample" not in layout.reason
 
@@ -81,19 +82,19 @@ def test_an_attention_that_cannot_be_exchanged_is_not_said_to_be_used() -> None:
 def test_insisting_on_a_leaking_model_is_refused() -> None:
     model = tiny_model("mamba")
     with pytest.raises(ModelError, match="padding_free is set, but packed rows are not right"):
-        choose_layout(model, language_model(model), wanted=True, attention="auto")
+        choose_layout(model, make_backbone(language_model(model)), wanted=True, attention="auto")
 
 
 def test_padding_on_request() -> None:
     model = tiny_model("llama")
-    layout = choose_layout(model, language_model(model), wanted=False, attention="auto")
+    layout = choose_layout(model, make_backbone(language_model(model)), wanted=False, attention="auto")
     assert not layout.padding_free
     assert layout.reason == "padding, as configured"
 
 
 def test_the_attention_that_the_user_names_is_proved_too() -> None:
     model = tiny_model("llama")
-    layout = choose_layout(model, language_model(model), wanted=None, attention="sdpa")
+    layout = choose_layout(model, make_backbone(language_model(model)), wanted=None, attention="sdpa")
     assert layout.padding_free
     assert layout.attention == "sdpa"
 
@@ -101,6 +102,6 @@ def test_the_attention_that_the_user_names_is_proved_too() -> None:
 @pytest.mark.parametrize(("longest", "ours"), [(16, True), (17, False)])
 def test_chunked_attention_beyond_its_chunk_goes_through_transformers_mask(longest: int, ours: bool) -> None:
     model = tiny_model("llama4_text", attention_chunk_size=16)
-    layout = choose_layout(model, language_model(model), wanted=None, attention="auto", longest=longest)
+    layout = choose_layout(model, make_backbone(language_model(model)), wanted=None, attention="auto", longest=longest)
     assert layout.padding_free
     assert (layout.attention == PACKED) == ours

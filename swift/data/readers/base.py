@@ -73,7 +73,9 @@ class FileSource:
             if start == 0:
                 raise _no_rows(self.name)
             return
-        yield from itertools.chain((first,), items)
+        folder = str(self.path.parent.resolve())
+        for item in itertools.chain((first,), items):
+            yield Row(item.values, item.origin, folder) if isinstance(item, Row) else item
 
 
 def content_hash(path: Path, name: str) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from swift.data.reasons import BAD_ROLE, BAD_WEIGHT, NO_MESSAGES, TWO_THOUGHTS, WRONG_TYPE
+from swift.data.shapes.parts import spoken
 from swift.data.shapes.tools import tool_calls
 from swift.data.shapes.values import as_text, kind, text_value, weight_value
 from swift.errors import RowError
-from swift.types import Message, Role, ToolCall
+from swift.types import Message, Placed, Role, ToolCall
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -52,7 +53,8 @@ def turns(items: Any, column: str) -> list[Message]:
         if not isinstance(item, dict):
             raise RowError(WRONG_TYPE, f"{what} is {kind(item)}, not an object")
         if "human" in item and "assistant" in item and "role" not in item:
-            messages.append(Message("user", text_value(item["human"], what)))
+            text, media = spoken(item["human"], what)
+            messages.append(Message("user", text, media=media))
             messages.append(assistant(item["assistant"], what))
         else:
             _append(messages, turn(item, what))
@@ -66,29 +68,33 @@ def turn(item: Mapping[str, Any], what: str) -> Message:
         item: With role and content (OpenAI) or from and value (ShareGPT).
         what: Which message, for errors.
     """
-    spoken = item.get("role", item.get("from"))
+    speaker = item.get("role", item.get("from"))
     content = item.get("content")
     if content is None:
         content = item.get("value")
-    if not isinstance(spoken, str):
-        raise RowError(BAD_ROLE, f"{what} has no role" if spoken is None else f"{what}: role is {kind(spoken)}")
-    role = ROLES.get(spoken) or ROLES.get(spoken.strip().lower())
+    if not isinstance(speaker, str):
+        raise RowError(BAD_ROLE, f"{what} has no role" if speaker is None else f"{what}: role is {kind(speaker)}")
+    role = ROLES.get(speaker) or ROLES.get(speaker.strip().lower())
     if role == "assistant":
         return assistant(content, what, item)
     if role is None:
-        if spoken.strip().lower() in CALL_ROLES:
+        if speaker.strip().lower() in CALL_ROLES:
             return Message("assistant", "", tool_calls=tool_calls(content, what), loss_weight=_weight(item, what))
         known = "system, developer, user, assistant, tool and their usual other names"
-        raise RowError(BAD_ROLE, f"{what} has the role {spoken!r}; known are {known}")
+        raise RowError(BAD_ROLE, f"{what} has the role {speaker!r}; known are {known}")
     if role == "tool":
+        shows = isinstance(content, list) and any(isinstance(p, dict) and "type" in p for p in content)
+        text, media = spoken(content, what) if shows else (as_text(content, what), ())
         return Message(
             role,
-            as_text(content, what),
+            text,
             name=_optional(item, "name", what),
             tool_call_id=_optional(item, "tool_call_id", what),
             loss_weight=_weight(item, what),
+            media=media,
         )
-    return Message(role, text_value(content, what), loss_weight=_weight(item, what))
+    text, media = spoken(content, what)
+    return Message(role, text, loss_weight=_weight(item, what), media=media)
 
 
 def assistant(content: Any, what: str, item: Mapping[str, Any] | None = None) -> Message:
@@ -110,13 +116,14 @@ def assistant(content: Any, what: str, item: Mapping[str, Any] | None = None) ->
     if isinstance(content, list):
         content, inner = _split_parts(content)
         thought = _one(thought, inner, what)
-    text = text_value(content, what)
+    text, media = spoken(content, what)
     if "<think>" in text:
         match = _THINKING.match(text)
-        if match:
+        if match and not any(placed.at < match.end() for placed in media):
             thought = _one(thought, match[1].strip("\n"), what)
             text = text[match.end() :]
-    return Message("assistant", text, reasoning=thought or None, tool_calls=calls, loss_weight=weight)
+            media = tuple(Placed(placed.at - match.end(), placed.media) for placed in media)
+    return Message("assistant", text, reasoning=thought or None, tool_calls=calls, loss_weight=weight, media=media)
 
 
 def _split_parts(parts: list[Any]) -> tuple[list[Any], str]:
@@ -178,4 +185,5 @@ def _append(messages: list[Message], message: Message) -> None:
         reasoning=last.reasoning,
         tool_calls=last.tool_calls + message.tool_calls,
         loss_weight=last.loss_weight,
+        media=last.media,
     )

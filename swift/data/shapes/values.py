@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from swift.data.reasons import BAD_WEIGHT, MEDIA, WRONG_TYPE
+from swift.data.reasons import BAD_MEDIA, BAD_WEIGHT, WRONG_TYPE
 from swift.errors import RowError
 
 _KINDS = {dict: "an object", list: "a list", bool: "true or false", int: "a number", float: "a number", str: "a text"}
@@ -24,7 +24,7 @@ def text_value(value: Any, what: str) -> str:
     """A text, as a string or as a list of OpenAI text parts; null is empty.
 
     Raises:
-        RowError: `wrong_type`, or `media_unsupported` for a part that is no text.
+        RowError: `wrong_type`, or `bad_media` for a part that is no text.
     """
     if type(value) is str:
         return value
@@ -91,4 +91,4 @@ def _part(part: Any, what: str) -> str:
         return str(part["text"])
     if part.get("type") == "text":
         raise RowError(WRONG_TYPE, f"{what} has a text part without text")
-    raise RowError(MEDIA, f"{what} has a part of type {part.get('type')!r}; only text is trained on")
+    raise RowError(BAD_MEDIA, f"{what} has a part of type {part.get('type')!r}, which does not belong here")

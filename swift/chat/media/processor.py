@@ -1,0 +1,285 @@
+"""The model's own processor, called as inference calls it. One copy a thread: its tokenizer is not to be shared."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from swift.chat import reasons
+from swift.config.media import MediaConfig
+from swift.errors import DataError, ModelError, RowError
+from swift.media import MediaCache, Video, identity
+from swift.types import Illustrated, Media, MediaKind, Tokens
+
+if TYPE_CHECKING:
+    from swift.batch import MediaInputs
+
+_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+_PARTS: dict[MediaKind, tuple[str, ...]] = {
+    "image": ("image_processor",),
+    "video": ("video_processor",),
+    "audio": ("feature_extractor", "audio_processor"),
+}
+_ALIGNED = ("token_type_ids", "cross_attention_mask", "position_mask", "images_seq_mask")
+"""Endings of names of tensors that run along the tokens."""
+_NOT_MEDIA = frozenset({"input_ids", "attention_mask", "labels"})
+_MERGED = 1000.0  # frames a second of a video whose own rate is unknown: times are then exact to a millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What a processor made of a text with media.
+
+    Attributes:
+        ids: Token ids, media expanded.
+        tensors: Everything else that the model takes, by name.
+    """
+
+    ids: list[int]
+    tensors: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class MediaProcessor:
+    """A multimodal checkpoint's processor. Picklable: the processor itself is loaded where it is first used.
+
+    Attributes:
+        folder: The checkpoint.
+        trust_remote_code: Whether its own code may run.
+        config: Limits of media, and where they may come from.
+        tokens: By kind of media that the model takes: the text that stands for one.
+        ids: Token ids that stand for media or parts of them.
+        bos: The begin token's text, if there is one.
+        sampling_rate: Samples a second of sound.
+        fingerprint: Hash of all that decides what becomes of media.
+    """
+
+    folder: Path
+    trust_remote_code: bool
+    config: MediaConfig
+    tokens: Mapping[MediaKind, str]
+    ids: frozenset[int]
+    bos: str | None
+    sampling_rate: int
+    fingerprint: str
+
+    def __call__(self, shown: Illustrated) -> Processed:
+        """Ids and tensors.
+
+        Raises:
+            RowError: A medium cannot be loaded (see `swift.media.reasons`), is of a kind that the model does not take,
+                or the processor refuses it.
+        """
+        for media in shown.media:
+            if media.kind not in self.tokens:
+                takes = ", ".join(self.tokens)
+                raise RowError(reasons.MEDIA_UNSUPPORTED, f"this model takes {takes} and no {media.kind}")
+        arguments = self._arguments(shown)
+        processor = _processor(self.folder, self.trust_remote_code)
+        try:
+            made = processor(**arguments)
+        except Exception as error:  # a processor raises errors of any type for media that it cannot use
+            detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise RowError(reasons.MEDIA_REFUSED, f"the model's processor refuses them: {detail}") from error
+        ids = made["input_ids"][0].tolist()
+        tensors = {name: made[name] for name in made if name not in _NOT_MEDIA}
+        return Processed(ids, tensors)
+
+    def identity(self, media: Sequence[Media]) -> str:
+        """Hash of which files and bytes these are, at which state."""
+        told = "\n".join(identity(item, self.config) for item in media)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    def unchanged(self, shown: Illustrated) -> bool:
+        """Whether the media are still what they were."""
+        try:
+            return self.identity(shown.media) == shown.identity
+        except RowError:
+            return False  # gone, or no longer readable
+
+    def inputs(self, tokens: Tokens) -> MediaInputs | None:
+        """What the model gets besides ids for a sequence of the token store; None for text alone.
+
+        Raises:
+            DataError: The media are not what they were when the sequence was made.
+        """
+        if tokens.shown is None:
+            return None
+        try:
+            made = self(tokens.shown)
+        except RowError as error:
+            raise DataError(
+                f"{tokens.origin}: {error.detail} (it was fine when the rows were tokenized)",
+                hint="do not change media files while a run needs them",
+            ) from error
+        length = min(len(made.ids), len(tokens))
+        if made.ids[:length] != tokens.ids[:length].tolist():
+            raise DataError(
+                f"{tokens.origin}: its media are others than when the rows were tokenized",
+                hint="start the run again; do not change media files while a run needs them",
+            )
+        return _media_inputs(made, len(tokens))
+
+    def prompt(self, shown: Illustrated) -> tuple[list[int], MediaInputs]:
+        """Ids of a prompt and what it shows.
+
+        Raises:
+            RowError: As of calling it.
+        """
+        made = self(shown)
+        return made.ids, _media_inputs(made, len(made.ids))
+
+    def _arguments(self, shown: Illustrated) -> dict[str, Any]:
+        """The call as `processor.apply_chat_template(tokenize=True)` makes it, with frames that we have sampled."""
+        cache = _cache(self.config.cache_megabytes)
+        by_kind: dict[MediaKind, list[Media]] = {"image": [], "video": [], "audio": []}
+        for media in shown.media:
+            by_kind[media.kind].append(media)
+        arguments: dict[str, Any] = {
+            "text": [shown.text],
+            "return_tensors": "pt",
+            "add_special_tokens": self.bos is None or not shown.text.startswith(self.bos),
+        }
+        if by_kind["image"]:
+            arguments["images"] = [[cache.image(media, self.config) for media in by_kind["image"]]]
+        if by_kind["video"]:
+            videos = [cache.video(media, self.config) for media in by_kind["video"]]
+            arguments["videos"] = [[video.frames for video in videos]]
+            arguments["video_metadata"] = [[_metadata(video) for video in videos]]
+            arguments["do_sample_frames"] = False
+        if by_kind["audio"]:
+            arguments["audio"] = [cache.audio(media, self.config, self.sampling_rate) for media in by_kind["audio"]]
+            arguments["sampling_rate"] = self.sampling_rate
+        return arguments
+
+
+def load_media_processor(
+    folder: Path, config: MediaConfig, *, model_ids: Sequence[int] = (), trust_remote_code: bool = False
+) -> MediaProcessor | None:
+    """The processor of a checkpoint; None where it is for text only.
+
+    Args:
+        folder: The checkpoint.
+        model_ids: Token ids that the model's configuration calls media.
+
+    Raises:
+        ModelError: It is there and cannot be loaded, such as where a library is missing.
+    """
+    if not any((folder / name).is_file() for name in _FILES):
+        return None
+    processor = _processor(folder, trust_remote_code)
+    tokens: dict[MediaKind, str] = {}
+    ids = set(model_ids)
+    for kind, parts in _PARTS.items():
+        token = getattr(processor, f"{kind}_token", None)
+        if isinstance(token, str) and any(getattr(processor, part, None) is not None for part in parts):
+            tokens[kind] = token
+            ids |= {number for number in getattr(processor, f"{kind}_token_ids", ()) if isinstance(number, int)}
+            ids.add(processor.tokenizer.convert_tokens_to_ids(token))
+    if not tokens:
+        return None
+    audio = next((part for name in _PARTS["audio"] if (part := getattr(processor, name, None)) is not None), None)
+    return MediaProcessor(
+        folder=folder,
+        trust_remote_code=trust_remote_code,
+        config=config,
+        tokens=tokens,
+        ids=frozenset(ids),
+        bos=processor.tokenizer.bos_token,
+        sampling_rate=int(getattr(audio, "sampling_rate", 16_000)),
+        fingerprint=_fingerprint(folder, config),
+    )
+
+
+def processor_template(folder: Path) -> str | None:
+    """The chat template that older checkpoints keep beside the processor only."""
+    path = folder / "chat_template.json"
+    if not path.is_file():
+        return None
+    try:
+        found = orjson.loads(path.read_bytes()).get("chat_template")
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{path} is damaged: {error}", hint="download the model again") from error
+    return found if isinstance(found, str) else None
+
+
+def _metadata(video: Video) -> Any:
+    from transformers.video_utils import VideoMetadata
+
+    rate = video.source_fps or _MERGED
+    return VideoMetadata(
+        total_num_frames=video.source_frames,
+        fps=rate,
+        width=video.frames.shape[2],
+        height=video.frames.shape[1],
+        duration=video.duration,
+        frames_indices=[round(time * rate) for time in video.times.tolist()],
+    )
+
+
+def _media_inputs(made: Processed, length: int) -> MediaInputs:
+    """The tensors among what a processor made, cut to the sequence's length where they run along the tokens."""
+    import torch
+
+    from swift.batch import MediaInputs
+
+    tensors = {name: value for name, value in made.tensors.items() if isinstance(value, torch.Tensor)}
+    aligned = frozenset(name for name, value in tensors.items() if _is_aligned(name, value, len(made.ids)))
+    cut = {name: value[:, :length] if name in aligned else value for name, value in tensors.items()}
+    return MediaInputs(cut, aligned)
+
+
+def _is_aligned(name: str, tensor: Any, length: int) -> bool:
+    return name.endswith(_ALIGNED) and tensor.ndim >= 2 and tuple(tensor.shape[:2]) == (1, length)
+
+
+def _fingerprint(folder: Path, config: MediaConfig) -> str:
+    digest = hashlib.sha256()
+    for name in _FILES:
+        path = folder / name
+        digest.update(path.read_bytes() if path.is_file() else b"-")
+    # What a medium becomes; not where it may come from, nor how it is kept.
+    limits = config.model_dump(mode="json", exclude={"hosts", "timeout", "cache_megabytes", "max_megabytes"})
+    digest.update(json.dumps(limits, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+_loaded = threading.local()
+
+
+def _processor(folder: Path, trust_remote_code: bool) -> Any:
+    """This thread's copy."""
+    known: dict[Path, Any] = _loaded.__dict__.setdefault("processors", {})
+    if folder not in known:
+        known[folder] = _load(folder, trust_remote_code)
+    return known[folder]
+
+
+def _load(folder: Path, trust_remote_code: bool) -> Any:
+    from transformers import AutoProcessor
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        return AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
+    except ImportError as error:
+        raise ModelError(
+            f"the processor in {folder} needs a library: {' '.join(str(error).split())[:200]}",
+            hint="pip install 'swift-finetune[media]'",
+        ) from error
+    except Exception as error:  # errors of every type, each about this checkpoint
+        raise ModelError(f"the processor in {folder} cannot be loaded: {' '.join(str(error).split())[:200]}") from error
+
+
+@lru_cache(maxsize=4)
+def _cache(megabytes: int) -> MediaCache:
+    """This process's decoded media."""
+    return MediaCache(megabytes)
