@@ -50,7 +50,11 @@ def load_engine(config: InferConfig) -> Engine:
     from swift.engines.transformers import Limits
 
     limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
-    return load(plan_model(config.model, config.adapters, config.chat), limits=limits, merge_lora=config.merge_lora)
+    return load(
+        plan_model(config.model, config.adapters, config.chat, config.media),
+        limits=limits,
+        merge_lora=config.merge_lora,
+    )
 
 
 def export(config: ExportConfig) -> Path:

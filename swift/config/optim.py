@@ -14,6 +14,9 @@ class OptimizerConfig(Config):
     learning_rate: float | None = option(
         None, "Peak learning rate; default: 1e-4 for adapters, 1e-5 for weights.", "learning_rate", gt=0
     )
+    llm_lr: float | None = option(None, "Peak rate of the language model; default: learning_rate.", "llm_lr", gt=0)
+    vit_lr: float | None = option(None, "Peak rate of the towers; default: learning_rate.", "vit_lr", gt=0)
+    aligner_lr: float | None = option(None, "Peak rate of the aligner; default: learning_rate.", "aligner_lr", gt=0)
     weight_decay: float = option(0.1, "On matrices; biases and norms get none.", "weight_decay", ge=0)
     beta1: float = option(0.9, "Decay of the first moment.", "adam_beta1", ge=0, lt=1)
     beta2: float = option(0.95, "Decay of the second moment.", "adam_beta2", ge=0, lt=1)

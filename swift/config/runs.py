@@ -53,6 +53,9 @@ class InferConfig(Config):
     data: DataConfig = option(DataConfig, "With data.validation: answer every row of it.")
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
     prompt: str | None = option(None, "Answer this once and exit.", "prompt")
+    images: tuple[str, ...] = option((), "Pictures that are shown with prompt: files or URLs.", "images")
+    videos: tuple[str, ...] = option((), "Videos that are shown with prompt.", "videos")
+    audios: tuple[str, ...] = option((), "Sounds that are played with prompt.", "audios")
     result_path: str | None = option(None, "Where the answers of a data set go, as JSONL.", "result_path")
     max_batch_tokens: int = option(
         8192, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1

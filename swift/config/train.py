@@ -18,6 +18,11 @@ class LoopConfig(Config):
         "Recompute activations in the backward pass; default: only if the plan says that memory needs it.",
         "gradient_checkpointing",
     )
+    vit_gradient_checkpointing: bool | None = option(
+        None,
+        "The same for towers alone; default: as gradient_checkpointing where towers are trained.",
+        "vit_gradient_checkpointing",
+    )
     neftune_alpha: float | None = option(
         None, "Noise on the embeddings (arXiv 2310.05914).", "neftune_noise_alpha", gt=0
     )

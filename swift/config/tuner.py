@@ -9,7 +9,17 @@ from pydantic import Field
 from swift.config.option import Config, option
 
 
-class LoraConfig(Config):
+class PartsConfig(Config):
+    """Which parts of a multimodal model are trained. A text model is all language model."""
+
+    freeze_llm: bool = option(False, "Leave the language model as it is.", "freeze_llm")
+    freeze_vit: bool = option(True, "Leave the towers of pictures and sound as they are.", "freeze_vit")
+    freeze_aligner: bool = option(
+        True, "Leave what stands between the towers and the language model as it is.", "freeze_aligner"
+    )
+
+
+class LoraConfig(PartsConfig):
     """Low-rank adapters (arXiv 2106.09685) through PEFT, with its variants."""
 
     type: Literal["lora"] = "lora"
@@ -22,6 +32,9 @@ class LoraConfig(Config):
     target_regex: str | None = option(None, "A regular expression over full layer names, instead.", "target_regex")
     modules_to_save: tuple[str, ...] = option(
         (), "Layers trained in full and saved beside the adapter.", "modules_to_save"
+    )
+    full_parts: tuple[Literal["llm", "vit", "aligner"], ...] = option(
+        (), "Parts trained in full and saved beside the adapter, such as an aligner that is new.", "full_parts"
     )
     bias: Literal["none", "all", "lora_only"] = option("none", "Which biases are trained.", "lora_bias")
     rslora: bool = option(False, "Scale by alpha / sqrt(rank) (arXiv 2312.03732).", "use_rslora")
@@ -36,13 +49,13 @@ class LoraConfig(Config):
     )
 
 
-class FullConfig(Config):
-    """Every weight is trained."""
+class FullConfig(PartsConfig):
+    """Every weight of the parts that are not frozen is trained."""
 
     type: Literal["full"] = "full"
 
 
-class FreezeConfig(Config):
+class FreezeConfig(PartsConfig):
     """Part of the weights is trained in full."""
 
     type: Literal["freeze"] = "freeze"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from swift.config.chat import ChatConfig
+from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import FROM_ADAPTER, SftConfig
 from swift.errors import CheckpointError, ConfigError
@@ -44,6 +45,7 @@ class Plan:
         model: The base or full model.
         adapters: Adapter folders by name, in order.
         chat: How conversations are rendered.
+        media: How large media become, as in training, and where they may come from.
         tokenizer: A checkpoint that carries the tokenizer and template that training used; None: the model's own.
     """
 
@@ -51,9 +53,12 @@ class Plan:
     adapters: Mapping[str, Path]
     chat: ChatConfig
     tokenizer: Path | None
+    media: MediaConfig = field(default_factory=MediaConfig)
 
 
-def plan_model(model: ModelConfig | None, adapters: Sequence[str], chat: ChatConfig) -> Plan:
+def plan_model(
+    model: ModelConfig | None, adapters: Sequence[str], chat: ChatConfig, media: MediaConfig | None = None
+) -> Plan:
     """Find out what to load from what the user named.
 
     A run folder stands for its best checkpoint, or else its last. A checkpoint brings what its run knew:
@@ -63,6 +68,7 @@ def plan_model(model: ModelConfig | None, adapters: Sequence[str], chat: ChatCon
         model: The model, or None for the one that the adapters were trained on.
         adapters: Folders, or NAME=FOLDER.
         chat: The user's rendering options.
+        media: The user's limits of media.
 
     Raises:
         ConfigError: Nothing names a model, or the adapters are of different models.
@@ -100,6 +106,7 @@ def plan_model(model: ModelConfig | None, adapters: Sequence[str], chat: ChatCon
         adapters={name: item.path for name, item in found.items()},
         chat=_chat(chat, first.run if first is not None else None, carries=carries),
         tokenizer=first.path if first is not None and carries else None,
+        media=_media(media or MediaConfig(), first.run if first is not None else None),
     )
 
 
@@ -207,3 +214,11 @@ def _chat(said: ChatConfig, run: SftConfig | None, *, carries: bool) -> ChatConf
         return said
     chat = run.chat.model_copy(update={"template": None}) if carries else run.chat
     return chat.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
+
+
+def _media(said: MediaConfig, run: SftConfig | None) -> MediaConfig:
+    """The run's limits, changed by what the user said. Where files lie is another matter each time."""
+    if run is None:
+        return said
+    limits = run.media.model_copy(update={"root": None, "hosts": ()})
+    return limits.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})

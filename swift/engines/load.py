@@ -5,7 +5,6 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.load import load_codec
-from swift.config.media import MediaConfig
 from swift.engines.adapters import AdapterSwitch, attach
 from swift.engines.folders import Plan
 from swift.engines.merging import merge
@@ -23,7 +22,6 @@ def load_engine(
     limits: Limits,
     merge_lora: bool = False,
     pack: bool = True,
-    media: MediaConfig | None = None,
 ) -> TransformersEngine:
     """Load model, tokenizer and adapters.
 
@@ -31,7 +29,6 @@ def load_engine(
         plan: What to load.
         limits: Batch limits.
         merge_lora: Add the adapter to the weights instead of computing it beside them. Only with one adapter.
-        media: Where media may come from and how large they become; None is the default.
         pack: On a CPU with bfloat16 units, keep the weights in the layout that makes decoding fast.
 
     Raises:
@@ -45,7 +42,7 @@ def load_engine(
         model.config,
         plan.chat,
         checkpoint=plan.tokenizer,
-        media=media or MediaConfig(),
+        media=plan.media,
         trust_remote_code=plan.model.trust_remote_code,
     )
     switch: AdapterSwitch | None = None

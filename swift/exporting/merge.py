@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
+from swift.chat.media.processor import copy_processor
 from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import ExportConfig
@@ -81,7 +82,8 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
     stored = _stored_type(plan)
     wanted = _wanted_type(config.model) or stored
     wide = stored if stored == wanted else torch.float32
-    model, tokenizer = load_base(_typed(plan, wide), locate(plan.model))
+    located = locate(plan.model)
+    model, tokenizer = load_base(_typed(plan, wide), located)
     refuse_quantized(model)
     require_room(folder, sum(p.numel() for p in model.parameters()) * wanted.itemsize)
     ids = probe_ids(tokenizer, model)
@@ -91,6 +93,7 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
     with quiet():
         model.save_pretrained(folder, max_shard_size=config.max_shard_size)
         tokenizer.save_pretrained(folder)
+    copy_processor(located.path, folder)
     difference = require_close(folder, expected, ids, model, plan.model)
     sys.stderr.write(f"compared with the files on disk: {difference}\n")
 

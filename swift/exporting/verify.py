@@ -14,6 +14,7 @@ from swift.engines.shape import embedding_rows, input_device
 from swift.errors import ModelError
 from swift.hub import Located
 from swift.models.load import load_model
+from swift.models.structure import generating
 
 _PROBE = "The quick brown fox jumps over the lazy dog. 1 + 2 = 3. Naïve café, 你好，世界! def f(x): return x ** 2"
 _LONGEST = 64
@@ -48,7 +49,7 @@ def probe_ids(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> Ten
 @torch.inference_mode()
 def probe_logits(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """Logits [length, vocabulary] in float32 on the CPU."""
-    logits: Tensor = model(input_ids=ids.to(input_device(model)), use_cache=False).logits[0]
+    logits: Tensor = generating(model)(input_ids=ids.to(input_device(model)), use_cache=False).logits[0]
     return logits.float().cpu()
 
 

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from swift.chat.media.place import require_takes
 from swift.chat.parse import parse_answer
 from swift.errors import RowError
 from swift.inference.answerers import Answerer
 from swift.inference.prompt import Prompt
-from swift.types import Conversation, Message, Origin, Sampling
+from swift.media import as_media
+from swift.types import Conversation, MediaKind, Message, Origin, Placed, Sampling
 
 HELP = """\
 /system TEXT   set the system message and start anew; without TEXT, remove it
+/image FILE    show a picture with the next message (also /video and /audio); FILE may be a URL
 /clear         forget the conversation
 /exit          leave (also: exit, quit, Ctrl-D)
 /help          this list
@@ -22,6 +25,7 @@ Ctrl-C stops an answer.
 """
 
 _ORIGIN = "the terminal"
+_KINDS: dict[str, MediaKind] = {"/image": "image", "/video": "video", "/audio": "audio"}
 
 
 class Chat:
@@ -51,9 +55,11 @@ class Chat:
         self._color = sys.stdout.isatty() if color is None else color
         self._histories: list[list[Message]] = [[] for _ in answerers]
         self._turns = 0
+        self._media: list[Placed] = []
 
-    def once(self, text: str) -> int:
-        """Answer one message; returns the exit code, 1 where nobody could."""
+    def once(self, text: str, media: Sequence[Placed] = ()) -> int:
+        """Answer one message, with media if there are any; returns the exit code, 1 where nobody could."""
+        self._media = list(media)
         return 0 if self._answer(text) else 1
 
     def run(self) -> int:
@@ -83,24 +89,44 @@ class Chat:
         elif name == "/clear":
             self._forget()
             sys.stderr.write("(new conversation)\n")
+        elif name in _KINDS:
+            self._attach(_KINDS[name], rest.strip())
         elif name == "/help":
             sys.stderr.write(HELP)
         else:
             sys.stderr.write(f"unknown command {name}; /help lists them\n")
 
+    def _attach(self, kind: MediaKind, source: str) -> None:
+        """Show or play something with the next message; what cannot be found is told at once."""
+        if not source:
+            sys.stderr.write(f"which file? /{kind} FILE\n")
+            return
+        placed = Placed(0, as_media(kind, source))
+        try:
+            for answerer in self._answerers:
+                require_takes(answerer.engine.codec, placed.media)
+        except RowError as error:
+            sys.stderr.write(f"error: {error}\n")
+            return
+        self._media.append(placed)
+        sys.stderr.write(f"({kind} with the next message: {source})\n")
+
     def _forget(self) -> None:
         self._histories = [[] for _ in self._answerers]
+        self._media = []
 
     def _answer(self, text: str) -> bool:
         """Everyone's answer to the user's next message; False where nobody could give one."""
         self._turns += 1
         answered = False
+        message = Message("user", text, media=tuple(self._media))
+        self._media = []
         for answerer, history in zip(self._answerers, self._histories, strict=True):
             if len(self._answerers) > 1:
                 sys.stdout.write(f"\033[1m[{answerer.name}]\033[0m\n" if self._color else f"[{answerer.name}]\n")
-            said = self._show(answerer, [*history, Message("user", text)])
+            said = self._show(answerer, [*history, message])
             if said is not None:
-                history += [Message("user", text), parse_answer(said, answerer.engine.codec)]
+                history += [message, parse_answer(said, answerer.engine.codec)]
                 answered = True
         return answered
 
@@ -134,3 +160,9 @@ class Chat:
     def _write(self, text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+def named_media(images: Sequence[str], videos: Sequence[str], audios: Sequence[str]) -> tuple[Placed, ...]:
+    """Media in front of a message, named on the command line."""
+    kinds: dict[MediaKind, Sequence[str]] = {"image": images, "video": videos, "audio": audios}
+    return tuple(Placed(0, as_media(kind, source)) for kind, sources in kinds.items() for source in sources)

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from swift.errors import DataError
-from swift.types import Message
+from swift.types import Media, Message
 
 _BESIDE = ".run.json"
 
@@ -67,6 +67,11 @@ def open_results(path: Path, identity: Mapping[str, Any]) -> Iterator[Results]:
 def message_json(message: Message) -> dict[str, Any]:
     """A turn in the form that data files have, without what is empty."""
     values: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.media:
+        values["content"] = [
+            {"type": "text", "text": part} if isinstance(part, str) else {"type": part.kind, part.kind: _named(part)}
+            for part in message.parts
+        ]
     if message.reasoning is not None:
         values["reasoning_content"] = message.reasoning
     if message.tool_calls:
@@ -80,6 +85,13 @@ def message_json(message: Message) -> dict[str, Any]:
     if message.tool_call_id is not None:
         values["tool_call_id"] = message.tool_call_id
     return values
+
+
+def _named(media: Media) -> str | list[str]:
+    """Where a medium came from; bytes by their number."""
+    if isinstance(media.source, tuple):
+        return [source if isinstance(source, str) else f"<{len(source)} bytes>" for source in media.source]
+    return media.source if isinstance(media.source, str) else f"<{len(media.source)} bytes>"
 
 
 def _require_same(path: Path, beside: Path, identity: Mapping[str, Any]) -> None:

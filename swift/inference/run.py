@@ -29,19 +29,21 @@ def infer(config: InferConfig) -> int:
     """
     _check(config)
     load_plugins(config.plugins)
-    plan = plan_model(config.model, config.adapters, config.chat)
+    plan = plan_model(config.model, config.adapters, config.chat, config.media)
     if config.data.validation:
         from swift.inference.batch import answer_data
 
         answer_data(config, plan, lambda: _ready(config, plan))
         return 0
-    from swift.inference.chat import Chat
+    from swift.inference.chat import Chat, named_media
 
     # the chat keeps the system message itself, so that /system can change it
     system = plan.chat.system
     _, answerers = _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None})))
     chat = Chat(answerers, sampling_of(config), system=system, stream=config.generation.stream)
-    return chat.once(config.prompt) if config.prompt is not None else chat.run()
+    if config.prompt is None:
+        return chat.run()
+    return chat.once(config.prompt, named_media(config.images, config.videos, config.audios))
 
 
 def _check(config: InferConfig) -> None:
@@ -49,6 +51,10 @@ def _check(config: InferConfig) -> None:
         raise ConfigError("both a prompt and a data set are to be answered", hint="give --prompt or --val_dataset")
     if config.data.validation and config.result_path is None:
         raise ConfigError("the answers of a data set have no place to go", hint="give --result_path FILE.jsonl")
+    if config.prompt is None and (config.images or config.videos or config.audios):
+        raise ConfigError(
+            "media are named without a prompt", hint="give --prompt too; in the chat: /image, /video and /audio"
+        )
     if config.result_path is not None and not config.data.validation:
         raise ConfigError("result_path is for the answers of a data set", hint="give --val_dataset FILE too")
     if config.merge_lora and (config.compare_base or len(config.adapters) > 1):
@@ -58,7 +64,7 @@ def _check(config: InferConfig) -> None:
 def _ready(config: InferConfig, plan: Plan) -> tuple[TransformersEngine, tuple[Answerer, ...]]:
     """The loaded engine, announced on standard error, and who answers."""
     limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
-    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora, media=config.media)
+    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora)
     names = [*engine.adapters, *([BASE] if config.compare_base and engine.adapters else [])] or [BASE]
     merged = f" + {', '.join(plan.adapters)} (merged)" if config.merge_lora and plan.adapters else ""
     beside = f" + {', '.join(engine.adapters)}" if engine.adapters else ""

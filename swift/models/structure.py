@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
 from torch import nn
@@ -150,26 +151,32 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
     return None if inner is whole else measure_transform(whole, inner, output_head(whole))
 
 
-def linear_layer_names(model: PreTrainedModel) -> list[str]:
+def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | None = None) -> list[str]:
     """Full names of the layers that `all-linear` means, in the order of the module tree.
 
     Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
 
     - the output head;
     - routers of mixtures of experts, which a low-rank update would unbalance;
-    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer.
+    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
+    - that of torch's own attention, which reads its weight, too.
 
     Experts that are kept in one stacked parameter are not layers, and so not listed.
+
+    Args:
+        inside: The modules whose layers are meant; None is the language model.
     """
     from transformers.pytorch_utils import Conv1D
 
     head = output_head(model)
-    inside = set(map(id, language_model(model).modules()))
+    known = {id(module) for outer in inside or (language_model(model),) for module in outer.modules()}
     experts = _expert_counts(text_config(model))
     names = []
     for parent_name, parent in model.named_modules():
+        if isinstance(parent, nn.MultiheadAttention):
+            continue
         for name, layer in parent.named_children():
-            if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in inside:
+            if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in known:
                 continue
             full = f"{parent_name}.{name}" if parent_name else name
             if not _is_router(full, layer, experts) and not (name == "out_proj" and _is_state_space(parent)):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import FreezeConfig, LoraConfig
+from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
 from swift.errors import CheckpointError, ModelError
 from swift.hub import Located
 from swift.models.auto import auto_class
@@ -41,8 +41,8 @@ def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Mo
             return add_lora(model, _as_planned(config.tuner, config.adapters))
     if isinstance(config.tuner, FreezeConfig):
         train_unfrozen(model, config.tuner)
-    else:
-        train_all(model)
+    elif isinstance(config.tuner, FullConfig):
+        train_all(model, config.tuner)
     return model  # type: ignore[no-any-return]
 
 

@@ -29,6 +29,7 @@ from swift.hub import Located, locate
 from swift.losses.token import token_losses
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
+from swift.models.parts import parts_by_parameter
 from swift.objectives.sft import SftObjective
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
@@ -137,7 +138,9 @@ class _Assembly:
             policy=prepared.policy,
             objective=objective,
             evaluation_objective=SftObjective(config.loop.loss, with_correct=True),
-            optimizer=build_optimizer(prepared.policy.model, config.optimizer, rate, scale),
+            optimizer=build_optimizer(
+                prepared.policy.model, config.optimizer, rate, scale, parts_by_parameter(prepared.base)
+            ),
             schedule=Schedule(config.schedule, rate, total_steps),
             feed=feed,
             evaluation=self.evaluation(),

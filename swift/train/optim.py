@@ -12,6 +12,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from swift.config.optim import OptimizerConfig
 from swift.errors import CheckpointError, ConfigError
+from swift.models.parts import Part
 from swift.train.checkpoint import JSON
 from swift.train.master import MasterWeights
 from swift.train.scaling import LossScale
@@ -72,7 +73,7 @@ class StepOptimizer:
         if self.skipped:
             return
         for group in self.inner.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["rate"]
         self.inner.step()
         self.masters.publish()
 
@@ -82,7 +83,11 @@ class StepOptimizer:
 
 
 def build_optimizer(
-    model: nn.Module, config: OptimizerConfig, lr: float, scale: LossScale | None = None
+    model: nn.Module,
+    config: OptimizerConfig,
+    lr: float,
+    scale: LossScale | None = None,
+    parts: Mapping[nn.Parameter, Part] | None = None,
 ) -> StepOptimizer:
     """AdamW over the trainable parameters, in the order of `model.named_parameters()`, each once if tied.
 
@@ -93,6 +98,7 @@ def build_optimizer(
         config: Options.
         lr: The peak rate, until `step` is given another.
         scale: The loss scale, from `make_loss_scale`; None is none.
+        parts: The part of a multimodal model that each parameter is of, for rates of their own.
 
     Raises:
         ConfigError: No parameter is trainable.
@@ -101,16 +107,18 @@ def build_optimizer(
     if not trainable:
         raise ConfigError("no parameter of the model is trainable", hint="see the options of the tuner")
     masters = MasterWeights(trainable, enabled=config.master_weights)
-    decaying = [item for item in masters.optimized.items() if _decays(*item)]
-    others = [item for item in masters.optimized.items() if not _decays(*item)]
-    groups = [
-        {"params": members, "weight_decay": decay}
-        for members, decay in ((decaying, config.weight_decay), (others, 0.0))
-        if members
+    rates = {part: (rate or lr) / lr for part, rate in _rates(config).items()}
+    part_by_name = {name: (parts or {}).get(p, "llm") for name, p in trainable}
+    groups: dict[tuple[float, bool], list[tuple[str, nn.Parameter]]] = {}
+    for name, p in masters.optimized.items():
+        groups.setdefault((rates[part_by_name[name]], not _decays(name, p)), []).append((name, p))
+    described = [
+        {"params": members, "weight_decay": 0.0 if bare else config.weight_decay, "rate": rate, "lr": lr * rate}
+        for (rate, bare), members in sorted(groups.items(), key=lambda item: item[0])
     ]
     fused = all(p.device.type in _FUSED_DEVICES for _, p in trainable)
     inner = torch.optim.AdamW(
-        groups, lr=lr, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True if fused else None
+        described, lr=lr, betas=(config.beta1, config.beta2), eps=config.epsilon, fused=True if fused else None
     )
     return StepOptimizer(inner, masters, scale or LossScale(1.0, fixed=True))
 
@@ -180,6 +188,10 @@ def _named(optimizer: StepOptimizer) -> dict[str, nn.Parameter]:
         for group in optimizer.inner.param_groups
         for name, parameter in zip(group["param_names"], group["params"], strict=True)
     }
+
+
+def _rates(config: OptimizerConfig) -> dict[Part, float | None]:
+    return {"llm": config.llm_lr, "vit": config.vit_lr, "aligner": config.aligner_lr}
 
 
 def _decays(name: str, parameter: nn.Parameter) -> bool:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec
+from swift.chat.media.processor import copy_processor
 from swift.chat.media.samples import drawn_samples
 from swift.config.runs import SftConfig
-from swift.config.tuner import FreezeConfig, LoraConfig
+from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.auto import import_model_code
@@ -22,6 +23,7 @@ from swift.models.forward import make_backbone
 from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
+from swift.models.parts import part_modules
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
 from swift.objectives.policy import Policy
@@ -96,6 +98,7 @@ def prepare_model(
     tuned = _tune(model, config, checkpoint)
     if config.loop.gradient_checkpointing:
         checkpoint_activations(model)
+    checkpoint_towers(model, config.loop.vit_gradient_checkpointing)
     if config.loop.neftune_alpha is not None:
         add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
     # Adapters may have replaced the head.
@@ -136,8 +139,8 @@ def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) ->
         )
     if isinstance(tuner, FreezeConfig):
         train_unfrozen(model, tuner)
-    else:
-        train_all(model)
+    elif isinstance(tuner, FullConfig):
+        train_all(model, tuner)
     return model
 
 
@@ -152,6 +155,26 @@ def checkpoint_activations(model: PreTrainedModel) -> None:
             f"{type(model).__name__} does not support gradient checkpointing", hint="--gradient_checkpointing false"
         )
     model.activation_checkpointing_enable()
+
+
+def checkpoint_towers(model: PreTrainedModel, wanted: bool | None) -> None:
+    """The same for the towers alone, on or off; None leaves them as the whole model is.
+
+    Raises:
+        ConfigError: A tower does not offer it.
+    """
+    if wanted is None:
+        return
+    for tower in part_modules(model)["vit"]:
+        if not isinstance(tower, PreTrainedModel) or not tower.supports_gradient_checkpointing:
+            raise ConfigError(
+                f"{type(tower).__name__} does not support gradient checkpointing",
+                hint="leave --vit_gradient_checkpointing out",
+            )
+        if wanted:
+            tower.activation_checkpointing_enable()
+        else:
+            tower.activation_checkpointing_disable()
 
 
 def add_embedding_noise(embeddings: nn.Module, alpha: float) -> None:
@@ -199,6 +222,7 @@ def _writer(
             assert isinstance(tuned, PreTrainedModel)
             with quiet():
                 tuned.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
+            copy_processor(located.path, folder)
         tokenizer.save_pretrained(folder)
 
     return write

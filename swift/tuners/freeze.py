@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from swift.config.tuner import FreezeConfig
+from swift.config.tuner import FreezeConfig, FullConfig, PartsConfig
 from swift.errors import ConfigError, UnknownNameError
-from swift.models.structure import decoder_layers
+from swift.models.parts import Part, parts_by_parameter
+from swift.models.structure import decoder_layers, input_embeddings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,14 +33,26 @@ class Trainable:
     total: int
 
 
-def train_all(model: PreTrainedModel) -> Trainable:
-    """Make every floating-point parameter trainable.
+def frozen_parts(config: PartsConfig) -> frozenset[Part]:
+    """The parts that stay as they are."""
+    switches: dict[Part, bool] = {
+        "llm": config.freeze_llm,
+        "vit": config.freeze_vit,
+        "aligner": config.freeze_aligner,
+    }
+    return frozenset(part for part, frozen in switches.items() if frozen)
+
+
+def train_all(model: PreTrainedModel, config: FullConfig) -> Trainable:
+    """Make every floating-point parameter of the parts that are not frozen trainable.
 
     Raises:
-        ConfigError: The model has none, as when all its weights are quantized.
+        ConfigError: There is none, as when all weights are quantized or all parts are frozen.
     """
+    parts, frozen = parts_by_parameter(model), frozen_parts(config)
     for parameter in model.parameters():
-        parameter.requires_grad_(parameter.is_floating_point())
+        trained = parameter in parts and parts[parameter] not in frozen
+        parameter.requires_grad_(trained and parameter.is_floating_point())
     return _chosen(model, hint="weights that are quantized cannot be trained; use --tuner_type lora")
 
 
@@ -56,7 +69,9 @@ def train_unfrozen(model: PreTrainedModel, config: FreezeConfig) -> Trainable:
         UnknownNameError: A prefix matches no parameter.
     """
     names = _all_names(model)
-    frozen: set[nn.Parameter] = set(_bottom(model, config.ratio))
+    parts, whole = parts_by_parameter(model), frozen_parts(config)
+    frozen: set[nn.Parameter] = {p for p in model.parameters() if p not in parts or parts[p] in whole}
+    frozen |= set(_bottom(model, config.ratio))
     for prefix in config.freeze:
         frozen |= _with_prefix(names, prefix, "freeze")
     if config.freeze_regex is not None:
@@ -79,7 +94,7 @@ def _bottom(model: PreTrainedModel, ratio: float) -> Iterable[nn.Parameter]:
     """Embeddings and the lowest share of the layers; nothing at ratio 0."""
     if ratio == 0.0:
         return
-    embeddings = model.get_input_embeddings()
+    embeddings = input_embeddings(model)
     yield from embeddings.parameters()
     layers = decoder_layers(model)
     for layer in layers[: int(ratio * len(layers) + 1e-6)]:

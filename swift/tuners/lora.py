@@ -13,7 +13,9 @@ from torch import nn
 
 from swift.config.tuner import LoraConfig
 from swift.errors import CheckpointError, ConfigError, UnknownNameError
+from swift.models.parts import PARTS, part_modules
 from swift.models.structure import linear_layer_names
+from swift.tuners.freeze import frozen_parts
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -84,7 +86,7 @@ def _peft_config(model: PreTrainedModel, config: LoraConfig) -> Any:
         lora_alpha=config.alpha,  # type: ignore[arg-type]
         lora_dropout=config.dropout,
         target_modules=_targets(model, config),
-        modules_to_save=list(config.modules_to_save) or None,
+        modules_to_save=_full_modules(model, config) or None,
         bias=config.bias,
         use_rslora=config.rslora,
         use_dora=config.dora,
@@ -103,7 +105,7 @@ def _use_our_layer(peft_config: Any) -> None:
 
 
 def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:
-    linear = linear_layer_names(model)
+    linear = _layers_of_parts(model, config)
     if config.target_regex is not None:
         try:
             pattern = re.compile(config.target_regex)
@@ -126,6 +128,42 @@ def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:
                 "layer in tuner.targets:", target, endings, hint=f"linear layers: {', '.join(endings)}"
             )
     return list(config.targets)
+
+
+def _layers_of_parts(model: PreTrainedModel, config: LoraConfig) -> list[str]:
+    """Linear layers of the parts that get adapters: not frozen, and not trained in full anyway."""
+    modules = part_modules(model)
+    frozen = frozen_parts(config)
+    wanted = [part for part in PARTS if part not in frozen and part not in config.full_parts]
+    kept = {id(m) for part in PARTS if part not in wanted for outer in modules[part] for m in outer.modules()}
+    names = linear_layer_names(model, [module for part in wanted for module in modules[part]]) if wanted else []
+    by_name = dict(model.named_modules())
+    layers = [name for name in names if id(by_name[name]) not in kept]
+    if not layers:
+        raise ConfigError(
+            "LoRA has no layer: every part of the model is frozen",
+            hint="--freeze_llm false, or for the towers --freeze_vit false and --freeze_aligner false",
+        )
+    return layers
+
+
+def _full_modules(model: PreTrainedModel, config: LoraConfig) -> list[str]:
+    """Names of the modules that are trained in full: those that the user names, and those of whole parts.
+
+    Raises:
+        ConfigError: The model has no such part.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    modules = part_modules(model)
+    found = list(config.modules_to_save)
+    for part in config.full_parts:
+        if not modules[part]:
+            raise ConfigError(f"tuner.full_parts names {part}, and the model has none", hint="leave it out")
+        if part == "llm":
+            raise ConfigError("tuner.full_parts names llm", hint="--tuner_type full trains the language model in full")
+        found += [names[id(module)] for module in modules[part]]
+    # A module inside another that is trained in full would be copied twice.
+    return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
 
 
 def _shorten(linear: Sequence[str], model: nn.Module) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from swift.config.tuner import FreezeConfig
+from swift.config.tuner import FreezeConfig, FullConfig
 from swift.errors import ConfigError, UnknownNameError
 from swift.models.tiny import tiny_model
 from swift.tuners.freeze import Trainable, train_all, train_unfrozen
@@ -28,7 +28,7 @@ def trained_layers(result: Trainable) -> set[int]:
 
 def test_full_trains_everything(model) -> None:
     model.requires_grad_(False)
-    result = train_all(model)
+    result = train_all(model, FullConfig())
     assert result.trained == result.total == sum(p.numel() for p in model.parameters())
     assert all(p.requires_grad for p in model.parameters())
 

@@ -30,6 +30,17 @@ def require_processor(codec: Codec, media: Sequence[Media]) -> MediaProcessor:
     return codec.media
 
 
+def require_takes(codec: Codec, media: Media) -> None:
+    """Make sure that the model takes a medium, and that it can be read.
+
+    Raises:
+        RowError: It is of a kind that the model does not take, or its file is not there.
+    """
+    processor = require_processor(codec, [media])
+    processor.require_kind(media)
+    processor.identity([media])
+
+
 def illustrated(spans: TokenSpans, media: tuple[Media, ...], codec: Codec) -> TokenSpans:
     """A sequence with its media expanded, exactly as the model's processor does it.
 

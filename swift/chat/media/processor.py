@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,9 +80,7 @@ class MediaProcessor:
                 or the processor refuses it.
         """
         for media in shown.media:
-            if media.kind not in self.tokens:
-                takes = ", ".join(self.tokens)
-                raise RowError(reasons.MEDIA_UNSUPPORTED, f"this model takes {takes} and no {media.kind}")
+            self.require_kind(media)
         arguments = self._arguments(shown)
         processor = _processor(self.folder, self.trust_remote_code)
         try:
@@ -92,6 +91,11 @@ class MediaProcessor:
         ids = made["input_ids"][0].tolist()
         tensors = {name: made[name] for name in made if name not in _NOT_MEDIA}
         return Processed(ids, tensors)
+
+    def require_kind(self, media: Media) -> None:
+        """Make sure that the model takes such media. Raises RowError."""
+        if media.kind not in self.tokens:
+            raise RowError(reasons.MEDIA_UNSUPPORTED, f"this model takes {', '.join(self.tokens)} and no {media.kind}")
 
     def identity(self, media: Sequence[Media]) -> str:
         """Hash of which files and bytes these are, at which state."""
@@ -197,6 +201,13 @@ def load_media_processor(
         sampling_rate=int(getattr(audio, "sampling_rate", 16_000)),
         fingerprint=_fingerprint(folder, config),
     )
+
+
+def copy_processor(source: Path, target: Path) -> None:
+    """Put the processor's files of one checkpoint beside the weights of another."""
+    for name in (*_FILES, "chat_template.json"):
+        if (source / name).is_file() and source != target:
+            shutil.copyfile(source / name, target / name)
 
 
 def processor_template(folder: Path) -> str | None:
