@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ def load_codec(
     options: ChatConfig,
     *,
     checkpoint: Path | None = None,
+    recommended: str = "",
 ) -> Codec:
     """Build the codec; needs no weights.
 
@@ -31,18 +33,20 @@ def load_codec(
         model_config: The model's configuration; says how many positions there are.
         options: Template and length.
         checkpoint: What was made of the model; where it has a generation_config.json, that one counts.
+        recommended: Name of a fallback template that suits the model; told where it has no template.
 
     Raises:
         TemplateError: See `make_codec`.
         ModelError: generation_config.json is damaged.
     """
     text = model_config.get_text_config(decoder=True)
-    return make_codec(
+    codec = make_codec(
         tokenizer,
         options,
         stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or _ids(text.eos_token_id),
         positions=getattr(text, "max_position_embeddings", None),
     )
+    return replace(codec, recommended=recommended)
 
 
 def stop_ids(folder: Path) -> tuple[int, ...]:

@@ -10,10 +10,11 @@ from swift.engines.folders import Plan
 from swift.engines.merging import merge
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import Limits, TransformersEngine
-from swift.hub import Located, locate
+from swift.hub import Located
 from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
+from swift.models.locate import locate_model, template_hint
 
 
 def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: bool = True) -> TransformersEngine:
@@ -28,9 +29,12 @@ def load_engine(plan: Plan, *, limits: Limits, merge_lora: bool = False, pack: b
     Raises:
         SwiftError: Something is missing or does not fit; see the parts.
     """
-    located = locate(plan.model)
+    located = locate_model(plan.model)
     model, tokenizer = load_base(plan, located)
-    codec = load_codec(as_folder(located), tokenizer, model.config, plan.chat, checkpoint=plan.tokenizer)
+    hint = template_hint(plan.model, model.config, tokenizer)
+    codec = load_codec(
+        as_folder(located), tokenizer, model.config, plan.chat, checkpoint=plan.tokenizer, recommended=hint
+    )
     switch: AdapterSwitch | None = None
     if plan.adapters and merge_lora:
         for folder in plan.adapters.values():

@@ -14,6 +14,7 @@ from swift.cli.dataset_rows import Described, describe
 from swift.config.data import DataConfig
 from swift.data.catalog import Entry, all_entries, find, known_names, search
 from swift.data.catalog.entry import CATEGORIES
+from swift.data.columns import Task
 from swift.data.plugins import load_plugins
 from swift.data.source import open_sources
 from swift.data.syntax import DatasetRef, parse
@@ -130,7 +131,7 @@ def _show(options: argparse.Namespace, console: Console) -> None:
     )
     # A known set may be terabytes: what the catalog says of it is shown without asking its hub.
     look = options.rows or entry is None or bool(entry.file)
-    task = options.task or (entry.task if entry else "") or "sft"
+    task: Task = options.task or (entry.task if entry else None) or "sft"
     described = [describe(source, config, task) for source in open_sources(ref, config)] if look else []
     if options.json:
         rows = [dataclasses.asdict(source) for source in described]

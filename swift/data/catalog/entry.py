@@ -30,7 +30,7 @@ TASKS: Mapping[str, str] = {
 """Tags that say what the rows are for, in words."""
 MEDIA: Mapping[str, str] = {"image": "pictures", "video": "videos", "audio": "sounds"}
 """Tags that say what rows hold beside text, in words."""
-TRAINABLE = ("sft", "pt")
+TRAINABLE: tuple[Literal["sft", "pt"], ...] = ("sft", "pt")
 """Tasks that there is a command for; the first is what an entry is used for where it fits both."""
 UNREAD = tuple(MEDIA)
 """Media that no row may hold yet."""
@@ -73,9 +73,9 @@ class Entry:
     placeholders: bool = False
 
     @property
-    def task(self) -> str:
-        """The command that trains on it, `sft` or `pt`; empty where none does yet."""
-        return next((task for task in TRAINABLE if task in self.tags and not set(UNREAD) & set(self.tags)), "")
+    def task(self) -> Literal["sft", "pt"] | None:
+        """The command that trains on it, `sft` or `pt`; None where none does yet."""
+        return next((task for task in TRAINABLE if task in self.tags and not set(UNREAD) & set(self.tags)), None)
 
     @property
     def warnings(self) -> tuple[str, ...]:

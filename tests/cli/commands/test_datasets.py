@@ -88,7 +88,7 @@ def test_show_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert told["sources"][0]["kinds"] == {"conversation, one round": 1}
     assert main(["show", "hh-rlhf", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["entry"]["hf"], told["entry"]["task"], told["sources"]) == ("Anthropic/hh-rlhf", "", [])
+    assert (told["entry"]["hf"], told["entry"]["task"], told["sources"]) == ("Anthropic/hh-rlhf", None, [])
 
 
 def test_a_plugin_adds_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

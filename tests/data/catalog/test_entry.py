@@ -26,12 +26,12 @@ def test_a_key_that_means_nothing_is_refused() -> None:
     [
         (("sft", "rl"), "sft", ""),
         (("pt",), "pt", ""),
-        (("preference",), "", "not trained on yet (a better and a worse answer): swift trains sft and pt"),
-        (("rl", "tts"), "", "not trained on yet (questions whose answers can be checked; texts to be spoken)"),
-        (("sft", "image", "video"), "", "its rows hold pictures and videos, which are not trained on yet"),
+        (("preference",), None, "not trained on yet (a better and a worse answer): swift trains sft and pt"),
+        (("rl", "tts"), None, "not trained on yet (questions whose answers can be checked; texts to be spoken)"),
+        (("sft", "image", "video"), None, "its rows hold pictures and videos, which are not trained on yet"),
     ],
 )
-def test_what_is_not_trained_on_yet(tags: tuple[str, ...], task: str, warned: str) -> None:
+def test_what_is_not_trained_on_yet(tags: tuple[str, ...], task: str | None, warned: str) -> None:
     entry = Entry("x", "some rows", hf="a/b", tags=tags, licence="mit")
     assert entry.task == task
     assert len(entry.warnings) == bool(warned)
