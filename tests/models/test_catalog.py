@@ -95,7 +95,7 @@ def test_families_that_transformers_has_need_no_code() -> None:
     ("model", "family", "hf", "ms"),
     [
         ("Qwen/Qwen3-0.6B", "qwen3", "Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
-        ("qwen/qwen3-0.6b@main", "qwen3", "Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
+        ("hf://qwen/qwen3-0.6b@main", "qwen3", "Qwen/Qwen3-0.6B", "Qwen/Qwen3-0.6B"),
         ("google/gemma-2-2b-it", "gemma2", "google/gemma-2-2b-it", "LLM-Research/gemma-2-2b-it"),
         ("ms://LLM-Research/gemma-2-2b-it", "gemma2", "google/gemma-2-2b-it", "LLM-Research/gemma-2-2b-it"),
         ("ms://iic/ModelScope-Agent-7B", "qwen", "", "iic/ModelScope-Agent-7B"),

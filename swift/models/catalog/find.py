@@ -26,9 +26,9 @@ def find(model: str) -> tuple[Family, Repo] | None:
     """The family and repository that an id on either hub names, in upper or lower case; None where it is not listed.
 
     Args:
-        model: As for `--model`: `owner/name`, `ms://owner/name`, each with or without `@revision`.
+        model: As for `--model`: `owner/name`, `ms://owner/name`, `hf://owner/name`, each with or without `@revision`.
     """
-    wanted = model.removeprefix("ms://").partition("@")[0].lower()
+    wanted = model.removeprefix("ms://").removeprefix("hf://").partition("@")[0].lower()
     for family in all_families():
         for repo in family.repos:
             if wanted in (repo.hf.lower(), repo.ms.lower()):
