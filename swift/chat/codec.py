@@ -17,7 +17,7 @@ import orjson
 from tokenizers import Tokenizer
 
 from swift.chat.dialect import adapt, adapt_media
-from swift.chat.fallback import fallback
+from swift.chat.fallback import FALLBACKS, fallback
 from swift.chat.inspect import anchor, any_of, known_bytes, splits_apart
 from swift.chat.template import ChatTemplate
 from swift.config.chat import ChatConfig
@@ -60,6 +60,7 @@ class Codec:
         known_bytes: Bytes that decode to themselves; None where the tokenizer is not a byte-level one.
         notes: What the user should know of this template, one line each.
         media: The processor of a multimodal model; None where it takes text only.
+        recommended: Name of a fallback that suits the model, to be told where it has no template; or empty.
     """
 
     tokenizer: Tokenizer
@@ -81,6 +82,7 @@ class Codec:
     known_bytes: bytes | None
     notes: tuple[str, ...] = field(default=())
     media: MediaProcessor | None = None
+    recommended: str = ""
 
     def require_template(self) -> ChatTemplate:
         """The chat template.
@@ -89,9 +91,11 @@ class Codec:
             TemplateError: The checkpoint has none, and none was named.
         """
         if not self.template.source:
-            raise TemplateError(
-                "the checkpoint has no chat template", hint="name one: --chat_template chatml, plain, or a Jinja file"
-            )
+            names = ", ".join(name for name in sorted(FALLBACKS) if name != self.recommended)
+            hint = f"name one: --chat_template {names}, or a Jinja file"
+            if self.recommended:
+                hint = f"--chat_template {self.recommended} suits this family of models; others: {names}, a Jinja file"
+            raise TemplateError("the checkpoint has no chat template", hint=hint)
         return self.template
 
     def encode(self, text: str) -> list[int]:

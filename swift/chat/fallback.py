@@ -45,7 +45,53 @@ def plain(*, bos: bool, end_token: str | None) -> str:
     )
 
 
-FALLBACKS: dict[str, Callable[..., str]] = {"chatml": chatml, "plain": plain}
+def llama3(*, bos: bool, end_token: str | None) -> str:
+    """Llama 3: the role between header marks, a blank line, the text, `<|eot_id|>`; no tools.
+
+    As in ChatML, an assistant turn ends with the tokenizer's own end token. Text is trimmed, as Meta's template does.
+
+    Args:
+        bos: Whether the tokenizer begins its texts with a begin token.
+        end_token: Text of the tokenizer's end token; None where it has none.
+    """
+    return _filled(_LLAMA3, "<|eot_id|>", bos=bos, end_token=end_token)
+
+
+def gemma(*, bos: bool, end_token: str | None) -> str:
+    """Gemma 1 to 3: turns of `user` and `model` between marks; a system message opens the first question; no tools.
+
+    As in ChatML, an assistant turn ends with the tokenizer's own end token. Text is trimmed, as Google's template does.
+
+    Args:
+        bos: Whether the tokenizer begins its texts with a begin token.
+        end_token: Text of the tokenizer's end token; None where it has none.
+    """
+    return _filled(_GEMMA, "<end_of_turn>", bos=bos, end_token=end_token)
+
+
+# BOS and END are filled in.
+_LLAMA3 = (
+    "BOS{% for message in messages %}"
+    "{{ '<|start_header_id|>' + message.role + '<|end_header_id|>\\n\\n' + message.content | trim }}"
+    "{{ END if message.role == 'assistant' else '<|eot_id|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
+)
+_GEMMA = (
+    "BOS{% set said = namespace(first='') %}{% for message in messages %}"
+    "{% if message.role == 'system' %}{% set said.first = message.content | trim + '\\n\\n' %}{% else %}"
+    "{{ '<start_of_turn>' + ('model' if message.role == 'assistant' else message.role) + '\\n' }}"
+    "{{ said.first + message.content | trim }}{% set said.first = '' %}"
+    "{{ (END if message.role == 'assistant' else '<end_of_turn>') + '\\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+)
+
+
+def _filled(template: str, mark: str, *, bos: bool, end_token: str | None) -> str:
+    end = f"'{mark}'" if end_token is None else "eos_token"
+    return template.replace("BOS", "{{ bos_token }}" if bos else "").replace("END", end)
+
+
+FALLBACKS: dict[str, Callable[..., str]] = {"chatml": chatml, "gemma": gemma, "llama3": llama3, "plain": plain}
 
 
 def fallback(name: str, *, bos: bool, end_token: str | None) -> str:
@@ -55,7 +101,6 @@ def fallback(name: str, *, bos: bool, end_token: str | None) -> str:
         UnknownNameError: There is none of that name, and no such file either.
     """
     if name not in FALLBACKS:
-        raise UnknownNameError(
-            "chat template", name, sorted(FALLBACKS), hint="give chatml, plain, or an existing Jinja file"
-        )
+        names = sorted(FALLBACKS)
+        raise UnknownNameError("chat template", name, names, hint=f"give {', '.join(names)}, or an existing Jinja file")
     return FALLBACKS[name](bos=bos, end_token=end_token)

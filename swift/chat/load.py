@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ def load_codec(
     checkpoint: Path | None = None,
     media: MediaConfig | None = None,
     trust_remote_code: bool = False,
+    recommended: str = "",
 ) -> Codec:
     """Build the codec; needs no weights.
 
@@ -37,6 +39,7 @@ def load_codec(
         checkpoint: What was made of the model; where it has a generation_config.json, that one counts.
         media: Where media may come from and how large they become; None leaves them out.
         trust_remote_code: Whether a processor's own code may run.
+        recommended: Name of a fallback template that suits the model; told where it has no template.
 
     Raises:
         TemplateError: See `make_codec`.
@@ -51,13 +54,14 @@ def load_codec(
             tokenizer.chat_template = processor_template(folder)
     text = model_config.get_text_config(decoder=True)
     configured = _ids(text.to_dict().get("eos_token_id"))
-    return make_codec(
+    codec = make_codec(
         tokenizer,
         options,
         stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or configured,
         positions=getattr(text, "max_position_embeddings", None),
         media=processor,
     )
+    return replace(codec, recommended=recommended)
 
 
 def _media_ids(config: PreTrainedConfig) -> list[int]:

@@ -17,9 +17,9 @@ from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import encode_rows
 from swift.data.syntax import parse
-from swift.hub import locate
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer
+from swift.models.locate import locate_model, template_hint
 
 STREAMED_ROWS = 2000
 """Rows of each streamed data set that are checked."""
@@ -36,9 +36,10 @@ def check(config: CheckConfig) -> int:
     """
     load_plugins(config.loop.plugins)
     trust = config.model.trust_remote_code
-    located = locate(config.model, weights=False)
+    located = locate_model(config.model, weights=False)
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
+    hint = template_hint(config.model, model_config, tokenizer)
     codec = load_codec(
         as_folder(located),
         tokenizer,
@@ -46,6 +47,7 @@ def check(config: CheckConfig) -> int:
         config.chat,
         media=config.media,
         trust_remote_code=config.model.trust_remote_code,
+        recommended=hint,
     )
     if config.task == "sft":
         codec.require_template()

@@ -12,8 +12,8 @@ class ChatConfig(Config):
 
     template: str | None = option(
         None,
-        "A Jinja file to use instead of the checkpoint's own chat template; or chatml or plain for a base "
-        "model that has none.",
+        "A Jinja file to use instead of the checkpoint's own chat template; or chatml, "
+        "gemma, llama3 or plain for a base model that has none.",
         "chat_template",
     )
     system: str | None = option(None, "System message; replaces the rows' own.", "system")

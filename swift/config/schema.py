@@ -226,7 +226,8 @@ def _kind(alternatives: list[Any]) -> tuple[Kind, str, tuple[str, ...]]:
     if annotation is bool:
         return "switch", _WORDS[bool], ()
     if origin is tuple:
-        return "many", f"{_WORDS[get_args(annotation)[0]]} ...", ()
+        _, words, choices = _kind([get_args(annotation)[0]])
+        return "many", f"{words} ...", choices
     if origin is dict:
         return "mapping", "JSON", ()
     if origin is Literal:

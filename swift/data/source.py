@@ -84,7 +84,7 @@ def open_sources(ref: DatasetRef, config: DataConfig) -> list[Source]:
     if ref.hub == "builtin":
         if entry is None:
             raise DataError(f"no built-in data set {ref.name!r}", hint=f"there are {', '.join(known_names())}")
-        return [open_file(_OWN_FILES / entry.file, ref.name)]
+        return [_renamed(open_file(_OWN_FILES / entry.file, ref.name), entry)]
     return _from_hub(ref, config, entry)
 
 
@@ -98,10 +98,11 @@ def _from_hub(ref: DatasetRef, config: DataConfig, entry: Entry | None) -> list[
     subset = ref.subset or ((entry.subset,) if entry and entry.subset and ref.split is None else ())
     split = ref.split or (entry.split if entry and entry.split and not ref.subset else None)
     located = locate_dataset(WantedDataset(hf, ms, ref.revision, subset, split), _is_data)
-    sources: list[Source] = [open_file(located.folder / path, f"{ref.name}/{path}") for path in located.files]
-    if entry is not None and entry.columns:
-        return [RenamedSource(source, tuple(entry.columns.items())) for source in sources]
-    return sources
+    return [_renamed(open_file(located.folder / path, f"{ref.name}/{path}"), entry) for path in located.files]
+
+
+def _renamed(source: Source, entry: Entry | None) -> Source:
+    return RenamedSource(source, tuple(entry.columns.items())) if entry is not None and entry.columns else source
 
 
 def _local_files(ref: DatasetRef) -> list[tuple[Path, str]]:

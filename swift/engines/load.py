@@ -10,10 +10,11 @@ from swift.engines.folders import Plan
 from swift.engines.merging import merge
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import Limits, TransformersEngine
-from swift.hub import Located, locate
+from swift.hub import Located
 from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
+from swift.models.locate import locate_model, template_hint
 
 
 def load_engine(
@@ -34,8 +35,9 @@ def load_engine(
     Raises:
         SwiftError: Something is missing or does not fit; see the parts.
     """
-    located = locate(plan.model)
+    located = locate_model(plan.model)
     model, tokenizer = load_base(plan, located)
+    hint = template_hint(plan.model, model.config, tokenizer)
     codec = load_codec(
         as_folder(located),
         tokenizer,
@@ -44,6 +46,7 @@ def load_engine(
         checkpoint=plan.tokenizer,
         media=plan.media,
         trust_remote_code=plan.model.trust_remote_code,
+        recommended=hint,
     )
     switch: AdapterSwitch | None = None
     if plan.adapters and merge_lora:

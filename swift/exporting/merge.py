@@ -22,8 +22,8 @@ from swift.errors import ConfigError
 from swift.exporting.folder import new_folder, require_room
 from swift.exporting.push import push, require_hub
 from swift.exporting.verify import probe_ids, probe_logits, require_close, require_equal
-from swift.hub import locate
 from swift.models.load import load_config
+from swift.models.locate import locate_model
 from swift.models.quiet import quiet
 
 
@@ -82,7 +82,7 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
     stored = _stored_type(plan)
     wanted = _wanted_type(config.model) or stored
     wide = stored if stored == wanted else torch.float32
-    located = locate(plan.model)
+    located = locate_model(plan.model)
     model, tokenizer = load_base(_typed(plan, wide), located)
     refuse_quantized(model)
     require_room(folder, sum(p.numel() for p in model.parameters()) * wanted.itemsize)
@@ -100,7 +100,7 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
 
 def _stored_type(plan: Plan) -> torch.dtype:
     """The type that the checkpoint's configuration names."""
-    config = load_config(locate(plan.model, weights=False), trust_remote_code=plan.model.trust_remote_code)
+    config = load_config(locate_model(plan.model, weights=False), trust_remote_code=plan.model.trust_remote_code)
     stored = config.get_text_config(decoder=True).dtype or config.dtype
     return stored if isinstance(stored, torch.dtype) else torch.float32
 

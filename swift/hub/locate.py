@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from swift.config.model import ModelConfig
 from swift.errors import HubError, ModelError
@@ -15,10 +18,14 @@ from swift.hub.modelscope import from_modelscope, has_modelscope
 from swift.hub.network import ms_endpoint, unreachable
 from swift.hub.pypi import from_pypi
 
+Hub: TypeAlias = Literal["hf", "ms"]
+Names: TypeAlias = Callable[[str, Hub], str]
+"""From an id and a hub to the id of the same repository on that hub; the id itself where nothing is known."""
+
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
-def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True) -> Located:
+def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True, names: Names | None = None) -> Located:
     """Find the model's files, downloading what is missing.
 
     A path that exists is used as it is. `pypi:NAME[==VERSION]`, `ms://ID` and bare ids `ID[@REVISION]` are
@@ -28,6 +35,7 @@ def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True) -
     Args:
         weights: False brings only configuration, tokenizer and template.
         progress: Whether to tell, on stderr, what is being downloaded.
+        names: Translates bare ids between hubs; an id that says its hub itself is taken as it is.
 
     Raises:
         ModelError: A path that is no model, or does not exist.
@@ -45,20 +53,48 @@ def locate(model: ModelConfig, *, weights: bool = True, progress: bool = True) -
         raise _no_such_path(model.id, path)
     if written and model.revision not in (None, written):
         raise HubError(f"{model.id} and --model_revision {model.revision} name two revisions", hint="give one of them")
-    revision = written or model.revision
-    code, token = model.trust_remote_code, model.hub_token
+    wanted = _Wanted(model, name, written or model.revision, weights, progress)
+    translate = names if name == model.id.partition("@")[0] else None
     if on_ms or model.hub == "ms" or (model.hub == "auto" and model.use_hf is False):
-        return from_modelscope(name, revision, weights=weights, code=code, token=token, progress=progress)
+        return wanted.on("ms", translate)
     try:
-        return from_huggingface(name, revision, weights=weights, code=code, token=token, progress=progress)
+        # Where nothing says Hugging Face, the id is looked up there as it stands.
+        return wanted.on("hf", translate if model.hub == "hf" or model.use_hf else None)
     except HubUnreachableError as error:
         if model.hub == "auto" and model.use_hf is None and has_modelscope() and unreachable(ms_endpoint()) is None:
             say(f"{error.message}; asking ModelScope")
-            return from_modelscope(name, revision, weights=weights, code=code, token=token, progress=progress)
+            return wanted.on("ms", translate)
         near = _near(path)
         if near:
             raise HubError(error.message, hint=f"did you mean the local {' or '.join(near)}?") from error
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A model to bring from a hub."""
+
+    model: ModelConfig
+    name: str
+    revision: str | None
+    weights: bool
+    progress: bool
+
+    def on(self, hub: Hub, names: Names | None) -> Located:
+        """Bring it from there, under the name that it has there; its id stays what the user wrote."""
+        there = self.name if names is None else names(self.name, hub)
+        if there != self.name and self.progress:
+            say(f"{self.name} is {there} on {'ModelScope' if hub == 'ms' else 'Hugging Face'}")
+        bring = from_modelscope if hub == "ms" else from_huggingface
+        found = bring(
+            there,
+            self.revision,
+            weights=self.weights,
+            code=self.model.trust_remote_code,
+            token=self.model.hub_token,
+            progress=self.progress,
+        )
+        return replace(found, id=self.name)
 
 
 def _local(path: Path, name: str) -> Located:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from swift.config.model import ModelConfig
 from swift.errors import ModelError
-from swift.hub.locate import locate
 from swift.models.auto import auto_class
 from swift.models.load import load_config, load_tokenizer
+from swift.models.locate import locate_model
 from swift.models.quiet import quiet
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def facts(config: ModelConfig, *, progress: bool = True) -> Facts:
         HubError: It cannot be found or reached.
         ModelError: Its configuration or tokenizer cannot be used.
     """
-    located = locate(config, weights=False, progress=progress)
+    located = locate_model(config, weights=False, progress=progress)
     hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
     tokenizer = load_tokenizer(located, trust_remote_code=config.trust_remote_code)
     text = hf_config.get_text_config(decoder=True)

@@ -15,9 +15,10 @@ from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import prepare_rows
 from swift.data.slices import slice_limit
-from swift.hub import Located, locate
+from swift.hub import Located
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
+from swift.models.locate import locate_model, template_hint
 from swift.planning.advice import Way, ways_out
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import holes_of, load_of, memory_plan
@@ -43,7 +44,7 @@ def plan(config: PlanConfig) -> int:
     """
     load_plugins(config.loop.plugins)
     device = resolve_device(config.model.device)
-    located = locate(config.model, weights=False)
+    located = locate_model(config.model, weights=False)
     found = estimate(config, located, device)
     show(found, Console(highlight=False, soft_wrap=True))
     for message, hint in found.problems:
@@ -127,6 +128,7 @@ def _codec(config: PlanConfig, located: Located) -> Codec:
     trust = config.model.trust_remote_code
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
+    hint = template_hint(config.model, model_config, tokenizer)
     return load_codec(
         as_folder(located),
         tokenizer,
@@ -134,6 +136,7 @@ def _codec(config: PlanConfig, located: Located) -> Codec:
         config.chat,
         media=config.media,
         trust_remote_code=config.model.trust_remote_code,
+        recommended=hint,
     )
 
 

@@ -25,10 +25,11 @@ from swift.data.slices import slice_limit
 from swift.data.stream import stream_rows
 from swift.data.stream_feed import StreamFeed
 from swift.errors import ConfigError
-from swift.hub import Located, locate
+from swift.hub import Located
 from swift.losses.token import token_losses
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
+from swift.models.locate import locate_model, template_hint
 from swift.models.parts import parts_by_parameter
 from swift.objectives.sft import SftObjective
 from swift.train.banner import banner
@@ -84,12 +85,13 @@ def assembled(config: SftConfig) -> Iterator[Run]:
 
 
 def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Path | None, ledger: Ledger) -> Run:
-    located = locate(config.model)
+    located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
     tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
+    hint = template_hint(config.model, model_config, tokenizer)
     codec = load_codec(
         as_folder(located),
         tokenizer,
@@ -97,6 +99,7 @@ def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Pa
         config.chat,
         media=config.media,
         trust_remote_code=config.model.trust_remote_code,
+        recommended=hint,
     )
     if config.task == "sft":
         require(codec, config.chat)

@@ -33,6 +33,8 @@ SAMPLES: dict[str, st.SearchStrategy[Any]] = {
 def value_of(option: Option) -> st.SearchStrategy[Any]:
     """Values that are ours: other systems' spellings are translated and would not come back."""
     values = st.sampled_from(option.choices) if option.choices else SAMPLES[option.type]
+    if option.choices and option.kind == "many":
+        values = st.lists(values, max_size=3)
     return st.one_of(st.none(), values) if option.nullable else values
 
 

@@ -28,7 +28,9 @@ CONFIG = DataConfig(model_name=("Swallow",), model_author=("the team",))
         ("kto_en_demo.json", "sft", {"Conversation": 300}),
         ("dpo_en_demo.json", "sft", {"wrong_task": 300}),
         ("dpo_en_demo.json", "prompt", {"Conversation": 300}),
-        ("mllm_demo.json", "sft", {"media_unsupported": 6}),
+        ("mllm_demo.json", "sft", {"Conversation": 6}),
+        ("mllm_video_demo.json", "sft", {"Conversation": 3}),
+        ("mllm_audio_demo.json", "sft", {"Conversation": 3}),
         ("wiki_demo.txt", "pt", {"Text": 30}),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 from swift.config.model import ModelConfig
 from swift.errors import HubError, ModelError
 from swift.hub import Located, locate
+from swift.hub.huggingface import HubUnreachableError
+
+MODULE = sys.modules["swift.hub.locate"]  # the package gives its function of the same name
 
 
 @pytest.fixture(autouse=True)
@@ -102,6 +106,62 @@ def test_offline_with_nothing_cached(config: ModelConfig, hub: str) -> None:
 def test_two_revisions() -> None:
     with pytest.raises(HubError, match="two revisions"):
         locate(ModelConfig(id="org/none@a", revision="b"))
+
+
+class Hubs:
+    """Both hubs, which have everything; keeps what they were asked for."""
+
+    def __init__(self, *, hf_is_there: bool = True) -> None:
+        self.asked: list[str] = []
+        self.hf_is_there = hf_is_there
+
+    def hf(self, name: str, revision: str | None, **_: object) -> Located:
+        self.asked.append(f"hf {name}")
+        if not self.hf_is_there:
+            raise HubUnreachableError("Hugging Face cannot be reached")
+        return Located(Path("there"), "folder", name, revision)
+
+    def ms(self, name: str, revision: str | None, **_: object) -> Located:
+        self.asked.append(f"ms {name}")
+        return Located(Path("there"), "folder", name, revision)
+
+
+@pytest.mark.parametrize(
+    ("config", "asked"),
+    [
+        (ModelConfig(id="a/x", hub="ms"), ["ms on-ms/x"]),
+        (ModelConfig(id="a/x@v1", use_hf=False), ["ms on-ms/x"]),
+        (ModelConfig(id="a/x", hub="hf"), ["hf on-hf/x"]),
+        (ModelConfig(id="a/x", use_hf=True), ["hf on-hf/x"]),
+        (ModelConfig(id="a/x"), ["hf a/x"]),
+        (ModelConfig(id="ms://a/x"), ["ms a/x"]),
+        (ModelConfig(id="hf://a/x", hub="hf"), ["hf a/x"]),
+    ],
+)
+def test_names_are_translated_where_the_hub_is_said_apart_from_the_id(
+    config: ModelConfig, asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hubs = Hubs()
+    monkeypatch.setattr(MODULE, "from_huggingface", hubs.hf)
+    monkeypatch.setattr(MODULE, "from_modelscope", hubs.ms)
+    found = locate(config, names=lambda name, hub: f"on-{hub}/{name.partition('/')[2]}")
+    assert hubs.asked == asked
+    assert found.id == "a/x", "it stays what the user wrote"
+    told = capsys.readouterr().err
+    assert told.count("a/x is on-") == ("on-" in asked[0])
+
+
+def test_names_are_translated_where_modelscope_stands_in(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hubs = Hubs(hf_is_there=False)
+    monkeypatch.setattr(MODULE, "from_huggingface", hubs.hf)
+    monkeypatch.setattr(MODULE, "from_modelscope", hubs.ms)
+    monkeypatch.setattr(MODULE, "has_modelscope", lambda: True)
+    monkeypatch.setattr(MODULE, "unreachable", lambda _: None)
+    locate(ModelConfig(id="a/x"), names=lambda name, hub: f"on-{hub}/x")
+    assert hubs.asked == ["hf a/x", "ms on-ms/x"]
+    assert "a/x is on-ms/x on ModelScope" in capsys.readouterr().err
 
 
 def test_a_missing_library_names_the_line(monkeypatch: pytest.MonkeyPatch) -> None:

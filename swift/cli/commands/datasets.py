@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Sequence
-from itertools import islice
 
 from rich.console import Console
 from rich.table import Table
 
+from swift.cli.dataset_rows import Described, describe
 from swift.config.data import DataConfig
-from swift.data.catalog import ENTRIES, Entry, find, known_names, search
-from swift.data.columns import Task, to_sample
-from swift.data.ledger import tell
-from swift.data.rows import Source
+from swift.data.catalog import Entry, all_entries, find, known_names, search
+from swift.data.catalog.entry import CATEGORIES
+from swift.data.columns import Task
+from swift.data.plugins import load_plugins
 from swift.data.source import open_sources
-from swift.data.syntax import parse
-from swift.errors import ConfigError, RowError, UnknownNameError
-from swift.types import Conversation, Row, Text
+from swift.data.syntax import DatasetRef, parse
+from swift.errors import ConfigError, UnknownNameError
 
-_READ = 1000
 _BAD_SHOWN = 5
 _LONGEST = 400
 
@@ -39,35 +38,48 @@ def main(argv: Sequence[str]) -> int:
         _show(_show_parser().parse_args(argv[1:]), console)
         return 0
     options = _list_parser().parse_args(argv)
-    entries = [_known(name) for name in options.names] if options.names else search(options.search or "")
-    if options.search and not entries:
-        raise UnknownNameError("data set", options.search, known_names(), hint=f"{len(ENTRIES)} are known")
+    load_plugins(options.plugins)
+    entries = _chosen(options)
+    if options.json:
+        print(json.dumps([_plain(entry) for entry in entries], ensure_ascii=False))
+        return 0
     console.print(_table(entries))
-    console.print("Any file, folder, pattern or hub id works too: swift datasets show NAME tells what is in it.")
+    console.print("swift datasets show NAME tells more, also of any file, folder, pattern or hub id; those work too.")
     return 0
 
 
 def _list_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="swift datasets",
-        description="List data sets that are known by name. `swift datasets show FILE` describes one in detail.",
+        description="List data sets that are known by name. `swift datasets show NAME` describes one in detail.",
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="known names or hub ids; default: all")
-    parser.add_argument("--search", metavar="WORD", help="only those that mention this word")
+    parser.add_argument("--search", metavar="WORD", default="", help="only those that mention this word")
+    parser.add_argument("--tag", default="", help="only those with this tag, such as sft, preference, image, zh, law")
+    parser.add_argument("--category", choices=CATEGORIES, help="only those of this kind")
+    _common(parser)
     return parser
 
 
 def _show_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="swift datasets show",
-        description="What a data set is recognised as: rows, columns, shape, the first row, and rows that are bad.",
+        description="What is known of a data set, how to use it, and what its rows are recognised as: rows, columns, "
+        "shape, the first row, and rows that are bad.",
     )
     parser.add_argument("name", metavar="NAME", help="as for --dataset")
+    parser.add_argument("--rows", action="store_true", help="download a known data set too, and look at its rows")
     parser.add_argument("--columns", type=_columns, default={}, help='your column names to ours, as {"q": "query"}')
-    parser.add_argument("--task", choices=["sft", "pt", "prompt"], default="sft", help="what the rows are for")
+    parser.add_argument("--task", choices=["sft", "pt", "prompt"], help="what the rows are for; default: sft")
     parser.add_argument("--model_name", "--model-name", nargs="+", default=["{{name}}"], help="fills {{name}}")
     parser.add_argument("--model_author", "--model-author", nargs="+", default=["{{author}}"], help="fills {{author}}")
+    _common(parser)
     return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--plugins", nargs="+", default=[], metavar="FILE", help="your Python files, imported first")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _columns(text: str) -> dict[str, str]:
@@ -80,6 +92,20 @@ def _columns(text: str) -> dict[str, str]:
     return value
 
 
+def _chosen(options: argparse.Namespace) -> list[Entry]:
+    known = all_entries()
+    tags = sorted({tag for entry in known for tag in entry.tags})
+    if options.tag and options.tag not in tags:
+        raise UnknownNameError("tag", options.tag, tags, hint=f"there are {', '.join(tags)}")
+    found = search(options.search, tag=options.tag, category=options.category)
+    if options.names:
+        named = [_known(name) for name in options.names]
+        found = [entry for entry in named if entry in found]
+    if options.search and not found:
+        raise UnknownNameError("data set", options.search, known_names(), hint=f"{len(known)} are known")
+    return found
+
+
 def _known(name: str) -> Entry:
     entry = find(name)
     if entry is None:
@@ -89,64 +115,78 @@ def _known(name: str) -> Entry:
 
 def _table(entries: Sequence[Entry]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for title in ("name", "what", "Hugging Face", "ModelScope"):
-        table.add_column(title, overflow="fold")
+    for title in ("name", "what", "tags", "licence"):
+        table.add_column(title, overflow="fold", no_wrap=title == "name")
     for entry in entries:
-        table.add_row(entry.name, entry.about, entry.hf or ("built in" if entry.file else ""), entry.ms)
+        table.add_row(*map(_escape, (entry.name, entry.about, " ".join(entry.tags), entry.licence or "unknown")))
     return table
 
 
 def _show(options: argparse.Namespace, console: Console) -> None:
+    load_plugins(options.plugins)
+    ref = parse(options.name)
+    entry = None if ref.hub == "local" else find(ref.name)
     config = DataConfig(
         columns=options.columns, model_name=tuple(options.model_name), model_author=tuple(options.model_author)
     )
-    for source in open_sources(parse(options.name), config):
-        _describe(source, config, options.task, console)
+    # A known set may be terabytes: what the catalog says of it is shown without asking its hub.
+    look = options.rows or entry is None or bool(entry.file)
+    task: Task = options.task or (entry.task if entry else None) or "sft"
+    described = [describe(source, config, task) for source in open_sources(ref, config)] if look else []
+    if options.json:
+        rows = [dataclasses.asdict(source) for source in described]
+        print(json.dumps({"entry": entry and _plain(entry), "sources": rows}, ensure_ascii=False, default=str))
+        return
+    if entry is not None:
+        _print_entry(entry, ref, console)
+    for source in described:
+        _print_rows(source, console)
 
 
-def _describe(source: Source, config: DataConfig, task: Task, console: Console) -> None:
-    rows: list[Row] = []
-    kinds: dict[str, int] = {}
-    bad: list[str] = []
-    read = 0
-    for item in islice(source.rows(), _READ):
-        read += 1
-        if not isinstance(item, Row):
-            bad.append(f"{item.origin}: {tell(item.reason, item.detail)}")
-            continue
-        rows.append(item)
-        try:
-            kind = _kind(to_sample(item, config, task))
-        except RowError as error:
-            bad.append(f"{item.origin}: {tell(error.reason, error.detail)}")
-        else:
-            kinds[kind] = kinds.get(kind, 0) + 1
-    columns = dict.fromkeys(str(column) for row in rows for column in row.values)
-    count = source.count()
-    console.print(f"[bold]{_plain(source.name)}[/bold]: {count} rows", f"(the first {read} read)" * (read < count))
-    console.print("columns:", _plain(", ".join(columns) or "none"))
-    shapes = "; ".join(f"{kind} ({number})" for kind, number in kinds.items())
-    console.print("recognised as:", _plain(shapes or "nothing"))
-    console.print("bad rows:", str(len(bad)))
-    for line in bad[:_BAD_SHOWN]:
-        console.print(_plain(f"  {line}"))
-    if rows:
+def _print_entry(entry: Entry, ref: DatasetRef, console: Console) -> None:
+    asked = "".join(f" --model_{word} {word.upper()}" for word in ("name", "author")) if entry.placeholders else ""
+    facts = {
+        "name": entry.name,
+        "about": entry.about,
+        "category": entry.category,
+        "tags": " ".join(entry.tags),
+        "Hugging Face": entry.hf,
+        "ModelScope": entry.ms,
+        "rows": f"about {entry.rows:,}" if entry.rows else "",
+        "subset": entry.subset and f"{entry.subset}, unless another is named",
+        "split": entry.split and f"{entry.split}, unless another is named",
+        "columns": ", ".join(f"{theirs} is our {ours}" for theirs, ours in entry.columns.items()),
+        "licence": entry.licence or "unknown",
+        "to use it": entry.task and f"swift {entry.task} --model MODEL --dataset '{ref.text}'{asked}",
+    }
+    for name, value in facts.items():
+        if value:
+            console.print(_escape(f"{name:<14}{value}"))
+    for warning in entry.warnings:
+        console.print(f"warning: {warning}")
+    if not entry.file:
+        console.print("its rows: add --rows, which downloads what is not here yet")
+
+
+def _print_rows(source: Described, console: Console) -> None:
+    console.print(
+        f"[bold]{_escape(source.name)}[/bold]: {source.count} rows",
+        f"(the first {source.read} read)" * (source.read < source.count),
+    )
+    console.print("columns:", _escape(", ".join(source.columns) or "none"))
+    shapes = "; ".join(f"{kind} ({number})" for kind, number in source.kinds.items())
+    console.print("recognised as:", _escape(shapes or "nothing"))
+    console.print("bad rows:", str(len(source.bad)))
+    for line in source.bad[:_BAD_SHOWN]:
+        console.print(_escape(f"  {line}"))
+    if source.first is not None:
         console.print("first row:")
-        for column, value in rows[0].values.items():
-            console.print(_plain(f"  {column}: {_short(value)}"))
+        for column, value in source.first.items():
+            console.print(_escape(f"  {column}: {_short(value)}"))
 
 
-def _kind(sample: Conversation | Text) -> str:
-    if isinstance(sample, Text):
-        return "plain text"
-    parts = ["one round" if len(sample.messages) <= 3 else "many rounds"]
-    if sample.messages[0].role in ("system", "developer"):
-        parts.append("system message")
-    if sample.tools or any(message.tool_calls for message in sample.messages):
-        parts.append("tools")
-    if any(message.reasoning for message in sample.messages):
-        parts.append("thinking")
-    return f"conversation, {', '.join(parts)}"
+def _plain(entry: Entry) -> dict[str, object]:
+    return {**dataclasses.asdict(entry), "task": entry.task, "warnings": entry.warnings}
 
 
 def _short(value: object) -> str:
@@ -155,6 +195,6 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _plain(text: str) -> str:
+def _escape(text: str) -> str:
     """Text whose square brackets mean nothing to rich."""
     return text.replace("[", r"\[")

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from swift.config.model import ModelConfig
+from swift.cli.shown_model import show
+from swift.data.plugins import load_plugins
 from swift.errors import HubError, UnknownNameError
 from swift.hub.cache import cache_root
 from swift.hub.network import hf_endpoint, one_line, unreachable
-from swift.models.catalog import Family, Repo, all_families, find, of_architecture, search
+from swift.models.catalog import Family, Repo, all_families, search
 
 _SECONDS = 5.0
 _FOUND = 20
@@ -40,8 +41,9 @@ def main(argv: Sequence[str]) -> int:
     """
     console = Console(highlight=False, soft_wrap=True)
     if argv[:1] == ["show"]:
-        return _show(_show_parser().parse_args(argv[1:]), console)
+        return show(argv[1:], console)
     options = _list_parser().parse_args(argv)
+    load_plugins(options.plugins)
     word: str = options.search or ""
     cached = [model for model in cached_models() if word.lower() in model.name.lower()]
     known = search(word, options.modality)
@@ -99,43 +101,6 @@ def _search_hub(word: str) -> tuple[list[str], str]:
         raise HubError(f"Hugging Face: {one_line(error)}", hint="try again later") from error
 
 
-def _show(options: argparse.Namespace, console: Console) -> int:
-    from swift.models.facts import facts
-
-    config = ModelConfig(
-        id=options.id,
-        hub=options.hub,
-        revision=options.revision,
-        hub_token=options.hub_token,
-        trust_remote_code=options.trust_remote_code,
-    )
-    listed = find(options.id)
-    if listed is not None and not options.json:
-        console.print(_listed_table(*listed))
-    found = facts(config, progress=not options.json)
-    if options.json:
-        print(json.dumps({**dataclasses.asdict(found), "gib_in_bfloat16": found.gib_in_bfloat16}))
-        return 0
-    table = Table(box=None, show_header=False, pad_edge=False)
-    family = of_architecture(found.architecture)
-    rows = {
-        "model": found.id + (f" at {found.revision}" if found.revision else ""),
-        "architecture": f"{found.architecture or 'not a causal language model'} ({found.model_type})",
-        "family": f"{family.name}, {family.modality}" if family is not None else "not in the catalog, nor need it be",
-        "parameters": f"{found.parameters:,} ({found.gib_in_bfloat16:.2f} GiB in bfloat16)",
-        "stored as": found.dtype,
-        "layers x hidden size": f"{found.layers} x {found.hidden}",
-        "vocabulary": f"{found.vocabulary:,}" + (", embedding and head tied" if found.tied else ""),
-        "context": f"{found.context:,} tokens" if found.context else "not declared",
-        "tokenizer": found.tokenizer,
-        "chat template": "yes" if found.chat_template else "none: a base model; ChatML will be used for chats",
-    }
-    for name, value in rows.items():
-        table.add_row(name, value)
-    console.print(table)
-    return 0
-
-
 def _list_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="swift models",
@@ -143,19 +108,7 @@ def _list_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--search", metavar="WORD", help="the checkpoints that mention this word; asks the hub too")
     parser.add_argument("--modality", choices=["text", "multimodal"], help="only models of this kind")
-    parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser
-
-
-def _show_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="swift models show", description="Facts about a model; downloads its configuration and tokenizer only."
-    )
-    parser.add_argument("id", metavar="ID", help="as for --model")
-    parser.add_argument("--hub", choices=["auto", "hf", "ms"], default="auto", help="where a bare id is looked up")
-    parser.add_argument("--revision", "--model_revision", help="branch, tag or commit")
-    parser.add_argument("--hub_token", help="access token of the hub")
-    parser.add_argument("--trust_remote_code", action="store_true", help="run Python code of the checkpoint")
+    parser.add_argument("--plugins", nargs="+", default=[], metavar="FILE", help="your Python files, imported first")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -163,10 +116,14 @@ def _show_parser() -> argparse.ArgumentParser:
 def _plain(family: Family, repo: Repo) -> dict[str, object]:
     return {
         **dataclasses.asdict(repo),
+        "name": repo.name,
         "family": family.name,
         "modality": family.modality,
         "architectures": family.architectures,
         "remote_code": family.remote_code,
+        "template": family.template.of(repo.name),
+        "tools": family.tools.of(repo.name),
+        "thinking": family.thinking.of(repo.name),
     }
 
 
@@ -194,15 +151,6 @@ def _repo_table(known: Sequence[tuple[Family, Repo]]) -> Table:
         table.add_column(title, overflow="fold")
     for family, repo in known:
         table.add_row(repo.hf, "the same" if repo.ms == repo.hf else repo.ms, family.name, _code(family))
-    return table
-
-
-def _listed_table(family: Family, repo: Repo) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("family", f"{family.name} ({', '.join(family.architectures) or 'class unknown'}), {family.modality}")
-    table.add_row("on the hubs", ", ".join(name for name in (repo.hf, repo.ms and f"ms://{repo.ms}") if name))
-    if family.remote_code:
-        table.add_row("code", "its own, which --trust_remote_code runs: transformers has no such architecture")
     return table
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from swift.data.catalog.entry import Entry, find, known_names, search
-from swift.data.catalog.text import ENTRIES
+from swift.data.catalog.entry import Category, Entry
+from swift.data.catalog.find import all_entries, entries, find, known_names, search
 
-__all__ = ["ENTRIES", "Entry", "find", "known_names", "search"]
+__all__ = ["Category", "Entry", "all_entries", "entries", "find", "known_names", "search"]

@@ -31,6 +31,8 @@ def text_value(value: Any, what: str) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
+        if sum(type(part) is str for part in value) > 1:  # parts are objects; these are alternatives
+            raise RowError(WRONG_TYPE, f"{what} is a list of {len(value)} texts, not one text")
         return "".join(_part(part, what) for part in value)
     raise RowError(WRONG_TYPE, f"{what} is {kind(value)}, not a text")
 

@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 from swift.models.catalog.family import Family, Modality, Repo
-from swift.models.catalog.find import all_families, families, find, of_architecture, search
+from swift.models.catalog.find import (
+    all_families,
+    families,
+    find,
+    hub_id,
+    of_architecture,
+    recommended_template,
+    search,
+)
 
-__all__ = ["Family", "Modality", "Repo", "all_families", "families", "find", "of_architecture", "search"]
+__all__ = [
+    "Family",
+    "Modality",
+    "Repo",
+    "all_families",
+    "families",
+    "find",
+    "hub_id",
+    "of_architecture",
+    "recommended_template",
+    "search",
+]

@@ -2,6 +2,9 @@
 
     qwen3:
       architectures: Qwen3ForCausalLM
+      template: chatml
+      tools: hermes *-Embedding-*=
+      thinking: switch *-Base=none *-Thinking-2507*=always
       repos:
         Qwen/Qwen3-{0.6B,8B}{,-Base} other/Name=ms-owner/Name ms://owner/OnlyOnModelScope
 
@@ -13,8 +16,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from swift.models.catalog.trait import Trait, read_trait
 
 Modality = Literal["text", "multimodal"]
 
@@ -50,6 +55,9 @@ class Family:
         repos: Known checkpoints.
         modality: Whether it takes more than text.
         remote_code: transformers has no such architecture: the checkpoint's own code has to be trusted.
+        template: Name of the fallback of `swift.chat.fallback` that suits a base model, which has no template.
+        tools: Name of the format in which tools are offered and called.
+        thinking: `none`; `always`: every answer begins with thinking; `switch`: `enable_thinking` decides.
     """
 
     name: str
@@ -57,6 +65,9 @@ class Family:
     repos: tuple[Repo, ...]
     modality: Modality = "text"
     remote_code: bool = False
+    template: Trait = field(default_factory=Trait)
+    tools: Trait = field(default_factory=Trait)
+    thinking: Trait = field(default_factory=Trait)
 
 
 def read_family(name: str, values: Mapping[str, Any], modality: Modality, owners: Mapping[str, str]) -> Family:
@@ -67,6 +78,9 @@ def read_family(name: str, values: Mapping[str, Any], modality: Modality, owners
         repos=tuple(repo for word in str(values["repos"]).split() for repo in _repos(word, owners)),
         modality=modality,
         remote_code=bool(values.get("remote_code", False)),
+        template=read_trait(values.get("template", "")),
+        tools=read_trait(values.get("tools", "")),
+        thinking=read_trait(values.get("thinking", "")),
     )
 
 

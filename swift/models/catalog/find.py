@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from swift.models.catalog.family import Family, Modality, Repo, read_family
 from swift.registry import Registry
@@ -25,9 +26,9 @@ def find(model: str) -> tuple[Family, Repo] | None:
     """The family and repository that an id on either hub names, in upper or lower case; None where it is not listed.
 
     Args:
-        model: As for `--model`: `owner/name`, `ms://owner/name`, each with or without `@revision`.
+        model: As for `--model`: `owner/name`, `ms://owner/name`, `hf://owner/name`, each with or without `@revision`.
     """
-    wanted = model.removeprefix("ms://").partition("@")[0].lower()
+    wanted = model.removeprefix("ms://").removeprefix("hf://").partition("@")[0].lower()
     for family in all_families():
         for repo in family.repos:
             if wanted in (repo.hf.lower(), repo.ms.lower()):
@@ -35,9 +36,38 @@ def find(model: str) -> tuple[Family, Repo] | None:
     return None
 
 
+def hub_id(model: str, hub: Literal["hf", "ms"]) -> str:
+    """The id on `hub` of a repository that is known under another id on the other hub; else `model` as it is."""
+    wanted = model.lower()
+    repos = [repo for family in all_families() for repo in family.repos]
+    if any(wanted == (repo.hf if hub == "hf" else repo.ms).lower() for repo in repos):
+        return model
+    for repo in repos:
+        there, here = (repo.hf, repo.ms) if hub == "hf" else (repo.ms, repo.hf)
+        if wanted == here.lower() and there:
+            return there
+    return model
+
+
 def of_architecture(name: str) -> Family | None:
-    """The first family with this class name in `config.json`."""
-    return next((family for family in all_families() if name in family.architectures), None)
+    """The family of this model type, or the first with this class name in `config.json`."""
+    known = all_families()
+    named = next((family for family in known if family.name == name), None)
+    return named or next((family for family in known if name in family.architectures), None)
+
+
+def recommended_template(model: str, architectures: Sequence[str] = ()) -> str:
+    """Name of the fallback template that suits a base model; empty where nothing is known.
+
+    Args:
+        model: As for `--model`; a model that is not listed is judged by its architecture and its name.
+        architectures: What its `config.json` says.
+    """
+    listed = find(model)
+    if listed is not None:
+        return listed[0].template.of(model)
+    found = (of_architecture(name) for name in architectures)
+    return next((family.template.of(model) for family in found if family is not None), "")
 
 
 def search(word: str = "", modality: Modality | None = None) -> list[tuple[Family, Repo]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from swift.cli.commands.models import main
-from swift.errors import HubError, UnknownNameError
+from swift.errors import ConfigError, HubError, UnknownNameError
+from swift.models.catalog import families
+from swift.models.catalog.proofs import Proof
 from swift.models.tiny import save_tiny
 
 
@@ -33,6 +35,72 @@ def test_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "Qwen3ForCausalLM (qwen3)" in shown
     assert f"{expected:,}" in shown
+
+
+def test_show_a_folder_of_a_known_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = save_tiny(tmp_path / "Qwen3-1B-Base", "qwen3")
+    assert main(["show", str(folder)]) == 0
+    shown = capsys.readouterr().out
+    assert "family         qwen3 (Qwen3ForCausalLM), text" in shown
+    assert "template       chatml" in shown
+    assert "tools          hermes" in shown
+    assert "thinking       none" in shown
+    assert "not in the catalog" not in shown
+
+
+@pytest.mark.parametrize("name", ["qwen3_vl", "Qwen3VLForConditionalGeneration"])
+def test_show_an_architecture(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--architecture", name]) == 0
+    shown = capsys.readouterr().out
+    assert "qwen3_vl (Qwen3VLForConditionalGeneration), multimodal" in shown
+    assert "thinking       *-Instruct*: none; *-Thinking*: always" in shown
+    assert main(["show", "--architecture", name, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["code"] == "in transformers"
+
+
+def test_show_an_architecture_that_only_transformers_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "--architecture", "HeliumForCausalLM"]) == 0
+    shown = capsys.readouterr().out
+    assert "not in the catalog, nor need it be" in shown
+    assert "in transformers, as helium" in shown
+    with pytest.raises(UnknownNameError, match="heliumm"):
+        main(["show", "--architecture", "heliumm"])
+
+
+def test_what_was_proved_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proof = Proof(("lora", "merge"), {"packed": "its states run on"}, ("image",))
+    monkeypatch.setattr("swift.cli.shown_model.proof_of", {"qwen3_vl": proof}.get)
+    assert main(["show", "--architecture", "qwen3_vl"]) == 0
+    told = "proved         lora, merge, image; not packed: its states run on (tests/models/zoo)"
+    assert told in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [[], ["a/b", "--architecture", "qwen3"]])
+def test_show_one_thing(argv: list[str]) -> None:
+    with pytest.raises(ConfigError, match="show one model, or one architecture"):
+        main(["show", *argv])
+
+
+def test_show_what_is_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(HubError, match="is not cached"):
+        main(["show", "some/unknown-id"])
+    assert "not in the catalog, nor need it be: it works if transformers has" in capsys.readouterr().out
+
+
+def test_a_plugin_adds_a_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plugin = tmp_path / "plugin.py"
+    plugin.write_text(
+        "from swift.models.catalog import Family, Repo, families\n"
+        'families.register("mine")(Family("mine", ("MineForCausalLM",), (Repo("me/mine-7b", ""),)))\n'
+    )
+    try:
+        assert main(["--search", "mine-7b", "--plugins", str(plugin), "--json"]) == 0
+    finally:
+        families._entries.pop("mine")
+    (found,) = json.loads(capsys.readouterr().out)["known"]
+    assert (found["name"], found["family"], found["thinking"]) == ("me/mine-7b", "mine", "")
 
 
 def test_show_needs_no_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +150,8 @@ def test_what_is_known_of_a_model_that_cannot_be_reached(capsys: pytest.CaptureF
     with pytest.raises(HubError, match="is not cached"):
         main(["show", "internlm/internlm3-8b-instruct"])
     shown = capsys.readouterr().out
+    assert "proved         not proved yet" in shown
+    assert "to use it      --model internlm/internlm3-8b-instruct" in shown
     assert "internlm3 (InternLM3ForCausalLM), text" in shown
     assert "ms://Shanghai_AI_Laboratory/internlm3-8b-instruct" in shown
     assert "--trust_remote_code" in shown

@@ -1,0 +1,29 @@
+"""Finding a model's files, under the name that each hub has for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from swift.config.model import ModelConfig
+from swift.hub.locate import locate
+from swift.hub.located import Located
+from swift.models.catalog import hub_id, recommended_template
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
+
+def locate_model(model: ModelConfig, *, weights: bool = True, progress: bool = True) -> Located:
+    """As `swift.hub.locate`; an id of the other hub is translated where the catalog knows both.
+
+    Raises:
+        ModelError, HubError, MissingExtraError: See there.
+    """
+    return locate(model, weights=weights, progress=progress, names=hub_id)
+
+
+def template_hint(model: ModelConfig, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The fallback template to tell of where a checkpoint has none of its own; empty where it has, or none is known."""
+    if tokenizer.chat_template is not None:
+        return ""
+    return recommended_template(model.id, config.architectures or ())
