@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ssl
 import struct
 import tempfile
 import threading
@@ -72,7 +73,7 @@ def film(
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             if rotation:
                 stream.set_display_rotation(rotation)
-            track = container.add_stream("aac", rate=16000) if sound is not None else None
+            track = container.add_stream("aac", rate=16000, layout="mono") if sound is not None else None
             container.start_encoding()
             for number in range(count):
                 gray = np.full((size[1], size[0], 3), number * STEP % 256, np.uint8)
@@ -121,7 +122,7 @@ def send(
 
 
 @contextmanager
-def site(answers: dict[str, Answer]) -> Iterator[str]:
+def site(answers: dict[str, Answer], security: ssl.SSLContext | None = None) -> Iterator[str]:
     """A web site on this machine, with an answer for each path; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -139,6 +140,8 @@ def site(answers: dict[str, Answer]) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if security is not None:
+        server.socket = security.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.01}).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

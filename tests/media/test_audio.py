@@ -62,7 +62,7 @@ def test_a_clip() -> None:
     assert np.array_equal(load(data, start=2, end=9.5), whole[32_000:152_000])
     assert np.array_equal(load(data, start=9.5, end=99), whole[152_000:])
     assert len(load(data, config=MediaConfig(max_seconds=1), start=4, end=5)) == 16_000
-    with pytest.raises(RowError, match="media_empty: .*from 10 s on"):
+    with pytest.raises(RowError, match=r"media_empty: .*from 10 s on"):
         load(data, start=10)
 
 
@@ -71,7 +71,7 @@ def test_the_sound_track_of_a_video() -> None:
     assert len(found) == pytest.approx(16_000, abs=1100)
     assert np.abs(np.fft.rfft(found[2000:10_000])).argmax() == 220
     assert np.abs(found).max() == pytest.approx(0.5, abs=0.05)
-    with pytest.raises(RowError, match="media_empty: .*it has no sound"):
+    with pytest.raises(RowError, match=r"media_empty: .*it has no sound"):
         load(film(5))
 
 
@@ -85,14 +85,14 @@ def test_too_long() -> None:
     config = MediaConfig(max_seconds=1.5)
     assert len(load(sound(tone(1.5)), config=config)) == 24_000
     for data in (sound(tone(1.6)), sound(tone(60.0), format="OGG")):
-        with pytest.raises(RowError, match="media_too_large: .*longer than media.max_seconds, 1.5 s"):
+        with pytest.raises(RowError, match=r"media_too_large: .*longer than media.max_seconds, 1.5 s"):
             load(data, config=config)
 
 
 def test_a_sound_without_limit_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio, "LARGEST_SAMPLES", 100_000)
     assert len(load(sound(tone(6.0)))) == 96_000
-    with pytest.raises(RowError, match="media_too_large"):
+    with pytest.raises(RowError, match=r"media_too_large"):
         load(sound(tone(7.0)))
 
 
@@ -100,7 +100,7 @@ def test_a_sound_without_limit_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -
 def test_samples_that_are_no_numbers(value: float) -> None:
     samples = tone()
     samples[15_000] = value
-    with pytest.raises(RowError, match="media_unreadable: .*no finite numbers"):
+    with pytest.raises(RowError, match=r"media_unreadable: .*no finite numbers"):
         load(sound(samples, subtype="FLOAT"))
 
 

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+import functools
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 
 import pytest
 
 from swift.config.media import MediaConfig
 from swift.errors import RowError
+from swift.media import fetch as fetching
 from swift.media import load_image
 from swift.media.fetch import fetch
 from swift.types import Media
@@ -268,3 +274,41 @@ def test_a_name_that_takes_long_to_look_up(monkeypatch: pytest.MonkeyPatch) -> N
 def test_secrets_of_an_address_are_not_told() -> None:
     error = refusal("http://nowhere.invalid/a.png?signature=s3cret", MediaConfig(timeout=5))
     assert "s3cret" not in error.detail
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for pictures.example.org, and its key."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    path = tmp_path / "certificate.pem"
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test".split()
+    words += ["-addext", "subjectAltName=DNS:pictures.example.org", "-keyout", f"{path}.key", "-out", str(path)]
+    subprocess.run([program, *words], check=True, capture_output=True)
+    return path
+
+
+def test_a_secure_host_is_asked_by_its_name(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the address that was checked, with the name in the handshake, the certificate and the request."""
+    names: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, f"{certificate}.key")
+    context.sni_callback = lambda _, name, __: names.append(name)
+    look_up = socket.getaddrinfo
+
+    def here(host: str, *given: object, **named: object) -> object:
+        return look_up("127.0.0.1" if host.endswith(".example.org") else host, *given, **named)  # type: ignore[arg-type]
+
+    with site({"/listen.png": _listen}, context) as address:
+        port = address.rpartition(":")[2]
+        monkeypatch.setattr(socket, "getaddrinfo", here)
+        config = MediaConfig(hosts=("pictures.example.org", "other.example.org"), timeout=5)
+        assert "certificate" in refusal(f"https://pictures.example.org:{port}/listen.png", config).detail
+        trusting = functools.partial(ssl.create_default_context, cafile=str(certificate))
+        monkeypatch.setattr(fetching, "_certificates", trusting)
+        heard.clear()
+        assert fetch(f"https://pictures.example.org:{port}/listen.png", config) == PNG
+        assert heard[0]["host"] == f"pictures.example.org:{port}"
+        assert "certificate" in refusal(f"https://other.example.org:{port}/listen.png", config).detail
+    assert names == ["pictures.example.org", "pictures.example.org", "other.example.org"]

@@ -64,6 +64,8 @@ def test_edges(size: tuple[int, int], limits: tuple[int, float], expected: tuple
         {"max_pixels": "large"},
         {"fps": 0},
         {"fps": math.inf},
+        {"fps": 1e-320},
+        {"max_pixels": 10**400},
         {"start": -1},
         {"max_frames": -2},
     ],

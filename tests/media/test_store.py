@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 
 import pytest
@@ -33,7 +34,9 @@ def test_round_trip(media: list[Media]) -> None:
 
 
 def test_numbers_that_json_does_not_know() -> None:
-    options = load(dump([Media("image", b"", options={"a": math.nan, "b": -math.inf, "c": -0.0, "d": 2**80})]))[0].options
+    options = load(dump([Media("image", b"", options={"a": math.nan, "b": -math.inf, "c": -0.0, "d": 2**80})]))[
+        0
+    ].options
     assert math.isnan(options["a"])
     assert options["b"] == -math.inf
     assert math.copysign(1, options["c"]) == -1
@@ -49,10 +52,8 @@ def test_damage_is_noticed_or_harmless(media: list[Media], data: st.DataObject) 
     stored = bytearray(dump(media))
     at = data.draw(st.integers(0, len(stored) - 1))
     stored[at] ^= 1 << data.draw(st.integers(0, 7))
-    try:
+    with contextlib.suppress(DataError):
         load(bytes(stored))
-    except DataError:
-        pass
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x", lambda data: data[:3]])

@@ -75,7 +75,9 @@ def test_arrays_of_pixels(shape: tuple[int, ...], kind: type) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
     if shape[-1] == 4:
         pixels[..., 3] = 255
-    found = np.asarray(load_image(as_media("image", pixels if kind is np.uint8 else (pixels / 255).astype(kind)), CONFIG))
+    found = np.asarray(
+        load_image(as_media("image", pixels if kind is np.uint8 else (pixels / 255).astype(kind)), CONFIG)
+    )
     assert np.array_equal(found, np.broadcast_to(pixels[..., :3] if pixels.ndim == 3 else pixels[..., None], (6, 8, 3)))
 
 

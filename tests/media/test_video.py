@@ -205,7 +205,7 @@ def test_of_a_long_list_only_what_is_needed_is_loaded() -> None:
 
 
 def test_frames_of_different_sizes_are_refused() -> None:
-    with pytest.raises(RowError, match="media_unreadable: .*40 x 30"):
+    with pytest.raises(RowError, match=r"media_unreadable: .*40 x 30"):
         load((encoded(picture(8, 6)), encoded(picture())))
 
 
@@ -233,9 +233,7 @@ def test_a_film_with_sound_and_without() -> None:
     length=st.floats(0.01, 100),
 )
 @settings(max_examples=300)
-def test_chosen_frames(
-    count: int, rate: float, fps: float, least: int, most: int, start: float, length: float
-) -> None:
+def test_chosen_frames(count: int, rate: float, fps: float, least: int, most: int, start: float, length: float) -> None:
     times = np.arange(count) / rate
     options = {"fps": fps, "min_frames": min(least, most), "max_frames": most, "start": start, "end": start + length}
     if start >= count / rate:
