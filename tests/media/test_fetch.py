@@ -157,7 +157,7 @@ def test_bad_answers(here: str, path: str, reason: str) -> None:
 def test_a_host_that_drips_does_not_outlast_the_time_limit(here: str, path: str) -> None:
     begin = time.monotonic()
     error = refusal(f"{here}/{path}", LOCAL.model_copy(update={"timeout": 0.3}))
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 3
     assert error.reason == "media_unreachable"
     assert "media.timeout" in error.detail
 

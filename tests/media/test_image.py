@@ -29,9 +29,14 @@ def pixels(data: bytes, **options: float) -> np.ndarray:
     return np.asarray(load_image(of(data, **options), CONFIG))
 
 
-@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM"])
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM", "TGA", "DIB"])
 def test_lossless_formats_keep_every_pixel(format: str) -> None:
     assert np.array_equal(pixels(encoded(picture(), format)), np.asarray(picture()))
+
+
+def test_of_an_icon_the_largest_size_is_taken() -> None:
+    media = of(encoded(picture(64, 64), "ICO", sizes=[(16, 16), (48, 48), (32, 32)]))
+    assert load_image(media, CONFIG).size == image_size(media, CONFIG) == (48, 48)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP", "AVIF", "JPEG2000"])
