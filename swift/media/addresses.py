@@ -11,8 +11,13 @@ from collections.abc import Sequence
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# Public by their numbers, and answered by the machine's own cloud.
-_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+# What Python's own tables, which change with its version, may take for public.
+_NOT_PUBLIC = (
+    ipaddress.ip_network("168.63.129.16/32"),  # by its number it is, but Azure answers it inside each machine
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("3fff::/20"),
+)
 
 
 def host_name(host: str) -> str:
@@ -47,8 +52,10 @@ def is_allowed(host: str, hosts: Sequence[str]) -> bool:
 def is_public(address: Address) -> bool:
     """Whether an address belongs to the public internet, also when it holds an IPv4 address inside an IPv6 one."""
     address = _embedded(address) or address
-    special = address.is_multicast or address.is_reserved or address.is_link_local or address.is_loopback
-    return address.is_global and not special and address not in _METADATA
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
+        return False
+    special = address.is_multicast or address.is_reserved or any(address in network for network in _NOT_PUBLIC)
+    return address.is_global and not special
 
 
 def addresses(host: str, seconds: float) -> list[Address]:

@@ -33,6 +33,7 @@ def require_av(why: str) -> Any:
     try:
         import av
         import av.error
+        import av.video.reformatter
     except ImportError as error:
         raise MissingExtraError("av", extra="media", why=why) from error
     return av

@@ -68,7 +68,9 @@ def decoding(media: Media, kind: str) -> Iterator[None]:
     except (MemoryError, Image.DecompressionBombError) as error:
         raise failure(TOO_LARGE, media.source, f"too large a {kind} to decode: {one_line(error)}") from error
     except Exception as error:
-        raise failure(UNREADABLE, media.source, f"not a readable {kind}: {one_line(error)}") from error
+        # Errors of other types speak of a decoder's insides.
+        told = one_line(error) if isinstance(error, (OSError, ValueError, SyntaxError, RuntimeError)) else ""
+        raise failure(UNREADABLE, media.source, f"not a readable {kind}: {told or 'damaged or cut off'}") from error
 
 
 def _short(text: str, limit: int) -> str:

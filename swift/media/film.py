@@ -21,6 +21,7 @@ from swift.media.failing import decoding, failure
 from swift.media.limits import LARGEST_PIXELS, fitted, pixel_limits
 from swift.media.reasons import EMPTY, TOO_LARGE
 from swift.media.sampling import chosen, room_for, source_rate
+from swift.media.whole import require_whole
 from swift.types import Media
 
 # Frames that are rather decoded than jumped over.
@@ -54,6 +55,7 @@ def load_film(file: BinaryIO, media: Media, config: MediaConfig) -> Video:
         MissingExtraError: PyAV is not installed.
     """
     with decoding(media, "video"):
+        require_whole(file, media)
         index = _index(file, media)
         if index is not None:
             try:
@@ -158,6 +160,8 @@ def _decoded(container: Any, stream: Any, media: Media) -> Iterator[Any]:
 def _pixels(frames: Iterator[Any], count: int, media: Media, config: MediaConfig) -> NDArray[np.uint8]:
     """The pixels of decoded frames, each brought to its size before the next is decoded."""
     limits = pixel_limits(media, config)
+    # One for all frames: to set up the conversion takes ten times as long as to do it.
+    reformatter = require_av("a video").video.reformatter.VideoReformatter()
     pixels: NDArray[np.uint8] | None = None
     at = 0
     for frame in frames:
@@ -167,7 +171,7 @@ def _pixels(frames: Iterator[Any], count: int, media: Media, config: MediaConfig
             pixels = room_for(count, *fitted(width, height, limits), media)
         height, width = pixels.shape[1:3]
         size = {"width": height, "height": width} if sideways else {"width": width, "height": height}
-        picture = frame.reformat(**size, format="rgb24", interpolation="BICUBIC").to_ndarray()
+        picture = reformatter.reformat(frame, **size, format="rgb24", interpolation="BICUBIC").to_ndarray()
         pixels[at] = np.rot90(picture, round(frame.rotation / 90))
         at += 1
     if pixels is None or at < count:

@@ -69,7 +69,7 @@ def image_size(media: Media, config: MediaConfig) -> tuple[int, int]:
         opened_picture(file, media) as picture,
         decoding(media, "picture"),
     ):
-        return fitted(*_turned(picture.size, _orientation(picture)), limits)
+        return fitted(*_upright_size(picture), limits)
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def upright(picture: Image.Image, limits: tuple[int, float]) -> Image.Image:
     """
     orientation = _orientation(picture)
     # As the file has it, still lying on its side.
-    width, height = _turned(fitted(*_turned(picture.size, orientation), limits), orientation)
+    width, height = _turned(fitted(*_upright_size(picture), limits), orientation)
     # JPEG can be decoded at a half, a quarter or an eighth of its size, at a fraction of the time and memory. Twice
     # the wanted size is left for a good filter.
     picture.draft(None, (2 * width, 2 * height))
@@ -141,10 +141,18 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
     return (size[1], size[0]) if orientation in _SIDEWAYS else size
 
 
+def _upright_size(picture: Image.Image) -> tuple[int, int]:
+    if isinstance(picture, TiffImagePlugin.TiffImageFile):
+        # Before it is loaded, some versions of Pillow give its size as it lies and others as it will be.
+        tags = picture.tag_v2
+        return _turned((tags[Tag.ImageWidth], tags[Tag.ImageLength]), tags.get(Tag.Orientation, 1))
+    return _turned(picture.size, _orientation(picture))
+
+
 def _orientation(picture: Image.Image) -> int:
     """How the camera was held (1 to 8, by EXIF or XMP), as far as it stands before the pixels."""
     if isinstance(picture, TiffImagePlugin.TiffImageFile):
-        return 1  # Pillow turns a TIFF while it loads it, and gives its size as it will be
+        return 1  # Pillow turns a TIFF while it loads it
     try:
         # PNG's own method decodes all pixels to look behind them.
         found = Image.Image.getexif(picture).get(Tag.Orientation, 1)

@@ -13,6 +13,8 @@ from swift.types import Media
 LARGEST_PIXELS = 178_956_970
 """Pixels of the largest picture or frame that is decoded: where Pillow takes a file for an attack."""
 
+_HUGE = 1e15
+_SLOWEST = 1e-6
 _WHOLE = ("max_pixels", "min_pixels", "min_frames", "max_frames")
 _NAMES = (*_WHOLE, "fps", "start", "end")
 
@@ -26,12 +28,13 @@ def check_options(options: Mapping[str, float]) -> None:
     for name, value in options.items():
         if name not in _NAMES:
             raise RowError(BAD_OPTION, f"{str(name)[:40]!r} is no option of a medium; known are {', '.join(_NAMES)}")
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        # Comparisons with NaN are false.
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_HUGE < value < _HUGE:
             raise RowError(BAD_OPTION, f"{name} must be a number, not {str(value)[:40]!r}")
         if name in _WHOLE and (value != int(value) or value < 1):
             raise RowError(BAD_OPTION, f"{name} must be a whole number of at least 1, not {value:g}")
-        if name == "fps" and value <= 0:
-            raise RowError(BAD_OPTION, f"fps must be above 0, not {value:g}")
+        if name == "fps" and value < _SLOWEST:
+            raise RowError(BAD_OPTION, f"fps must be at least {_SLOWEST:g}, not {value:g}")
         if name in ("start", "end") and value < 0:
             raise RowError(BAD_OPTION, f"{name} must be at least 0 s, not {value:g}")
 

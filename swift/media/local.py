@@ -15,6 +15,7 @@ from swift.errors import RowError
 from swift.media.failing import failure
 from swift.media.reasons import BAD_SOURCE, MISSING, OUTSIDE_ROOT, TOO_LARGE, UNREADABLE
 
+_LONGEST = 4096
 _HUB_REPOSITORY = re.compile(r"(.*/(?:models|datasets|spaces)--[^/]+)/snapshots/[^/]+(?:/|$)")
 
 
@@ -49,6 +50,8 @@ def located(path: str, folder: str, config: MediaConfig) -> Path:
     if not path or "\0" in path:
         raise failure(BAD_SOURCE, path, "an empty path" if not path else "a path has no NUL character")
     try:
+        if len(os.fsencode(path)) > _LONGEST:
+            raise _too_long(path)
         root = os.path.abspath(os.path.expanduser(config.root) if config.root else folder or os.curdir)
         named = os.path.expanduser(path) if path.startswith("~/") else path
         lexical = os.path.normpath(os.path.join(root, named))
@@ -127,9 +130,13 @@ def _outside(path: str, root: str, *, link: bool = False) -> RowError:
     return failure(OUTSIDE_ROOT, path, f"{how} the folder of media, {root}; media.root=/ allows every file")
 
 
+def _too_long(path: str) -> RowError:
+    return failure(BAD_SOURCE, path, "too long for a path; base64 text needs data:image/png;base64, before it")
+
+
 def _os_failure(path: str, error: OSError) -> RowError:
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return failure(MISSING, path, "there is no such file")
     if error.errno == errno.ENAMETOOLONG:
-        return failure(BAD_SOURCE, path, "too long for a path; base64 text needs data:image/png;base64, before it")
+        return _too_long(path)
     return failure(UNREADABLE, path, f"cannot be read: {(error.strerror or type(error).__name__).lower()}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,14 +14,12 @@ from swift.errors import MissingExtraError
 from swift.media.container import opened_container, packets, require_av
 from swift.media.failing import failure
 from swift.media.reasons import EMPTY, UNREADABLE
+from swift.media.whole import require_whole
 from swift.types import Media
 
 _BLOCK = 1 << 16
 # Formats whose header says how many samples follow, so that a file that was cut off is noticed.
 _COUNTED = ("WAV", "WAVEX", "FLAC", "AIFF", "W64", "RF64", "AU", "CAF")
-# Programs that write to a pipe do not know the length, and put one that no file has.
-_UNKNOWN_LENGTH = 0x7FFF0000
-_CHUNKS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,7 @@ def sound_blocks(file: BinaryIO, media: Media) -> Iterator[Blocks]:
         MissingExtraError: A library that is needed is not installed.
     """
     soundfile = _soundfile()
-    _require_whole_wav(file, media)
-    file.seek(0)
+    require_whole(file, media)
     try:
         sound = soundfile.SoundFile(file)
     except (soundfile.SoundFileError, TypeError, ValueError):  # not one of its formats
@@ -94,26 +89,6 @@ def _of_track(container: Any, stream: Any, resampler: Any, media: Media) -> Iter
 def _mean(block: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     mean: NDArray[np.float32] = block.mean(axis=axis, dtype=np.float32)
     return mean
-
-
-def _require_whole_wav(file: BinaryIO, media: Media) -> None:
-    """libsndfile takes a WAV that was cut off for a shorter one; its header tells."""
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return
-    for _ in range(_CHUNKS):
-        chunk = file.read(8)
-        if len(chunk) < 8:
-            return
-        name, length = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            there = size - file.tell()
-            if there < length < _UNKNOWN_LENGTH:
-                raise failure(UNREADABLE, media.source, f"cut off: {there:,} of {length:,} bytes of sound are there")
-            return
-        file.seek(length + length % 2, io.SEEK_CUR)
 
 
 def _soundfile() -> Any:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from swift.errors import RowError
 from swift.media.encode import png_of_array, png_of_image, wav_of_array
-from swift.media.failing import shown
+from swift.media.failing import one_line, shown
 from swift.media.inline import base64_bytes
 from swift.media.limits import check_options
 from swift.media.reasons import BAD_SOURCE
@@ -106,7 +107,7 @@ def _sound(value: object) -> bytes:
 def _from_mapping(kind: MediaKind, value: Mapping[Any, Any]) -> str | bytes | tuple[_Encoded, ...]:
     """Tables of pictures and sounds have columns of structures, and chat APIs have parts."""
     if value.get("array") is not None:
-        array = np.asarray(value["array"])
+        array = _array(value["array"])
         return _source(kind, (array, value.get("sampling_rate")) if kind == "audio" else array)
     if value.get("bytes") is not None:
         data = value["bytes"]
@@ -124,6 +125,13 @@ def _from_mapping(kind: MediaKind, value: Mapping[Any, Any]) -> str | bytes | tu
     raise RowError(
         BAD_SOURCE, f"a mapping of {keys or 'nothing'} names no {kind}: none of bytes, path, url, array, data"
     )
+
+
+def _array(value: object) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except Exception as error:  # lists of whatever, and whatever turns itself into an array
+        raise RowError(BAD_SOURCE, f'"array" is no array: {one_line(error)}') from error
 
 
 def _unknown(kind: str, value: object) -> RowError:
