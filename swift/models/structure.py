@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from swift.errors import ModelError
 from swift.models.head import HeadTransform, measure_transform
@@ -29,6 +31,7 @@ __all__ = [
     "special_ids",
 ]
 
+_ARCHITECTURES = "transformers.models."
 _EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
 
 
@@ -159,7 +162,11 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
     - the output head;
     - routers of mixtures of experts, which a low-rank update would unbalance;
     - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
+<<<<<<< HEAD
     - that of torch's own attention, which reads its weight, too.
+=======
+    - an architecture's own classes of linear layers where they compute something else (in groups, say).
+>>>>>>> zoo
 
     Experts that are kept in one stacked parameter are not layers, and so not listed.
 
@@ -178,6 +185,8 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
         for name, layer in parent.named_children():
             if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in known:
                 continue
+            if type(layer).__module__.startswith(_ARCHITECTURES) and not _is_plain(layer):
+                continue
             full = f"{parent_name}.{name}" if parent_name else name
             if not _is_router(full, layer, experts) and not (name == "out_proj" and _is_state_space(parent)):
                 names.append(full)
@@ -194,6 +203,19 @@ def _is_router(name: str, layer: nn.Linear | Conv1D, experts: frozenset[int]) ->
     words = name.lower().split(".")[-2:]
     outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.nf
     return outputs in experts and any("gate" in word or "router" in word for word in words)
+
+
+@torch.no_grad()
+def _is_plain(layer: nn.Linear | Conv1D) -> bool:
+    """Whether a layer whose class an architecture defines computes what a linear layer does."""
+    weight = layer.weight
+    x = torch.ones(1, 1, layer.in_features if isinstance(layer, nn.Linear) else layer.nx).to(weight)
+    expected = F.linear(x, weight if isinstance(layer, nn.Linear) else weight.t(), layer.bias)
+    try:
+        found = layer(x)
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    return isinstance(found, Tensor) and found.shape == expected.shape and torch.allclose(found, expected)
 
 
 def _is_state_space(mixer: nn.Module) -> bool:

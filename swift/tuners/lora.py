@@ -14,7 +14,7 @@ from torch import nn
 from swift.config.tuner import LoraConfig
 from swift.errors import CheckpointError, ConfigError, UnknownNameError
 from swift.models.parts import PARTS, part_modules
-from swift.models.structure import linear_layer_names
+from swift.models.structure import head_is_tied, linear_layer_names
 from swift.tuners.freeze import frozen_parts
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def load_lora(model: PreTrainedModel, folder: Path, *, trainable: bool, dtype: s
 def _peft_config(model: PreTrainedModel, config: LoraConfig) -> Any:
     from peft import LoraConfig as PeftLoraConfig
 
-    if model.config.tie_word_embeddings and set(config.modules_to_save) & {"lm_head", "embed_tokens"}:
+    if set(config.modules_to_save) & {"lm_head", "embed_tokens"} and head_is_tied(model):
         raise ConfigError(
             "modules_to_save names the output head or the embeddings, which this model ties to each other",
             hint="train them with tuner.type: freeze or full, or leave them out",
