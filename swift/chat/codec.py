@@ -180,6 +180,8 @@ def make_codec(
     template, origin = _template(tokenizer, backend, options)
     if media is not None and template.source:
         template = adapt_media(template, media.tokens)
+        media = media.settled(kind for kind, _ in template.dialect.placeholders)
+        template = adapt_media(template, media.tokens)
     added = backend.get_added_tokens_decoder()
     texts = [token.content for token in added.values()]
     pad = tokenizer.pad_token_id

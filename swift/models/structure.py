@@ -20,6 +20,7 @@ __all__ = [
     "HeadTransform",
     "backbone",
     "decoder_layers",
+    "embedding_rows",
     "generating",
     "head_is_tied",
     "head_transform",
@@ -108,6 +109,12 @@ def input_embeddings(model: PreTrainedModel) -> nn.Module:
     return embeddings
 
 
+def embedding_rows(model: PreTrainedModel) -> int:
+    """Token ids that the model knows: 0 up to this."""
+    # An adapter may have wrapped the embeddings; its own weights have fewer rows.
+    return max(weight.shape[0] for weight in input_embeddings(model).parameters() if weight.dim() == 2)
+
+
 def head_is_tied(model: PreTrainedModel) -> bool:
     """Whether the output head and the input embedding are one and the same weight."""
     weights = [
@@ -157,21 +164,21 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
 def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | None = None) -> list[str]:
     """Full names of the layers that `all-linear` means, in the order of the module tree.
 
-    Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
+        Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
 
-    - the output head;
-    - routers of mixtures of experts, which a low-rank update would unbalance;
-    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
-<<<<<<< HEAD
-    - that of torch's own attention, which reads its weight, too.
-=======
-    - an architecture's own classes of linear layers where they compute something else (in groups, say).
->>>>>>> zoo
+        - the output head;
+        - routers of mixtures of experts, which a low-rank update would unbalance;
+        - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
+    <<<<<<< HEAD
+        - that of torch's own attention, which reads its weight, too.
+    =======
+        - an architecture's own classes of linear layers where they compute something else (in groups, say).
+    >>>>>>> zoo
 
-    Experts that are kept in one stacked parameter are not layers, and so not listed.
+        Experts that are kept in one stacked parameter are not layers, and so not listed.
 
-    Args:
-        inside: The modules whose layers are meant; None is the language model.
+        Args:
+            inside: The modules whose layers are meant; None is the language model.
     """
     from transformers.pytorch_utils import Conv1D
 
