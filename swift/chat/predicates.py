@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from swift.chat import reasons
 from swift.chat.codec import CHECKPOINT, Codec
 from swift.chat.encode import EncodedRow, encode, prompt_ids, trained_turns
+from swift.chat.media.place import media_of, require_processor
 from swift.chat.messages import prepare
 from swift.chat.probes import OPTIONAL, REQUIRED
 from swift.chat.spans import Turn
 from swift.chat.template import wire_messages, wire_tools
 from swift.config.chat import ChatConfig
 from swift.errors import DataError, RowError, TemplateError
-from swift.types import Conversation, Text, Tokens
+from swift.types import Conversation, Illustrated, Media, Text, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -140,15 +141,18 @@ def inference_agreement(
         return Verdict("inference_agreement", False, str(error))
     tools: Any = wire_tools(prepared.tools)
     for turn in turns:
+        media = media_of(prepared.messages[: turn.index])
+        # The model's processor goes on from the text, where there are media.
+        form: dict[str, Any] = {"tokenize": False} if media else {"return_dict": True}
         theirs: Any = tokenizer.apply_chat_template(
             wire[: turn.index],
             tools=tools,
             add_generation_prompt=True,
             chat_template=None if codec.template_source == CHECKPOINT else codec.template.source,
             **dict(prepared.template_kwargs),
-            return_dict=True,
+            **form,
         )
-        ids = list(theirs["input_ids"])
+        ids = _ids(theirs, media, codec) if media else list(theirs["input_ids"])
         if row.outcome == "kept" and not any(_begins(tokens, ids) for tokens in row.sequences):
             return Verdict(
                 "inference_agreement",
@@ -182,7 +186,7 @@ def _check_tokens(
     accounted = 0
     bare = options.model_copy(update={"system": None})
     for turn in turns:
-        place = _locate(turn, row.sequences, codec)
+        place = _locate(_prompt(turn, prepared, codec), row.sequences)
         title = f"message {turn.index + 1}"
         if place is None:
             yield PREFIX, f"{title}: no sequence begins with the ids that inference is given"
@@ -210,9 +214,17 @@ def _check_tokens(
         yield PROMPT_UNTRAINED, f"{trained} tokens are trained on, but the answers have {accounted}"
 
 
-def _locate(turn: Turn, sequences: Sequence[Tokens], codec: Codec) -> tuple[Tokens, int] | None:
-    """The sequence that trains this turn, and the turn's first token."""
-    prompt = codec.encode(turn.prompt)
+def _prompt(turn: Turn, prepared: Conversation, codec: Codec) -> list[int]:
+    """The ids of what stands before a turn, with its media."""
+    return _ids(turn.prompt, media_of(prepared.messages[: turn.index]), codec)
+
+
+def _ids(text: str, media: tuple[Media, ...], codec: Codec) -> list[int]:
+    return require_processor(codec, media)(Illustrated(text, media)).ids if media else codec.encode(text)
+
+
+def _locate(prompt: list[int], sequences: Sequence[Tokens]) -> tuple[Tokens, int] | None:
+    """The sequence that trains what follows these ids, and its first token."""
     for tokens in sequences:
         if _begins(tokens, prompt) and len(tokens) > len(prompt) and tokens.weights[len(prompt)]:
             return tokens, len(prompt)
