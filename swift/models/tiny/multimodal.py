@@ -12,7 +12,7 @@ import torch
 from swift.errors import ModelError
 from swift.models.tiny.processor import media_kinds, tiny_processor
 from swift.models.tiny.shrink import shrunk
-from swift.models.tiny.tables import merge
+from swift.models.tiny.tables import exception, merge
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -58,7 +58,7 @@ def tiny_multimodal(model_type: str, *, seed: int = 0) -> TinyMultimodal:
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     default = config_class().to_dict()
     processor, named = tiny_processor(model_type, merge(default, shrunk(config_class, default)))
-    tokenizer: PreTrainedTokenizerBase = processor.tokenizer
+    tokenizer: PreTrainedTokenizerBase = getattr(processor, "tokenizer", processor)
     values = shrunk(config_class, default, vocab_size=len(tokenizer))
     special = dict(tokenizer.added_tokens_encoder)
     config = config_class(**_with_ids(values, default, special, named))
@@ -84,6 +84,8 @@ def save_tiny_multimodal(folder: str | Path, model_type: str, *, seed: int = 0) 
     tiny = tiny_multimodal(model_type, seed=seed)
     tiny.model.save_pretrained(target)
     tiny.processor.save_pretrained(target)
+    for name, content in exception(model_type, "files").items():
+        torch.save(content, target / name)
     return target
 
 
