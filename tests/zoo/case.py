@@ -113,7 +113,9 @@ def _rows(codec: Codec) -> list[Tokens]:
 
 
 def _row(codec: Codec, media: tuple[Media, ...]) -> Tokens:
-    question = Message("user", "What is this?", media=tuple(Placed(5 * place, item) for place, item in enumerate(media)))
+    question = Message(
+        "user", "What is this?", media=tuple(Placed(5 * place, item) for place, item in enumerate(media))
+    )
     chat = Conversation((question, Message("assistant", "It is noise.")), Origin("drawn", 1))
     (sequence,) = encode(chat, codec, ChatConfig()).sequences
     return sequence

@@ -58,7 +58,7 @@ def tiny_multimodal(model_type: str, *, seed: int = 0) -> TinyMultimodal:
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     default = config_class().to_dict()
     processor, named = tiny_processor(model_type, merge(default, shrunk(config_class, default)))
-    tokenizer: PreTrainedTokenizerBase = getattr(processor, "tokenizer", processor)
+    tokenizer: PreTrainedTokenizerBase = processor.tokenizer
     values = shrunk(config_class, default, vocab_size=len(tokenizer))
     special = dict(tokenizer.added_tokens_encoder)
     config = config_class(**_with_ids(values, default, special, named))
@@ -103,7 +103,7 @@ def _with_ids(
             result[name] = vocabulary[given]
         elif isinstance(given, list):
             result[name] = [vocabulary.get(item, item) if isinstance(item, str) else item for item in given]
-        elif name not in values and stem in named:
+        elif name not in values and stem is not None and stem in named:
             result[name] = vocabulary[named[stem]]
     return result
 

@@ -61,7 +61,7 @@ def tiny_tokenizer(
     )
     more = [token for token in dict.fromkeys(tokens) if token not in tokenizer.get_vocab()]
     if more:
-        tokenizer.add_tokens(more, special_tokens=True)  # type: ignore[arg-type]
+        tokenizer.add_tokens(more, special_tokens=True)
     return tokenizer
 
 
