@@ -69,8 +69,11 @@ def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: A
 
 def _without_tokens(values: dict[str, Any]) -> dict[str, Any]:
     """The values less those that are a token's text where its id belongs: there is no processor that has the token."""
-    ids = {name for name in values if name.endswith(("_id", "_index", "_map"))}
-    return {name: value for name, value in values.items() if not (isinstance(value, str) and name in ids)}
+    return {
+        name: value
+        for name, value in values.items()
+        if not (isinstance(value, str) and name.endswith(("_id", "_index"))) and not name.endswith("vocabulary_map")
+    }
 
 
 def save_tiny(
