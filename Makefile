@@ -45,6 +45,7 @@ bench: $(STAMP)
 docs snapshots: $(STAMP)
 	$(BIN)/python -m swift.config.reference > docs/reference.md
 	$(BIN)/python -m tests.rules.flags > tests/rules/flags.txt
+	$(BIN)/python -m tests.zoo.record
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -71,7 +71,7 @@ def packed_attention(
             _written_out(query, key, value, attention_mask, span, scale, dropout, sliding_window, softcap, s_aux)
             for span in spans
         ]
-        return torch.cat(parts, dim=2).transpose(1, 2), None
+        return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
     if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scale, sliding_window), None
     spans = _spans(cu_seq_lens_q, query)
@@ -84,7 +84,8 @@ def packed_attention(
         _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, sliding_window)
         for begin, end in spans
     ]
-    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)).transpose(1, 2), None
+    whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
+    return whole.transpose(1, 2).contiguous(), None  # architectures take it as one block of memory
 
 
 def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:

@@ -87,3 +87,19 @@ def test_other_things_are_left_alone() -> None:
     fused = fuse(model)
     assert (fused.norms, fused.activations) == (0, 0)
     assert not [m for m in model.modules() if isinstance(m, RmsNorm | GatedMlp)]
+
+
+def test_the_input_stays_as_it_is() -> None:
+    x = torch.randn(2, 3, 8, requires_grad=True)
+    kept = x.detach().clone()
+    norm = RmsNorm(nn.Parameter(torch.ones(8)), 1e-6, offset=0.0, round_first=True)
+    norm(x).sum().backward()
+    assert torch.equal(x.detach(), kept)
+
+
+@pytest.mark.parametrize("name", ["bamba", "granitemoehybrid", "zamba2"])
+def test_gated_norms_are_not_plain_ones(name: str) -> None:
+    model = tiny_model(name)
+    expected = model(torch.arange(3, 12)[None]).logits
+    fuse(model)
+    torch.testing.assert_close(model(torch.arange(3, 12)[None]).logits, expected)

@@ -17,7 +17,7 @@ from swift.models.tiny import tiny_model
 WITHOUT_PADDING = [
     *("llama", "qwen2", "qwen3", "qwen3_moe", "mistral", "gemma", "gemma2", "gemma3_text", "phi3", "granite", "cohere"),
     *("cohere2", "olmo2", "gpt2", "gpt_neox", "opt", "starcoder2", "mixtral", "deepseek_v3", "glm4", "smollm3"),
-    *("gpt_oss", "ernie4_5", "lfm2", "exaone4", "phi"),
+    *("gpt_oss", "ernie4_5", "lfm2", "exaone4", "phi", "afmoe"),
 ]
 WITH_PADDING = {
     "bloom": "its position biases run on across samples",

@@ -104,6 +104,13 @@ def test_state_space_output_is_left_out_and_delta_net_output_is_not() -> None:
     assert [name for name in linear_layer_names(tiny_model("qwen3_next")) if name.endswith("out_proj")]
 
 
+def test_linear_layers_that_compute_something_else_are_left_out() -> None:
+    assert [name for name in linear_layer_names(tiny_model("falcon")) if name.endswith("dense")]  # its own plain class
+    grouped = [name for name, layer in tiny_model("deepseek_v4").named_modules() if "Grouped" in type(layer).__name__]
+    assert grouped
+    assert not set(grouped) & set(linear_layer_names(tiny_model("deepseek_v4")))
+
+
 def test_towers_are_left_out() -> None:
     model = tiny_model("gemma3")
     vision = [name for name, module in model.named_modules() if "vision" in name and isinstance(module, nn.Linear)]

@@ -6,10 +6,20 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer
 
 from swift.errors import ModelError
-from swift.models.tiny import CHATML, VOCABULARY, save_tiny, tiny_config, tiny_model, tiny_tokenizer
+from swift.models.tiny import (
+    CHATML,
+    VOCABULARY,
+    save_tiny,
+    save_tiny_multimodal,
+    tiny_config,
+    tiny_model,
+    tiny_multimodal,
+    tiny_tokenizer,
+)
+from swift.models.tiny.layers import kept_layers
 from tests.models.zoo import ARCHITECTURES, ids
 
 
@@ -90,3 +100,39 @@ def test_saved_folder_loads_with_plain_transformers(tmp_path: Path) -> None:
     assert torch.equal(model(ids()).logits, tiny_model("qwen3", seed=3)(ids()).logits)
     assert tokenizer.chat_template == CHATML
     assert tokenizer("Hello").input_ids == tiny_tokenizer()("Hello").input_ids
+
+
+def test_lists_with_an_entry_per_layer_keep_one_layer_of_each_kind() -> None:
+    default = {"num_hidden_layers": 6, "layer_types": ["a", "a", "b", "a", "a", "b"], "sizes": [1, 2, 3, 4, 5, 6]}
+    found = kept_layers(default, {"sizes": [9] * 6})
+    assert found == {"layer_types": ["a", "b"], "sizes": [9, 9], "num_hidden_layers": 2}
+
+
+def test_what_differs_in_a_layer_differs_in_proportion() -> None:
+    default = {"num_hidden_layers": 4, "kinds": ["a", "b", "a", "b"], "head_dim": 256}
+    found = kept_layers({**default, "per_layer_config": {"1": {"head_dim": 512}}}, {"head_dim": 16})
+    assert found["per_layer_config"] == {1: {"head_dim": 32}}
+
+
+def test_a_multimodal_model_and_its_processor_agree(tmp_path: Path) -> None:
+    tiny = tiny_multimodal("qwen2_vl", seed=3)
+    assert tiny.kinds == {"image", "video"}
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Hi"}]}]
+    text = tiny.processor.apply_chat_template(chat, add_generation_prompt=True)
+    image = "<|vision_start|><|image_pad|><|vision_end|>"
+    assert text == f"<|im_start|>user\n{image}Hi<|im_end|>\n<|im_start|>assistant\n"
+    config = AutoConfig.from_pretrained(save_tiny_multimodal(tmp_path, "qwen2_vl", seed=3))
+    ids = tiny.processor.tokenizer.convert_tokens_to_ids(["<|image_pad|>", "<|video_pad|>", "<|vision_start|>"])
+    assert [config.image_token_id, config.video_token_id, config.vision_start_token_id] == ids
+    again = AutoModelForMultimodalLM.from_pretrained(tmp_path)
+    assert torch.equal(again(ids_of(9)).logits, tiny.model(ids_of(9)).logits)
+
+
+def ids_of(length: int) -> torch.Tensor:
+    return torch.arange(3, 3 + length)[None]
+
+
+@pytest.mark.parametrize("model_type", ["llama", "no_such_model"])
+def test_unknown_multimodal(model_type: str) -> None:
+    with pytest.raises(ModelError, match="no multimodal language model of type"):
+        tiny_multimodal(model_type)

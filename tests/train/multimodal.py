@@ -22,7 +22,6 @@ from swift.models.forward import make_backbone
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, load_tokenizer
 from swift.models.structure import backbone, head_transform, output_head
-from swift.models.tiny import save_tiny_multimodal
 from swift.objectives.policy import Policy
 from swift.objectives.sft import SftObjective
 from swift.types import Conversation, Message, Origin, Placed, Tokens

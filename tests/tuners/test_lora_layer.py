@@ -109,3 +109,13 @@ def test_float32_adapter_on_bfloat16_weights_gets_float32_gradients() -> None:
         assert gradient.dtype == torch.float32
         distance = (gradient - wanted[1][name]).norm() / wanted[1][name].norm()
         assert distance < 0.03
+
+
+def test_the_output_may_be_written_to() -> None:
+    ours, _ = _pair()
+    x = torch.randn(2, 3, 12, requires_grad=True)
+    output = ours.base_model.model.one(x)
+    output += 1.0
+    output.sum().backward()
+    assert x.grad is not None
+    assert torch.any(x.grad != 0)

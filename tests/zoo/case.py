@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,15 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from swift.batch import Batch, MediaInputs
+from swift.chat.codec import Codec
+from swift.chat.encode import encode
 from swift.chat.load import load_codec
+from swift.chat.media.samples import drawn_media
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.data.collate import collate
+from swift.errors import RowError
 from swift.hub import locate
 from swift.models.causality import require_causal
 from swift.models.forward import make_backbone
@@ -24,10 +29,9 @@ from swift.models.fused import fuse
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, load_tokenizer
 from swift.models.structure import backbone, head_transform, output_head
-from swift.models.tiny import save_tiny_multimodal, tiny_model
+from swift.models.tiny import tiny_model
 from swift.objectives.policy import Policy
-from swift.types import Origin, Tokens
-from tests.train.multimodal import rows
+from swift.types import Conversation, Media, Message, Origin, Placed, Tokens
 
 LENGTHS = (12, 8, 4)  # some architectures want multiples of the length of a chunk
 
@@ -40,8 +44,7 @@ class Case:
         model: In float32.
         samples: Rows of different lengths.
         media: What the model gets besides ids for one of them; None for text alone.
-        prompt: Arguments of `generate` and of the model itself.
-        whole: The model that takes them.
+        prompt: Arguments of `generate` and of the model itself; none for one with media (see `plain.py`).
     """
 
     model: PreTrainedModel
@@ -84,17 +87,35 @@ def causal_case(model_type: str) -> Case:
     return Case(model, samples, None, {"input_ids": ids, "attention_mask": torch.ones_like(ids)})
 
 
-def multimodal_case(model_type: str, folder: Path) -> Case:
-    """Short chats with drawn media, for every kind that the model takes."""
-    located = locate(ModelConfig(id=str(save_tiny_multimodal(folder, model_type))))
+def multimodal_case(folder: Path) -> Case:
+    """Short chats with drawn media, for every kind that the saved model takes."""
+    located = locate(ModelConfig(id=str(folder)))
     codec = load_codec(folder, load_tokenizer(located), load_config(located), ChatConfig(), media=MediaConfig())
     model = load_model(located, ModelConfig(id=str(folder)), device=torch.device("cpu"), dtype=torch.float32)
     fuse(model)
     assert codec.media is not None, "its processor names no token that stands for a medium"
-    samples = rows(codec)
-    shown = next(item for item in samples if item.shown is not None)
-    ids = torch.from_numpy(shown.ids.astype("int64"))[None]
-    media = codec.media.inputs(shown)
-    assert media is not None
-    prompt = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **media.tensors}
-    return Case(model, samples, codec.media.inputs, prompt)
+    return Case(model, _rows(codec), codec.media.inputs, {})
+
+
+def _rows(codec: Codec) -> list[Tokens]:
+    """Text, one medium of each kind, and two of it where the processor takes so many."""
+    assert codec.media is not None
+    found = [_row(codec, ())]
+    for number, kind in enumerate(codec.media.tokens):
+        one, other = drawn_media(kind, number), drawn_media(kind, number + 1)
+        found.append(_row(codec, (one,)))
+        try:
+            found.append(_row(codec, (one, other)))
+        except RowError as error:
+            if not re.search("1:1|[Aa]t most one|too_long", str(error)):
+                raise
+    return found
+
+
+def _row(codec: Codec, media: tuple[Media, ...]) -> Tokens:
+    question = Message(
+        "user", "What is this?", media=tuple(Placed(5 * place, item) for place, item in enumerate(media))
+    )
+    chat = Conversation((question, Message("assistant", "It is noise.")), Origin("drawn", 1))
+    (sequence,) = encode(chat, codec, ChatConfig()).sequences
+    return sequence

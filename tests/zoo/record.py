@@ -32,7 +32,7 @@ def is_due(model_type: str, day: int | None = None) -> bool:
 
 def record(modality: Modality, model_type: str, reasons: Mapping[Proof, str]) -> None:
     """Write a row; several processes may do so at once."""
-    row = {name: reasons.get(name, "yes") for name in PROOFS}
+    row = {name: reasons.get(name, "yes") for name in PROOFS if name != "tower" or modality == "multimodal"}
     if "build" in reasons:
         row = {"build": reasons["build"]}
     with FileLock(f"{RESULTS}.lock"):

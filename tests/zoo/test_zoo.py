@@ -1,4 +1,4 @@
-"""Every architecture that transformers ships and that generates text: trained, packed, generated with, saved, merged."""
+"""Every architecture of transformers that generates text: trained, packed, generated with, saved, merged."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from swift.models.catalog.limits import Modality, Proof, limits
-from tests.zoo.case import causal_case, multimodal_case
-from tests.zoo.proofs import prove
+from tests.zoo.proofs import prove_causal, prove_multimodal
 from tests.zoo.record import all_wanted, is_due, record
 
 transformers.logging.set_verbosity_error()
@@ -27,13 +26,12 @@ def _cases(names: list[str]) -> list[object]:
 
 @pytest.mark.parametrize("model_type", _cases(list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)))
 def test_causal(model_type: str, tmp_path: Path) -> None:
-    _compare("causal", model_type, prove(lambda: causal_case(model_type), tmp_path))
+    _compare("causal", model_type, prove_causal(model_type, tmp_path))
 
 
 @pytest.mark.parametrize("model_type", _cases(list(MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES)))
 def test_multimodal(model_type: str, tmp_path: Path) -> None:
-    found = prove(lambda: multimodal_case(model_type, tmp_path / "model"), tmp_path / "trained")
-    _compare("multimodal", model_type, found)
+    _compare("multimodal", model_type, prove_multimodal(model_type, tmp_path))
 
 
 def _compare(modality: Modality, model_type: str, failed: dict[Proof, str]) -> None:

@@ -32,7 +32,7 @@ _PARTS: dict[MediaKind, tuple[str, ...]] = {
 }
 _ALIGNED = ("token_type_ids", "cross_attention_mask", "position_mask", "images_seq_mask")
 """Endings of names of tensors that run along the tokens."""
-_NOT_MEDIA = frozenset({"input_ids", "attention_mask", "labels"})
+_NOT_MEDIA = frozenset({"input_ids", "attention_mask", "labels", "video_metadata"})
 _MERGED = 1000.0  # frames a second of a video whose own rate is unknown: times are then exact to a millisecond
 
 
@@ -178,6 +178,7 @@ class MediaProcessor:
             arguments["videos"] = [[video.frames for video in videos]]
             arguments["video_metadata"] = [[_metadata(video) for video in videos]]
             arguments["do_sample_frames"] = False
+            arguments["return_metadata"] = True  # some write the times of frames into the text
         if by_kind["audio"]:
             arguments["audio"] = [cache.audio(media, self.config, self.sampling_rate) for media in by_kind["audio"]]
             arguments["sampling_rate"] = self.sampling_rate

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-Proof = Literal["build", "full", "lora", "packed", "padded", "generate", "reload", "merge"]
+Proof = Literal["build", "full", "lora", "packed", "padded", "generate", "reload", "merge", "tower"]
 Modality = Literal["causal", "multimodal"]
 
 PROOFS: dict[Proof, str] = {
@@ -18,6 +18,7 @@ PROOFS: dict[Proof, str] = {
     "padded": "so have samples in padded rows",
     "generate": "it continues a prompt",
     "reload": "saved and loaded again, its logits are the same",
+    "tower": "what its towers make of media gets gradients",
     "merge": "with the adapter merged into its weights, its logits are the same",
 }
 """What is proved of each architecture."""

@@ -12,7 +12,7 @@ import torch
 from swift.errors import ModelError
 from swift.models.tiny.processor import media_kinds, tiny_processor
 from swift.models.tiny.shrink import shrunk
-from swift.models.tiny.tables import merge
+from swift.models.tiny.tables import exception, merge
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase, ProcessorMixin
@@ -84,6 +84,8 @@ def save_tiny_multimodal(folder: str | Path, model_type: str, *, seed: int = 0) 
     tiny = tiny_multimodal(model_type, seed=seed)
     tiny.model.save_pretrained(target)
     tiny.processor.save_pretrained(target)
+    for name, content in exception(model_type, "files").items():
+        torch.save(content, target / name)
     return target
 
 
@@ -101,7 +103,7 @@ def _with_ids(
             result[name] = vocabulary[given]
         elif isinstance(given, list):
             result[name] = [vocabulary.get(item, item) if isinstance(item, str) else item for item in given]
-        elif name not in values and stem in named:
+        elif name not in values and stem is not None and stem in named:
             result[name] = vocabulary[named[stem]]
     return result
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from swift.models.tiny.known import known
 from swift.models.tiny.tables import exception, merge, processor_fields
 
 _BUDGET = 4096
@@ -66,16 +67,8 @@ def _levels(config: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping
 
 def _part_class(kind: str, model_type: str) -> Any:
     import transformers
-    from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING_NAMES
-    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
-    from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
-    table: Mapping[str, Any] = {
-        "image": IMAGE_PROCESSOR_MAPPING_NAMES,
-        "video": VIDEO_PROCESSOR_MAPPING_NAMES,
-        "audio": FEATURE_EXTRACTOR_MAPPING_NAMES,
-    }[kind]
-    entry = table.get(model_type)
+    entry = known(kind).get(model_type)
     name = (entry.get("torchvision") or entry.get("pil")) if isinstance(entry, Mapping) else entry
     name = exception(model_type, "parts").get(kind, name)
     return None if name is None else getattr(transformers, name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from swift.errors import ModelError
+from swift.models.tiny.known import known
 from swift.models.tiny.parts import build_part, lookup
 from swift.models.tiny.tables import exception, processor_fields, token_names
 from swift.models.tiny.template import chat_template
@@ -69,9 +70,8 @@ def media_kinds(processor: ProcessorMixin) -> frozenset[str]:
 
 def _processor_class(model_type: str) -> Any:
     import transformers
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
 
-    name = exception(model_type, "class") or PROCESSOR_MAPPING_NAMES.get(_like(model_type))
+    name = exception(model_type, "class") or known("processor").get(_like(model_type))
     if not name:
         raise ModelError(f"transformers names no processor for {model_type}")
     return getattr(transformers, name)
@@ -79,28 +79,16 @@ def _processor_class(model_type: str) -> Any:
 
 def _like(model_type: str) -> str:
     """The architecture whose processor this one uses."""
-    return exception(model_type, "like") or model_type
+    return str(exception(model_type, "like") or model_type)
 
 
 def _donor(model_type: str) -> str:
     """The architecture whose image processor and so on it uses: another with the same processor, where it has none."""
-    from transformers.models.auto.feature_extraction_auto import FEATURE_EXTRACTOR_MAPPING_NAMES
-    from transformers.models.auto.image_processing_auto import IMAGE_PROCESSOR_MAPPING_NAMES
-    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING_NAMES
-    from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
-
+    processors = known("processor")
     kind = _like(model_type)
-    same = [
-        name for name, processor in PROCESSOR_MAPPING_NAMES.items() if processor == PROCESSOR_MAPPING_NAMES.get(kind)
-    ]
-    tables = (IMAGE_PROCESSOR_MAPPING_NAMES, VIDEO_PROCESSOR_MAPPING_NAMES, FEATURE_EXTRACTOR_MAPPING_NAMES)
-    needed = _processor_class(model_type).get_attributes()
-    wanted = [
-        table
-        for table, word in zip(tables, ("image_", "video_", "feature_"), strict=True)
-        if any(word in name for name in needed)
-    ]
-    return max((kind, *same), key=lambda name: sum(name in table for table in wanted))
+    same = [name for name, wanted in processors.items() if wanted == processors.get(kind)]
+    needed = {_PARTS[name] for name in _processor_class(model_type).get_attributes() if name in _PARTS}
+    return max((kind, *same), key=lambda name: sum(name in known(part) for part in needed))
 
 
 def _arguments(processor_class: Any, model_type: str, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +100,7 @@ def _arguments(processor_class: Any, model_type: str, config: Mapping[str, Any])
         if name in table or (found is not None and isinstance(found, int | str | list | tuple)):
             value = found if found is not None else table[name]
             arguments[name] = value[0] if isinstance(value, list | tuple) and name == "patch_size" else value
-    return arguments | exception(model_type, "processor")
+    return {**arguments, **exception(model_type, "processor")}
 
 
 def _image_tokens(config: Mapping[str, Any]) -> int:
@@ -156,4 +144,4 @@ def _placeholders(
                 token = f"{marks[0]}{token}{marks[1]}"
                 break
         result[kind] = token
-    return result | exception(model_type, "template")
+    return {**result, **exception(model_type, "template")}

@@ -69,7 +69,7 @@ def _part(
     given = default.get(name)
     given = dict(given) if isinstance(given, Mapping) else {}
     kind = chosen.get("model_type") or given.get("model_type") or getattr(part, "model_type", "")
-    known = _class_of(kind, part)
+    known = _class_of(str(kind), part)
     if known is None or (not known.model_type and not given):
         return None
     if not given or given.get("model_type") != kind:

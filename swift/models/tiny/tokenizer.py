@@ -56,12 +56,12 @@ def tiny_tokenizer(
         unk_token=_SPECIAL[0] if named else None,  # processors count on one, though bytes leave nothing unknown
         extra_special_tokens=dict(named) if named else [_SPECIAL[1]],
         chat_template=chat_template,
-        model_max_length=LENGTH,
+        model_max_length=LENGTH if named is None else 4 * LENGTH,
         clean_up_tokenization_spaces=False,
     )
     more = [token for token in dict.fromkeys(tokens) if token not in tokenizer.get_vocab()]
     if more:
-        tokenizer.add_tokens(more, special_tokens=True)  # type: ignore[arg-type]
+        tokenizer.add_tokens(more, special_tokens=True)
     return tokenizer
 
 
