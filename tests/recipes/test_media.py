@@ -123,7 +123,7 @@ BAD: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "outside, absolute": (lambda: _row("image", "/etc/hostname"), "media_outside_root"),
     "outside by a link": (lambda: _row("image", _linked()), "media_outside_root"),
     "outside by file://": (lambda: _row("image", "file:///etc/passwd"), "media_outside_root"),
-    "a pipe": (lambda: _row("image", _fifo()), "media_bad_source"),
+    "a pipe": (lambda: _row("image", _fifo()), "media_unreadable"),
     "a NUL in the name": (lambda: _row("image", "a\0b.png"), "media_bad_source"),
     "a name that is too long": (lambda: _row("image", "a" * 5000 + ".png"), "media_bad_source"),
     "ftp": (lambda: _row("image", "ftp://example.org/a.png"), "media_bad_source"),
