@@ -45,7 +45,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 SIDE = 32
-PATCH = 8
+PATCH = 16
 
 
 def main(sense: str, language_model: str, target: str) -> None:

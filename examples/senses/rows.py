@@ -47,7 +47,7 @@ def digits(folder: Path) -> Iterator[tuple[str, str, str]]:
     for number in np.random.default_rng(0).permutation(len(data.images)).tolist():
         pixels = (data.images[number] * (255 / 16)).astype(np.uint8)
         Image.fromarray(pixels).resize((32, 32), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
-        yield f"{number}.png", "Which digit is this?", str(data.target[number])
+        yield f"{number}.png", "Which digit?", str(data.target[number])
 
 
 def balls(folder: Path) -> Iterator[tuple[str, str, str]]:
@@ -65,7 +65,7 @@ def balls(folder: Path) -> Iterator[tuple[str, str, str]]:
             for frame in _clip(random, dx, dy):
                 file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
             file.mux(stream.encode())
-        yield f"{number}.mp4", "Where does the ball go?", way
+        yield f"{number}.mp4", "Where to?", way
 
 
 def _clip(random: np.random.Generator, dx: int, dy: int) -> Iterator[NDArray[np.uint8]]:
@@ -94,7 +94,7 @@ def tones(folder: Path) -> Iterator[tuple[str, str, str]]:
         wave = random.uniform(0.2, 0.5) * np.sin(2 * np.pi * np.cumsum(pitch) / RATE + random.uniform(0, 6.28))
         noisy = wave + random.normal(scale=0.03, size=RATE)
         soundfile.write(folder / f"{number}.wav", noisy.astype(np.float32), RATE)
-        yield f"{number}.wav", "How does the tone move?", way
+        yield f"{number}.wav", "How does it move?", way
 
 
 if __name__ == "__main__":

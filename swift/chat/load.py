@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import orjson
 
 from swift.chat.codec import Codec, make_codec
-from swift.chat.media.processor import load_media_processor, processor_template
+from swift.chat.media.files import processor_template
+from swift.chat.media.load import load_media_processor
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.errors import ModelError

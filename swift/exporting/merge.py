@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
-from swift.chat.media.processor import copy_processor
+from swift.chat.media.files import copy_processor
 from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import ExportConfig

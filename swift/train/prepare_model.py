@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.codec import Codec
-from swift.chat.media.processor import copy_processor
+from swift.chat.media.files import copy_processor
 from swift.chat.media.samples import drawn_samples
 from swift.config.runs import SftConfig
 from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig

@@ -229,7 +229,7 @@ def called(value: Any) -> dict[str, Any]:
         (message(content={"a": 1}), "wrong_type", "message 2 is an object, not a text"),
         (message(content=[3]), "wrong_type", "message 2 is a list that holds a number"),
         (message(content=[{"type": "text"}]), "wrong_type", "message 2 has a text part without text"),
-        (message(content=[{"type": "image_url"}]), "media_count", "1 place(s) for images in the text, and 0 in the column"),
+        (message(content=[{"type": "image_url"}]), "media_count", "1 place(s) for images"),
         (message(content=""), "empty_answer", "turn 2, of the assistant, is empty"),
         (message(content=" \n"), "empty_answer", "turn 2, of the assistant, is empty"),
         (message(content=None), "empty_answer", "turn 2, of the assistant, is empty"),

@@ -1,35 +1,24 @@
-"""The model's own processor, called as inference calls it. One copy a thread: its tokenizer is not to be shared."""
+"""The model's own processor, called as inference calls it."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-from tokenizers import AddedToken
-
 from swift.chat import reasons
+from swift.chat.media.files import processor_of
 from swift.config.media import MediaConfig
-from swift.errors import DataError, ModelError, RowError
+from swift.errors import DataError, RowError
 from swift.media import MediaCache, Video, identity
 from swift.types import Illustrated, Media, MediaKind, Tokens
 
 if TYPE_CHECKING:
     from swift.batch import MediaInputs
 
-_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
-_PARTS: dict[MediaKind, tuple[str, ...]] = {
-    "image": ("image_processor",),
-    "video": ("video_processor",),
-    "audio": ("feature_extractor", "audio_processor"),
-}
 _ALIGNED = ("token_type_ids", "cross_attention_mask", "position_mask", "images_seq_mask")
 """Endings of names of tensors that run along the tokens."""
 _NOT_MEDIA = frozenset({"input_ids", "attention_mask", "labels", "video_metadata"})
@@ -83,7 +72,7 @@ class MediaProcessor:
         for media in shown.media:
             self.require_kind(media)
         arguments = self._arguments(shown)
-        processor = _processor(self.folder, self.trust_remote_code)
+        processor = processor_of(self.folder, self.trust_remote_code)
         try:
             made = _call(processor, arguments)
         except Exception as error:  # a processor raises errors of any type for media that it cannot use
@@ -185,68 +174,6 @@ class MediaProcessor:
         return arguments
 
 
-def load_media_processor(
-    folder: Path, config: MediaConfig, *, model_ids: Sequence[int] = (), trust_remote_code: bool = False
-) -> MediaProcessor | None:
-    """The processor of a checkpoint; None where it is for text only.
-
-    Args:
-        folder: The checkpoint.
-        model_ids: Token ids that the model's configuration calls media.
-
-    Raises:
-        ModelError: It is there and cannot be loaded, such as where a library is missing.
-    """
-    if not any((folder / name).is_file() for name in _FILES):
-        return None
-    processor = _processor(folder, trust_remote_code)
-    tokens: dict[MediaKind, str] = {}
-    ids = set(model_ids)
-    for kind, parts in _PARTS.items():
-        token = _text_of(getattr(processor, f"{kind}_token", None))
-        if token is not None and any(getattr(processor, part, None) is not None for part in parts):
-            tokens[kind] = token
-            ids |= {number for number in getattr(processor, f"{kind}_token_ids", ()) if isinstance(number, int)}
-            ids.add(processor.tokenizer.convert_tokens_to_ids(token))
-    if not tokens:
-        return None
-    audio = next((part for name in _PARTS["audio"] if (part := getattr(processor, name, None)) is not None), None)
-    return MediaProcessor(
-        folder=folder,
-        trust_remote_code=trust_remote_code,
-        config=config,
-        tokens=tokens,
-        ids=frozenset(ids),
-        bos=processor.tokenizer.bos_token,
-        sampling_rate=int(getattr(audio, "sampling_rate", 16_000)),
-        fingerprint=_fingerprint(folder, config),
-    )
-
-
-def copy_processor(source: Path, target: Path) -> None:
-    """Put the processor's files of one checkpoint beside the weights of another."""
-    for name in (*_FILES, "chat_template.json"):
-        if (source / name).is_file() and source != target:
-            shutil.copyfile(source / name, target / name)
-
-
-def processor_template(folder: Path) -> str | None:
-    """The chat template that older checkpoints keep beside the processor only."""
-    path = folder / "chat_template.json"
-    if not path.is_file():
-        return None
-    try:
-        found = orjson.loads(path.read_bytes()).get("chat_template")
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"{path} is damaged: {error}", hint="download the model again") from error
-    return found if isinstance(found, str) else None
-
-
-def _text_of(token: Any) -> str | None:
-    """A placeholder's text: some processors keep it as the tokenizer's added token."""
-    return str(token) if isinstance(token, str | AddedToken) else None
-
-
 def _call(processor: Any, arguments: dict[str, Any]) -> Any:
     """The processor's answer. Pictures come as one list a text; a few processors want them in one flat list."""
     try:
@@ -289,44 +216,6 @@ def _media_inputs(made: Processed, length: int) -> MediaInputs:
 
 def _is_aligned(name: str, tensor: Any, length: int) -> bool:
     return name.endswith(_ALIGNED) and tensor.ndim >= 2 and tuple(tensor.shape[:2]) == (1, length)
-
-
-def _fingerprint(folder: Path, config: MediaConfig) -> str:
-    digest = hashlib.sha256()
-    for name in _FILES:
-        path = folder / name
-        digest.update(path.read_bytes() if path.is_file() else b"-")
-    # What a medium becomes; not where it may come from, nor how it is kept.
-    limits = config.model_dump(mode="json", exclude={"hosts", "timeout", "cache_megabytes", "max_megabytes"})
-    digest.update(json.dumps(limits, sort_keys=True).encode())
-    return digest.hexdigest()
-
-
-_loaded = threading.local()
-
-
-def _processor(folder: Path, trust_remote_code: bool) -> Any:
-    """This thread's copy."""
-    known: dict[Path, Any] = _loaded.__dict__.setdefault("processors", {})
-    if folder not in known:
-        known[folder] = _load(folder, trust_remote_code)
-    return known[folder]
-
-
-def _load(folder: Path, trust_remote_code: bool) -> Any:
-    from transformers import AutoProcessor
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    try:
-        return AutoProcessor.from_pretrained(folder, trust_remote_code=trust_remote_code, local_files_only=True)
-    except ImportError as error:
-        raise ModelError(
-            f"the processor in {folder} needs a library: {' '.join(str(error).split())[:200]}",
-            hint="pip install 'swift-finetune[media]'",
-        ) from error
-    except Exception as error:  # errors of every type, each about this checkpoint
-        raise ModelError(f"the processor in {folder} cannot be loaded: {' '.join(str(error).split())[:200]}") from error
 
 
 @lru_cache(maxsize=4)

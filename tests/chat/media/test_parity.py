@@ -14,7 +14,7 @@ import pytest
 
 from swift.chat.codec import make_codec
 from swift.chat.encode import encode, prompt_of
-from swift.chat.media.processor import load_media_processor
+from swift.chat.media.load import load_media_processor
 from swift.chat.media.samples import drawn_media
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
