@@ -9,7 +9,6 @@ The first argument is the sense (image, video or audio), the second a folder wit
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,7 +66,9 @@ def main(sense: str, language_model: str, target: str) -> None:
     model.save_pretrained(target)
     processor.save_pretrained(target)
     tower = sum(p.numel() for name, p in model.named_parameters() if "tower" in name or "projector" in name)
-    print(f"{target}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M weights, {tower / 1e6:.2f} M of them new")
+    print(
+        f"{target}: {sum(p.numel() for p in model.parameters()) / 1e6:.1f} M weights, {tower / 1e6:.2f} M of them new"
+    )
 
 
 def _around(sense: str) -> str:

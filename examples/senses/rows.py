@@ -89,7 +89,12 @@ def tones(folder: Path) -> Iterator[tuple[str, str, str]]:
     for number in range(1800):
         way = ["rises", "falls", "stays", "swings"][int(random.integers(4))]
         size = random.uniform(0.3, 0.6)
-        bend = {"rises": time - 0.5, "falls": 0.5 - time, "stays": 0 * time, "swings": 0.5 * np.sin(2 * np.pi * 4 * time)}
+        bend = {
+            "rises": time - 0.5,
+            "falls": 0.5 - time,
+            "stays": 0 * time,
+            "swings": 0.5 * np.sin(2 * np.pi * 4 * time),
+        }
         pitch = random.uniform(300.0, 900.0) * 2.0 ** (2 * size * bend[way])
         wave = random.uniform(0.2, 0.5) * np.sin(2 * np.pi * np.cumsum(pitch) / RATE + random.uniform(0, 6.28))
         noisy = wave + random.normal(scale=0.03, size=RATE)

@@ -14,6 +14,8 @@ from swift.config.problems import Problem, ProblemsError
 from swift.config.runs import ExportConfig, InferConfig, SftConfig
 from swift.config.tuner import FreezeConfig, LoraConfig
 
+_HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|\[?[0-9a-fA-F:.]+\]?")
+
 
 def require(config: Config) -> None:
     """Check every rule that concerns `config`.
@@ -174,6 +176,20 @@ def _saving(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--early_stop_interval", why, "add --val_dataset or --split_dataset_ratio")
 
 
+def _media(config: SftConfig | InferConfig) -> Iterator[Problem]:
+    media = config.media
+    if media.min_pixels and media.max_pixels and media.min_pixels > media.max_pixels:
+        yield Problem("--min_pixels", f"{media.min_pixels} is more than --max_pixels {media.max_pixels}", "lower it")
+    if media.min_frames > media.max_frames:
+        flag = "--video_min_frames"
+        yield Problem(flag, f"{media.min_frames} is more than --video_max_frames {media.max_frames}", "lower it")
+    for host in media.hosts:
+        if not _HOST.fullmatch(host):
+            yield Problem("--media_hosts", f"{host!r} is no host", "such as images.example.org or *.example.org")
+    if media.root is not None and not Path(media.root).expanduser().is_dir():
+        yield Problem("--media_root", f"there is no folder {media.root!r}", "name the folder that holds the media")
+
+
 TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _sft_model,
     _rows,
@@ -184,6 +200,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _tuner,
     _schedule,
     _saving,
+    _media,
 )
 """Rules of sft, pt, check and plan."""
 
@@ -210,7 +227,11 @@ def _infer_rows(config: InferConfig) -> Iterator[Problem]:
         yield Problem("--result_path", "there are no rows to answer", "add --val_dataset")
 
 
-INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (_infer_model, _infer_rows)
+INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
+    _infer_model,
+    _infer_rows,
+    _media,
+)
 """Rules of infer."""
 
 

@@ -54,6 +54,14 @@ def rules(root: type[SftConfig] | type[InferConfig] | type[ExportConfig], text: 
         ("--model ms://a --hub hf", ["--model"]),
         ("--output_dir m", ["--output_dir"]),
         ("--model_name a b c", ["--model_name"]),
+        ("--min_pixels 100 --max_pixels 50", ["--min_pixels"]),
+        ("--min_pixels 50 --max_pixels 50", []),
+        ("--video_min_frames 9 --video_max_frames 8", ["--video_min_frames"]),
+        ("--media_hosts example.org *.example.org [::1] 10.0.0.1", []),
+        ("--media_hosts *example.org", ["--media_hosts"]),
+        ("--media_hosts http://example.org", ["--media_hosts"]),
+        ("--media_root no/such/folder", ["--media_root"]),
+        ("--media_root /", []),
     ],
 )
 def test_training(text: str, flags: list[str]) -> None:
