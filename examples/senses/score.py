@@ -21,9 +21,8 @@ def main(arguments: list[str]) -> None:
     rows = [json.loads(line) for line in Path(arguments[0]).read_text(encoding="utf-8").splitlines()]
     right = sum(row.get("response", "").strip() == row["label"] for row in rows)
     most = Counter(row["label"] for row in rows).most_common(1)[0][1]
-    print(
-        f"{right} of {len(rows)} right: {right / len(rows):.1%} (always the most frequent answer: {most / len(rows):.1%})"
-    )
+    share, guess = right / len(rows), most / len(rows)
+    print(f"{right} of {len(rows)} right: {share:.1%}; the most frequent answer alone: {guess:.1%}")
 
 
 def plot(target: Path, runs: dict[str, str]) -> None:

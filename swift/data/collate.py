@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -63,7 +66,18 @@ def collate(samples: Sequence[Tokens], *, padding_free: bool, pad_id: int, media
 def _media(samples: Sequence[Tokens], media: Media | None) -> tuple[MediaInputs | None, ...]:
     if media is None or all(sample.shown is None for sample in samples):
         return ()
-    return tuple(media(sample) for sample in samples)
+    if _THREADS < 2 or len(samples) < 2:
+        return tuple(media(sample) for sample in samples)
+    return tuple(_threads().map(media, samples))
+
+
+_THREADS = min((os.cpu_count() or 1) // 2, 8)
+"""Threads that load media: decoding and resizing let each other run. Half of the cores are left to the training."""
+
+
+@lru_cache(maxsize=1)
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="swift-media")
 
 
 def _tensor(array: NDArray[np.generic]) -> torch.Tensor:

@@ -86,6 +86,11 @@ class Shard:
         begin, end = int(self.shown_starts[i]), int(self.shown_starts[i + 1])
         return None if begin == end else from_bytes(bytes(self._shown[begin:end]))
 
+    def media_kinds(self) -> int:
+        """The kinds of media in it, as `kinds_of` reads them."""
+        begins = self.shown_starts[:-1][np.diff(self.shown_starts) > 0]
+        return int(np.bitwise_or.reduce(self._shown[begins], initial=0))
+
     def failed_for_media(self) -> bool:
         """Whether a row was not kept because of a medium, which may have been mended since."""
         return any(str(orjson.loads(line)[3]).startswith("media_") for line in bytes(self._fates).splitlines())

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from swift.data.illustrated import kinds_of
 from swift.data.shard import Shard, open_shard
 from swift.errors import DataError
-from swift.types import Illustrated, LedgerEntry, Origin, Tokens
+from swift.types import Illustrated, LedgerEntry, MediaKind, Origin, Tokens
 
 
 class TokenStore(Sequence[Tokens]):
@@ -52,9 +53,12 @@ class TokenStore(Sequence[Tokens]):
         self._keys: NDArray[np.int64] = _joined([row_keys(shard.sources, shard.numbers) for shard in shards], np.int64)
 
     @property
-    def has_media(self) -> bool:
-        """Whether any sequence shows or plays something."""
-        return any(int(shard.shown_starts[-1]) > 0 for shard in self._shards)
+    def media_kinds(self) -> frozenset[MediaKind]:
+        """Kinds of media that its sequences show or play."""
+        found = 0
+        for shard in self._shards:
+            found |= shard.media_kinds()
+        return kinds_of(found)
 
     def __len__(self) -> int:
         return len(self.lengths)

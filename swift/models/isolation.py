@@ -7,11 +7,12 @@ samples run one by one through an attention that transformers itself ships.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import PreTrainedModel
 
 from swift.batch import Batch, MediaInputs
@@ -23,6 +24,8 @@ from swift.models.structure import input_embeddings, is_composite, language_mode
 from swift.types import Origin
 
 _LENGTHS = (7, 12, 5)
+_REFUSALS = (TypeError, ValueError, NotImplementedError, KeyError, RuntimeError, IndexError, AttributeError)
+"""What architectures raise at a layout that they do not know."""
 _ORIGIN = Origin("the proof of isolation", 1)
 
 
@@ -48,12 +51,14 @@ class Layout:
         attention: Name of the attention implementation now set on the language model.
         reason: Why it is not padding-free, or how it is kept apart; for the start banner.
         backbone: How the model is called in this layout.
+        one_by_one: Not even padded samples may share a forward pass.
     """
 
     padding_free: bool
     attention: str
     reason: str
     backbone: Backbone
+    one_by_one: bool = False
 
 
 def choose_layout(
@@ -78,10 +83,12 @@ def choose_layout(
     """
     text_model = _text_model(model)
     original = str(text_model.config._attn_implementation)
-    if wanted is False:
+    if wanted is False and not media:
         return Layout(False, original, "padding, as configured", backbone)
     samples = mixed_samples(model, media)
     reference = _one_by_one(backbone, samples)
+    if wanted is False:
+        return _padded(original, backbone, samples, reference, "as configured")
     ours = register_packed_attention()
     # Windows reach the attention as an argument; chunks are in transformers' mask only, and longer than the proof.
     chunk = getattr(text_config(model), "attention_chunk_size", None)
@@ -100,7 +107,22 @@ def choose_layout(
     reason = f"packed rows are not right on this model ({'; '.join(dict.fromkeys(refused))})"
     if wanted:
         raise ModelError(f"batch.padding_free is set, but {reason}", hint="leave it out, or set it to false")
-    return Layout(False, original, f"padding, since {reason}", backbone)
+    if not media:
+        return Layout(False, original, f"padding, since {reason}", backbone)
+    return _padded(original, backbone, samples, reference, f"since {reason}")
+
+
+def _padded(attention: str, backbone: Backbone, samples: list[Sample], reference: Tensor, why: str) -> Layout:
+    """Padding, where media of several samples may lie in one batch; else one sample a forward pass."""
+    try:
+        states = _padded_states(backbone, samples)
+        same = _distance(states, reference) <= 5e-4 if states.dtype == torch.float32 else True
+    except _REFUSALS:
+        same = False
+    if same:
+        return Layout(False, attention, f"padding, {why}", backbone)
+    reason = f"one sample a forward pass, since media of several are not told apart; no packed rows, {why}"
+    return Layout(False, attention, reason, backbone, one_by_one=True)
 
 
 def _text_model(model: PreTrainedModel) -> PreTrainedModel:
@@ -124,7 +146,7 @@ def _problem(
         if text_model.config._attn_implementation != attention:
             return "this model's attention cannot be exchanged"
         packed, disturbed = _states(backbone, samples), _states(backbone, changed)
-    except (TypeError, ValueError, NotImplementedError, KeyError, RuntimeError, IndexError) as error:
+    except _REFUSALS as error:
         return f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120]}" if str(error) else "refused"
     rounding = 1e-4 if packed.dtype == torch.float32 else 2e-2
     middle = slice(first.ids.shape[1], -last.ids.shape[1])
@@ -171,6 +193,24 @@ def _one_by_one(backbone: Backbone, samples: list[Sample]) -> Tensor:
 def _states(backbone: Backbone, samples: list[Sample], *, alone: bool = False) -> Tensor:
     """The states of samples in one row; of one alone, as transformers' own users would compute them."""
     return backbone.states(sample_batch(samples, alone=alone))
+
+
+@torch.no_grad()
+def _padded_states(backbone: Backbone, samples: list[Sample]) -> Tensor:
+    """The states of samples in a row each, put back to back."""
+    lengths = [sample.ids.shape[1] for sample in samples]
+    width = max(lengths)
+    ids = torch.cat([F.pad(sample.ids, (0, width - length)) for sample, length in zip(samples, lengths, strict=True)])
+    packed = sample_batch(samples)
+    batch = replace(
+        packed,
+        input_ids=ids,
+        position_ids=torch.arange(width, device=ids.device).expand(len(samples), -1),
+        boundaries=None,
+        attention_mask=torch.arange(width, device=ids.device) < torch.tensor(lengths, device=ids.device)[:, None],
+    )
+    states = backbone.states(batch)
+    return torch.cat([row[:length] for row, length in zip(states, lengths, strict=True)])[None]
 
 
 def sample_batch(samples: Sequence[Sample], *, alone: bool = False) -> Batch:

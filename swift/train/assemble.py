@@ -21,7 +21,7 @@ from swift.data.feed import EvaluationBatches, MapFeed
 from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import Rows, prepare_rows
-from swift.data.slices import slice_limit
+from swift.data.slices import ONE_BY_ONE, slice_limit
 from swift.data.stream import stream_rows
 from swift.data.stream_feed import StreamFeed
 from swift.errors import ConfigError
@@ -107,7 +107,8 @@ def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Pa
         require(codec, config.chat)
     rows = prepare_rows(config, codec, ledger)
     importing.join()
-    media = codec.media is not None and (config.data.streaming or rows.store.has_media)
+    # What is streamed is not known: every kind that the model takes is tried.
+    media = frozenset(codec.media.tokens) if codec.media and config.data.streaming else rows.store.media_kinds
     prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint, media=media)
     return _Assembly(config, folder, device, located, codec, rows, prepared, checkpoint).run()
 
@@ -155,7 +156,9 @@ class _Assembly:
             # `auto` is another type on another machine, and then no resumed step would be the same.
             fingerprints={"data": self.rows.fingerprint, "number type": str(dtype).removeprefix("torch.")},
             info=RunInfo((), total_steps, self.folder),
-            slice_tokens=slice_limit(config.batch.slice_tokens, self.device),
+            slice_tokens=ONE_BY_ONE
+            if prepared.layout.one_by_one
+            else slice_limit(config.batch.slice_tokens, self.device),
         )
         self.record(run)
         if self.checkpoint is not None:

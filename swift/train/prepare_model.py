@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from swift.models.structure import backbone, head_transform, input_embeddings, o
 from swift.models.vocabulary import add_special_tokens, fit_vocabulary
 from swift.objectives.policy import Policy
 from swift.train.rng import seed_everything
+from swift.types import MediaKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +67,13 @@ def prepare_model(
     codec: Codec,
     *,
     checkpoint: Path | None = None,
-    media: bool = False,
+    media: Collection[MediaKind] = (),
 ) -> Prepared:
     """Load, choose the batch layout, add the tuner, switch training options on.
 
     Args:
         checkpoint: Weights come from here when a run is resumed.
-        media: Whether rows have media.
+        media: Kinds of media that rows have.
 
     Raises:
         ModelError: The model cannot be loaded, or sees the answers that it shall predict.
@@ -86,7 +87,7 @@ def prepare_model(
     fit_vocabulary(model, tokenizer)
     fused = fuse(model)
     transform = head_transform(model)
-    samples = _media_samples(codec, config) if media else []
+    samples = _media_samples(codec, config, media) if media else []
     layout = choose_layout(
         model,
         require_causal(make_backbone(backbone(model)), mixed_samples(model, samples)),
@@ -114,10 +115,10 @@ def prepare_model(
     )
 
 
-def _media_samples(codec: Codec, config: SftConfig) -> list[Sample]:
-    """Samples with every kind of media that the model takes, for the proofs."""
+def _media_samples(codec: Codec, config: SftConfig, kinds: Collection[MediaKind]) -> list[Sample]:
+    """Samples with these kinds of media, for the proofs."""
     assert codec.media is not None
-    drawn = drawn_samples(codec, config.chat)
+    drawn = drawn_samples(codec, config.chat, kinds)
     ids = [torch.from_numpy(tokens.ids.astype("int64"))[None] for tokens in drawn]
     return [Sample(row, codec.media.inputs(tokens)) for row, tokens in zip(ids, drawn, strict=True)]
 

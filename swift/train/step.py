@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from swift.batch import Batch
-from swift.data.slices import sliced
+from swift.data.slices import ONE_BY_ONE, sliced
 from swift.models.recompute import recompute_cheap
 from swift.train.events import Metrics
 from swift.train.memory import peak_memory_gib
@@ -71,8 +71,10 @@ def evaluate(run: Run) -> dict[str, float]:
     started = time.perf_counter()
     run.policy.model.eval()
     total = correct = count = 0.0
-    for batch in run.evaluation:
-        loss = run.evaluation_objective(run.policy, batch.to(run.device))
+    # Memory is no matter here; but samples that may not share a forward pass may not do so here either.
+    limit = ONE_BY_ONE if run.slice_tokens == ONE_BY_ONE else None
+    for piece in (piece for batch in run.evaluation for piece in sliced(batch, limit)):
+        loss = run.evaluation_objective(run.policy, piece.to(run.device))
         total += loss.total.item()
         correct += loss.metrics["correct"].item()
         count += loss.count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from swift.models.load import load_config, load_model, load_tokenizer
 from swift.models.structure import backbone, head_transform, output_head
 from swift.objectives.policy import Policy
 from swift.objectives.sft import SftObjective
-from swift.types import Conversation, Message, Origin, Placed, Tokens
+from swift.types import Conversation, MediaKind, Message, Origin, Placed, Tokens
 
 ORIGIN = Origin("drawn", 1)
 ANSWERS = ("red", "It is a house by the sea.", "no", "two of them")
@@ -43,25 +44,25 @@ class Prepared:
         return Policy(self.model, layout.backbone, output_head(self.model), head_transform(self.model))
 
 
-def prepare(folder: Path, *, wanted: bool | None = None) -> Prepared:
+def prepare(folder: Path, *, wanted: bool | None = None, kinds: Collection[MediaKind] | None = None) -> Prepared:
     located = locate(ModelConfig(id=str(folder)))
     config = load_config(located)
     codec = load_codec(folder, load_tokenizer(located), config, ChatConfig(), media=MediaConfig())
     model = load_model(located, ModelConfig(id=str(folder)), device=torch.device("cpu"), dtype=torch.float32)
-    samples = rows(codec)
+    samples = rows(codec, kinds)
     assert codec.media is not None
-    shown = [item for item in samples if item.shown is not None][:2]
+    shown = [item for item in samples if item.shown is not None]
     media = [Sample(torch.from_numpy(item.ids.astype("int64"))[None], codec.media.inputs(item)) for item in shown]
     caller = require_causal(make_backbone(backbone(model)), mixed_samples(model, media))
     layout = choose_layout(model, caller, wanted=wanted, attention="auto", media=media)
     return Prepared(model, codec, samples, layout)
 
 
-def rows(codec: Codec) -> list[Tokens]:
-    """Text alone, one medium, several media, media in a later turn: for every kind that the model takes."""
+def rows(codec: Codec, kinds: Collection[MediaKind] | None = None) -> list[Tokens]:
+    """Text alone, one medium, several media, media in a later turn: for these kinds, or all that the model takes."""
     assert codec.media is not None
     found = [_encode(codec, _turn("Is it?", ()), _turn("Yes.", (), "assistant"))]
-    for number, kind in enumerate(codec.media.tokens):
+    for number, kind in enumerate(kinds or codec.media.tokens):
         one, other = (Placed(at, drawn_media(kind, number + at)) for at in (0, 5))
         answer = ANSWERS[number % len(ANSWERS)]
         found.append(_encode(codec, _turn("What is this?", (one,)), _turn(answer, (), "assistant")))

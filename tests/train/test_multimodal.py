@@ -36,3 +36,13 @@ def test_packed_and_padded_equal_one_by_one(name: str, tmp_path: Path) -> None:
             distance = (gradients[parameter] - gradient).norm() / gradient.norm().clamp_min(1e-3)
             assert distance < 1e-4, parameter
     assert any(torch.any(single[1][parameter] != 0) for parameter in single[1] if TOWER.search(parameter))
+
+
+def test_media_that_are_not_told_apart_go_through_the_model_one_by_one(tmp_path: Path) -> None:
+    """Frames and pictures of GLM-4V share a token, so that a batch may have one kind of them only."""
+    folder = save_tiny_multimodal(tmp_path, "glm4v")
+    assert prepare(folder).layout.one_by_one
+    assert prepare(folder, wanted=False).layout.one_by_one
+    pictures = prepare(folder, kinds={"image"})
+    assert pictures.layout.padding_free
+    assert not pictures.layout.one_by_one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import product
 
 import numpy as np
@@ -18,14 +19,13 @@ _SIZES = ((64, 48), (48, 80))
 _FRAMES = 4
 
 
-def drawn_samples(codec: Codec, options: ChatConfig) -> list[Tokens]:
-    """Two conversations for each kind of media that the model takes, of different sizes.
+def drawn_samples(codec: Codec, options: ChatConfig, kinds: Collection[MediaKind]) -> list[Tokens]:
+    """Two conversations for each of some kinds of media, of different sizes.
 
     A kind that the processor refuses even so is left out: it refuses the user's rows, too, with its reason.
     """
-    assert codec.media is not None
     found: list[Tokens] = []
-    for kind, number in product(codec.media.tokens, range(2)):
+    for kind, number in product(sorted(kinds), range(2)):
         try:
             row = encode(_sample(kind, number, codec), codec, options.model_copy(update={"max_length": None}))
         except RowError:
