@@ -82,7 +82,7 @@ class Format:
 
     def writes(self, token: str) -> bool:
         """Whether a special token's text is one that the format itself puts there."""
-        if token in {text.strip("[]") for text in (*self.around, *self.reference)}:
+        if token and token in {text.strip("[]") for text in (*self.around, *self.reference)}:
             return True
         return self.tokens and token.rstrip("0123456789>") == self.point.partition("{")[0]
 

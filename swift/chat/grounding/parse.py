@@ -16,6 +16,7 @@ _NUMBER = r"(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _FIELD = re.compile(r"\{(x1|y1|x2|y2)\}")
 _LOOSE = re.compile(r"([\[\](),]) ?")
 _LABEL = re.compile(r'"(?:label|ref|name|object)"\s*:\s*("(?:[^"\\]|\\.)*")')
+_Pattern = tuple[re.Pattern[str], tuple[str, ...]]
 _AXES = ("x1", "y1", "x2", "y2")
 
 
@@ -43,7 +44,7 @@ def parse(
         shown: Its size as the model sees it; counts only where the format writes pixels. None is `size`.
         cut: Whether the text ends at a length limit, so that a point at its end may be half a box.
     """
-    found = sorted(_found(text, form, cut=cut), key=lambda item: item.start)
+    found = list(_found(text, form, cut=cut))
     seen = shown or size
     spots = []
     for item, ref in zip(found, _refs(text, form, found), strict=True):
@@ -59,19 +60,27 @@ def parse(
 def _found(text: str, form: Format, *, cut: bool) -> Iterator[_Found]:
     box, point = _pattern(form.box), _pattern(form.point)
     for start, end, closed in _regions(text, form):
-        boxes = [_Found(*match.span(), _numbers(match, box[1])) for match in box[0].finditer(text, start, end)]
-        yield from boxes
-        if not closed:
-            continue  # what looks like a point may be the first half of a box
-        for match in point[0].finditer(text, start, end):
-            inside = any(match.start() < item.end and match.end() > item.start for item in boxes)
-            if not inside and not (form.tokens and _is_half(text[match.end() :], form, cut=cut)):
-                yield _Found(*match.span(), _numbers(match, point[1]))
+        begin = start
+        for match in box[0].finditer(text, start, end):
+            if closed:
+                yield from _points(text, begin, match.start(), point, form, cut=cut)
+            elif match.end() == len(text) and form.box.endswith("}"):
+                return  # its last number may go on
+            yield _Found(*match.span(), _numbers(match, box[1]))
+            begin = match.end()
+        if closed:  # else it may be the first half of a box
+            yield from _points(text, begin, end, point, form, cut=cut)
 
 
-def _is_half(behind: str, form: Format, *, cut: bool) -> bool:
-    """Whether two coordinates, each a token, are no point but the beginning of a box."""
-    return behind.startswith(form.point.partition("{")[0]) or (cut and not behind.strip())
+def _points(text: str, begin: int, end: int, pattern: _Pattern, form: Format, *, cut: bool) -> Iterator[_Found]:
+    """The points between two boxes."""
+    token = form.point.partition("{")[0]
+    for match in pattern[0].finditer(text, begin, end):
+        behind = text[match.end() : match.end() + 16].strip()
+        # Where each coordinate is a token, more of them make a box, which may be cut off.
+        half = form.tokens and (behind.startswith(token) or (cut and token.startswith(behind)))
+        if not half:
+            yield _Found(*match.span(), _numbers(match, pattern[1]))
 
 
 def _regions(text: str, form: Format) -> Iterator[tuple[int, int, bool]]:
@@ -112,7 +121,8 @@ def _refs(text: str, form: Format, found: list[_Found]) -> list[str | None]:
 def _marked(text: str, form: Format) -> list[tuple[int, str]]:
     """Names in their marks, and where each ends."""
     opening, closing = (re.escape(mark) for mark in form.reference)
-    return [(match.end(), match[1].strip()) for match in re.finditer(f"{opening}(.*?){closing}", text, re.DOTALL)]
+    pattern = f"{opening}((?:(?!{opening}).)*?){closing}"
+    return [(match.end(), match[1].strip()) for match in re.finditer(pattern, text, re.DOTALL)]
 
 
 def _label(text: str, item: _Found) -> str | None:
@@ -131,7 +141,7 @@ def _label(text: str, item: _Found) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _pattern(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
+def _pattern(template: str) -> _Pattern:
     """What a template matches, with any white space between numbers and punctuation, and what its numbers are."""
     parts = _FIELD.split(template)
     written = [_loose(part) if place % 2 == 0 else _NUMBER for place, part in enumerate(parts)]

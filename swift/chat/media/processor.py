@@ -18,6 +18,7 @@ from swift.chat import reasons
 from swift.config.media import MediaConfig
 from swift.errors import DataError, ModelError, RowError
 from swift.media import MediaCache, Video, identity, image_size
+from swift.media.limits import fitted, pixel_limits
 from swift.types import Illustrated, Media, MediaKind, Tokens
 
 if TYPE_CHECKING:
@@ -162,7 +163,8 @@ class MediaProcessor:
             RowError: It cannot be had, or the processor refuses it.
         """
         self.require_kind(media)
-        return _resized(self.folder, self.trust_remote_code, image_size(media, self.config))
+        given = fitted(*self.file_size(media), pixel_limits(media, self.config))
+        return _resized(self.folder, self.trust_remote_code, given)
 
     def _arguments(self, shown: Illustrated) -> dict[str, Any]:
         """The call as `processor.apply_chat_template(tokenize=True)` makes it, with frames that we have sampled."""
