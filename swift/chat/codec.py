@@ -169,7 +169,7 @@ def make_codec(
     Args:
         tokenizer: The checkpoint's tokenizer.
         options: Template and length.
-        stop_ids: `eos_token_id` of the checkpoint's generation config, one or more.
+        stop_ids: `eos_token_id` of the checkpoint's generation config.
         positions: The longest sequence that the model's positions allow.
         media: The processor of a multimodal model.
         grounding: Name of the format in which the model's family writes boxes; or empty.
@@ -182,36 +182,41 @@ def make_codec(
     form = choose(options.grounding, grounding, options.norm_bbox)
     backend = _backend(tokenizer)
     described = backend.to_str()  # megabytes, so once
-    state: dict[str, Any] = orjson.loads(described)
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
     if media is not None and template.source:
         template = adapt_media(template, media.tokens)
-    added = backend.get_added_tokens_decoder()
-    texts = [token.content for token in added.values()]
-    pad = tokenizer.pad_token_id
     return Codec(
         tokenizer=backend,
         template=template,
         eos_ids=eos_ids,
         end_id=end,
-        pad_id=int(pad) if pad is not None else min(eos_ids),
+        pad_id=min(eos_ids) if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
         bos_id=None if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id),
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
         max_length=_max_length(tokenizer, options, positions),
         template_source=origin,
         fingerprint=_fingerprint(described, template, eos_ids, options, media, form),
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
-        added_ids=frozenset(added),
-        number_of={token.content: number for number, token in added.items()},
-        anchor=anchor(added),
-        special=any_of(token.content for token in added.values() if token.special),
-        added=any_of(texts) if splits_apart(backend, state) else None,
-        known_bytes=known_bytes(state),
+        **_added_tokens(backend, described),
         notes=_notes(template),
         media=media,
         grounding=form,
     )
+
+
+def _added_tokens(backend: Tokenizer, described: str) -> dict[str, Any]:
+    """The codec's attributes about added tokens, and about bytes."""
+    state: dict[str, Any] = orjson.loads(described)
+    added = backend.get_added_tokens_decoder()
+    return {
+        "added_ids": frozenset(added),
+        "number_of": {token.content: number for number, token in added.items()},
+        "anchor": anchor(added),
+        "special": any_of(token.content for token in added.values() if token.special),
+        "added": any_of(token.content for token in added.values()) if splits_apart(backend, state) else None,
+        "known_bytes": known_bytes(state),
+    }
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from swift.chat import reasons
 from swift.chat.codec import CHECKPOINT, Codec
 from swift.chat.encode import EncodedRow, encode, prompt_ids, trained_turns
+from swift.chat.media.place import media_of, require_processor
 from swift.chat.messages import prepare
 from swift.chat.probes import OPTIONAL, REQUIRED
 from swift.chat.spans import Turn
 from swift.chat.template import wire_messages, wire_tools
 from swift.config.chat import ChatConfig
 from swift.errors import DataError, RowError, TemplateError
-from swift.types import Conversation, Text, Tokens
+from swift.types import Conversation, Illustrated, Text, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -140,15 +141,18 @@ def inference_agreement(
         return Verdict("inference_agreement", False, str(error))
     tools: Any = wire_tools(prepared.tools)
     for turn in turns:
+        media = media_of(prepared.messages[: turn.index])
         theirs: Any = tokenizer.apply_chat_template(
             wire[: turn.index],
             tools=tools,
             add_generation_prompt=True,
             chat_template=None if codec.template_source == CHECKPOINT else codec.template.source,
             **dict(prepared.template_kwargs),
-            return_dict=True,
+            tokenize=not media,
+            return_dict=not media,
         )
-        ids = list(theirs["input_ids"])
+        # The tokenizer knows no media: its text goes to the processor.
+        ids = require_processor(codec, media)(Illustrated(theirs, media)).ids if media else list(theirs["input_ids"])
         if row.outcome == "kept" and not any(_begins(tokens, ids) for tokens in row.sequences):
             return Verdict(
                 "inference_agreement",
@@ -182,7 +186,10 @@ def _check_tokens(
     accounted = 0
     bare = options.model_copy(update={"system": None})
     for turn in turns:
-        place = _locate(turn, row.sequences, codec)
+        earlier = replace(prepared, messages=prepared.messages[: turn.index])
+        # A picture's tokens are those that the processor makes, for an engine as well.
+        shows = bool(media_of(earlier.messages))
+        place = _locate(prompt_ids(earlier, codec, bare) if shows else codec.encode(turn.prompt), row.sequences)
         title = f"message {turn.index + 1}"
         if place is None:
             yield PREFIX, f"{title}: no sequence begins with the ids that inference is given"
@@ -191,12 +198,9 @@ def _check_tokens(
         end = start
         while end < len(tokens) and tokens.weights[end]:
             end += 1
-        if options.thinking != "keep":
-            earlier = replace(prepared, messages=prepared.messages[: turn.index])
-            if prepared.messages[turn.index - 1].role != "assistant" and tokens.ids[:start].tolist() != prompt_ids(
-                earlier, codec, bare
-            ):
-                yield PREFIX, f"{title}: its prompt differs from what an engine is given"
+        asked = options.thinking != "keep" and prepared.messages[turn.index - 1].role != "assistant"
+        if asked and tokens.ids[:start].tolist() != prompt_ids(earlier, codec, bare):
+            yield PREFIX, f"{title}: its prompt differs from what an engine is given"
         if tokens.weights[start - 1]:
             yield PROMPT_UNTRAINED, f"{title}: the token before the answer is trained on"
         accounted += end - start
@@ -210,9 +214,8 @@ def _check_tokens(
         yield PROMPT_UNTRAINED, f"{trained} tokens are trained on, but the answers have {accounted}"
 
 
-def _locate(turn: Turn, sequences: Sequence[Tokens], codec: Codec) -> tuple[Tokens, int] | None:
-    """The sequence that trains this turn, and the turn's first token."""
-    prompt = codec.encode(turn.prompt)
+def _locate(prompt: list[int], sequences: Sequence[Tokens]) -> tuple[Tokens, int] | None:
+    """The sequence that trains the turn behind this prompt, and the turn's first token."""
     for tokens in sequences:
         if _begins(tokens, prompt) and len(tokens) > len(prompt) and tokens.weights[len(prompt)]:
             return tokens, len(prompt)

@@ -78,7 +78,7 @@ class Format:
     reference: tuple[str, str] = ("", "")
     digits: int = 1
     tokens: bool = False
-    naming: Naming = "marked"
+    naming: Naming = "none"
 
     def writes(self, token: str) -> bool:
         """Whether a special token's text is one that the format itself puts there."""
@@ -99,7 +99,7 @@ formats: Registry[Format] = Registry("grounding format")
 
 for _format in (
     Format("plain", THOUSANDTHS, _LIST, _PAIR, naming="json"),
-    Format("qwen_vl", THOUSANDTHS, _CORNERS, _CORNER, ("<box>", "</box>"), ("<ref>", "</ref>")),
+    Format("qwen_vl", THOUSANDTHS, _CORNERS, _CORNER, ("<box>", "</box>"), ("<ref>", "</ref>"), naming="marked"),
     Format(
         "qwen2_vl",
         THOUSANDTHS,
@@ -107,10 +107,11 @@ for _format in (
         _CORNER,
         ("<|box_start|>", "<|box_end|>"),
         ("<|object_ref_start|>", "<|object_ref_end|>"),
+        naming="marked",
     ),
     Format("qwen2_5_vl", PIXELS, _LIST, _PAIR, naming="json"),
     Format("qwen3_vl", THOUSANDTHS, _LIST, _PAIR, naming="json"),
-    Format("internvl", THOUSANDTHS, _LIST, _PAIR, ("<box>[", "]</box>"), ("<ref>", "</ref>")),
+    Format("internvl", THOUSANDTHS, _LIST, _PAIR, ("<box>[", "]</box>"), ("<ref>", "</ref>"), naming="marked"),
     Format(
         "deepseek_vl2",
         Coordinates(999, 999),
@@ -118,6 +119,7 @@ for _format in (
         _PAIR,
         ("<|det|>[", "]<|/det|>"),
         ("<|ref|>", "<|/ref|>"),
+        naming="marked",
     ),
     Format("glm4v", THOUSANDTHS, _LIST, _PAIR, ("<|begin_of_box|>", "<|end_of_box|>"), naming="json"),
     Format(
@@ -127,7 +129,6 @@ for _format in (
         "{x1},{y1}",
         ("[[", "]]"),
         digits=3,
-        naming="none",
     ),
     Format(
         "florence",

@@ -6,10 +6,13 @@ import re
 
 import pytest
 
-from swift.chat.grounding.formats import DEFAULT, FRACTIONS, PIXELS, THOUSANDTHS, choose, formats
+from swift.chat.grounding.formats import DEFAULT, FRACTIONS, PIXELS, THOUSANDTHS, Format, choose, formats
+from swift.chat.grounding.parse import parse
+from swift.chat.grounding.write import written_box
 from swift.config.chat import ChatConfig
 from swift.errors import ConfigError, UnknownNameError
 from swift.models.catalog import all_families, grounding_format
+from swift.types import Spot
 from tests.rules.sources import ROOT
 
 
@@ -20,7 +23,8 @@ def test_the_option_names_every_format() -> None:
 
 def test_the_page_has_a_row_for_every_format() -> None:
     page = (ROOT / "docs/grounding.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", page, flags=re.MULTILINE)) == set(formats)
+    table = page.partition("## Formats")[2].partition("## Look")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == set(formats)
 
 
 def test_the_catalog_names_formats_that_are_there() -> None:
@@ -65,6 +69,18 @@ def test_what_cannot_be() -> None:
     for name in ("florence", "paligemma"):
         with pytest.raises(ConfigError, match=r"--norm_bbox norm1: .* as tokens"):
             choose(name, "", "norm1")
+
+
+def test_a_format_of_the_users_own() -> None:
+    mine = Format("of_a_test", THOUSANDTHS, "{x1} {y1} {x2} {y2}", "{x1} {y1}", around=("<b>", "</b>"))
+    formats.register("of_a_test")(mine)
+    try:
+        assert choose("of_a_test") == mine
+        written = written_box((0.1, 0.2, 0.3, 0.4), mine)
+        assert written == "<b>100 200 300 400</b>"
+        assert parse(written, mine, (1000, 1000)) == [Spot((100, 200, 300, 400))]
+    finally:
+        del formats._entries["of_a_test"]
 
 
 def test_special_tokens_of_its_own() -> None:
