@@ -184,8 +184,7 @@ def make_codec(
     described = backend.to_str()  # megabytes, so once
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
-    if media is not None and template.source:
-        template = adapt_media(template, media.tokens)
+    template, media = _with_media(template, media)
     return Codec(
         tokenizer=backend,
         template=template,
@@ -203,6 +202,15 @@ def make_codec(
         media=media,
         grounding=form,
     )
+
+
+def _with_media(template: ChatTemplate, media: MediaProcessor | None) -> tuple[ChatTemplate, MediaProcessor | None]:
+    """Template and processor, each knowing of the other how media stand in the text."""
+    if media is None or not template.source:
+        return template, media
+    template = adapt_media(template, media.tokens)
+    media = media.settled(kind for kind, _ in template.dialect.placeholders)
+    return adapt_media(template, media.tokens), media
 
 
 def _added_tokens(backend: Tokenizer, described: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from swift.chat.spans import Turn
 from swift.chat.template import wire_messages, wire_tools
 from swift.config.chat import ChatConfig
 from swift.errors import DataError, RowError, TemplateError
-from swift.types import Conversation, Illustrated, Text, Tokens
+from swift.types import Conversation, Illustrated, Media, Text, Tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -142,17 +142,17 @@ def inference_agreement(
     tools: Any = wire_tools(prepared.tools)
     for turn in turns:
         media = media_of(prepared.messages[: turn.index])
+        # The model's processor goes on from the text, where there are media.
+        form: dict[str, Any] = {"tokenize": False} if media else {"return_dict": True}
         theirs: Any = tokenizer.apply_chat_template(
             wire[: turn.index],
             tools=tools,
             add_generation_prompt=True,
             chat_template=None if codec.template_source == CHECKPOINT else codec.template.source,
             **dict(prepared.template_kwargs),
-            tokenize=not media,
-            return_dict=not media,
+            **form,
         )
-        # The tokenizer knows no media: its text goes to the processor.
-        ids = require_processor(codec, media)(Illustrated(theirs, media)).ids if media else list(theirs["input_ids"])
+        ids = _ids(theirs, media, codec) if media else list(theirs["input_ids"])
         if row.outcome == "kept" and not any(_begins(tokens, ids) for tokens in row.sequences):
             return Verdict(
                 "inference_agreement",
@@ -186,10 +186,7 @@ def _check_tokens(
     accounted = 0
     bare = options.model_copy(update={"system": None})
     for turn in turns:
-        earlier = replace(prepared, messages=prepared.messages[: turn.index])
-        # A picture's tokens are those that the processor makes, for an engine as well.
-        shows = bool(media_of(earlier.messages))
-        place = _locate(prompt_ids(earlier, codec, bare) if shows else codec.encode(turn.prompt), row.sequences)
+        place = _locate(_prompt(turn, prepared, codec), row.sequences)
         title = f"message {turn.index + 1}"
         if place is None:
             yield PREFIX, f"{title}: no sequence begins with the ids that inference is given"
@@ -198,9 +195,12 @@ def _check_tokens(
         end = start
         while end < len(tokens) and tokens.weights[end]:
             end += 1
-        asked = options.thinking != "keep" and prepared.messages[turn.index - 1].role != "assistant"
-        if asked and tokens.ids[:start].tolist() != prompt_ids(earlier, codec, bare):
-            yield PREFIX, f"{title}: its prompt differs from what an engine is given"
+        if options.thinking != "keep":
+            earlier = replace(prepared, messages=prepared.messages[: turn.index])
+            if prepared.messages[turn.index - 1].role != "assistant" and tokens.ids[:start].tolist() != prompt_ids(
+                earlier, codec, bare
+            ):
+                yield PREFIX, f"{title}: its prompt differs from what an engine is given"
         if tokens.weights[start - 1]:
             yield PROMPT_UNTRAINED, f"{title}: the token before the answer is trained on"
         accounted += end - start
@@ -214,8 +214,17 @@ def _check_tokens(
         yield PROMPT_UNTRAINED, f"{trained} tokens are trained on, but the answers have {accounted}"
 
 
+def _prompt(turn: Turn, prepared: Conversation, codec: Codec) -> list[int]:
+    """The ids of what stands before a turn, with its media."""
+    return _ids(turn.prompt, media_of(prepared.messages[: turn.index]), codec)
+
+
+def _ids(text: str, media: tuple[Media, ...], codec: Codec) -> list[int]:
+    return require_processor(codec, media)(Illustrated(text, media)).ids if media else codec.encode(text)
+
+
 def _locate(prompt: list[int], sequences: Sequence[Tokens]) -> tuple[Tokens, int] | None:
-    """The sequence that trains the turn behind this prompt, and the turn's first token."""
+    """The sequence that trains what follows these ids, and its first token."""
     for tokens in sequences:
         if _begins(tokens, prompt) and len(tokens) > len(prompt) and tokens.weights[len(prompt)]:
             return tokens, len(prompt)

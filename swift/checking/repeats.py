@@ -115,10 +115,16 @@ def _hash_asked(sample: Conversation | Text) -> int:
 
 def _hash(messages: Sequence[Message], sample: Conversation) -> int:
     turns = [
-        (m.role, m.content, m.reasoning, [(call.name, repr(call.arguments)) for call in m.tool_calls]) for m in messages
+        (m.role, m.content, m.reasoning, [(call.name, repr(call.arguments)) for call in m.tool_calls], _shown(m))
+        for m in messages
     ]
     try:
         said = orjson.dumps([turns, sample.tools, sample.objects], default=repr, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:  # integers beyond 64 bits, lone surrogates
         said = repr((turns, sample.tools, sample.objects)).encode("utf-8", "surrogatepass")
     return xxhash.xxh3_64_intdigest(said)
+
+
+def _shown(message: Message) -> list[tuple[int, str]]:
+    """Where a message's media stand, and what they are: two files of one content count as two."""
+    return [(placed.at, repr(placed.media.source)) for placed in message.media]

@@ -20,6 +20,7 @@ from swift.data.syntax import parse
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model, template_hint
+from swift.models.vocabulary import add_special_tokens
 
 STREAMED_ROWS = 2000
 """Rows of each streamed data set that are checked."""
@@ -39,6 +40,7 @@ def check(config: CheckConfig) -> int:
     located = locate_model(config.model, weights=False)
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
+    add_special_tokens(tokenizer, config.model.new_special_tokens)
     hint = template_hint(config.model, model_config, tokenizer)
     codec = load_codec(
         as_folder(located),

@@ -42,6 +42,9 @@ class ModelConfig(Config):
     trust_remote_code: bool = option(
         False, "Run Python code that comes with the checkpoint. Off unless you name it.", "trust_remote_code"
     )
+    new_special_tokens: tuple[str, ...] = option(
+        (), "Tokens that are added to the vocabulary, and whose embeddings are trained.", "new_special_tokens"
+    )
     hub_token: str | None = option(None, "Access token of the hub; never written to the run folder.", "hub_token")
 
     @model_validator(mode="before")

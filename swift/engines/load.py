@@ -15,6 +15,7 @@ from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
 from swift.models.locate import locate_model, template_hint
+from swift.models.vocabulary import fit_vocabulary
 
 
 def load_engine(
@@ -68,4 +69,7 @@ def load_base(plan: Plan, located: Located) -> tuple[PreTrainedModel, PreTrained
     dtype = resolve_dtype(plan.model, config, device)
     model = load_model(located, plan.model, device=device, dtype=dtype, attention=plan.model.attention)
     own = located if plan.tokenizer is None else Located(plan.tokenizer, "folder", str(plan.tokenizer), None)
-    return model, load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)
+    tokenizer = load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)
+    if plan.tokenizer is not None:
+        fit_vocabulary(model, tokenizer)  # a run may have added tokens
+    return model, tokenizer

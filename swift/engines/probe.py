@@ -11,8 +11,7 @@ from transformers import PreTrainedModel
 
 from swift.engines.batching import Job, RowBatch
 from swift.engines.sampling import Chooser
-from swift.engines.shape import embedding_rows
-from swift.models.structure import special_ids
+from swift.models.structure import embedding_rows, special_ids
 from swift.types import Sampling
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}

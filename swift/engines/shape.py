@@ -11,14 +11,9 @@ from transformers import PreTrainedModel
 from swift.models.structure import input_embeddings, text_config
 
 
-def embedding_rows(model: PreTrainedModel) -> int:
-    """Token ids that the model knows: 0 up to this."""
-    return input_embeddings(model).get_parameter("weight").shape[0]
-
-
 def input_device(model: PreTrainedModel) -> torch.device:
     """Where token ids must lie."""
-    return input_embeddings(model).get_parameter("weight").device
+    return next(input_embeddings(model).parameters()).device
 
 
 def context_length(model: PreTrainedModel) -> int | None:

@@ -20,10 +20,10 @@ from swift.engines.generic import run_generic
 from swift.engines.probe import padding_is_safe
 from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
-from swift.engines.shape import cache_parameter, context_length, embedding_rows, forward_parameters, input_device
+from swift.engines.shape import cache_parameter, context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.errors import ResourceError, RowError
-from swift.models.structure import generating
+from swift.models.structure import embedding_rows, generating
 from swift.types import Completion, Request
 
 

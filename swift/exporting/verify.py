@@ -10,11 +10,11 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.config.model import ModelConfig
-from swift.engines.shape import embedding_rows, input_device
+from swift.engines.shape import input_device
 from swift.errors import ModelError
 from swift.hub import Located
 from swift.models.load import load_model
-from swift.models.structure import generating
+from swift.models.structure import embedding_rows, generating
 
 _PROBE = "The quick brown fox jumps over the lazy dog. 1 + 2 = 3. Naïve café, 你好，世界! def f(x): return x ** 2"
 _LONGEST = 64

@@ -66,7 +66,7 @@ class Backbone:
             return (run or self.module)(
                 input_ids=batch.input_ids,
                 # With a mask, transformers does not look for samples by itself.
-                attention_mask=torch.ones_like(batch.input_ids, dtype=torch.bool) if packed else batch.attention_mask,
+                attention_mask=torch.ones_like(batch.input_ids) if packed else _as_numbers(batch.attention_mask),
                 position_ids=self.positions(batch),
                 use_cache=False,
                 **({} if packed else self._boundaries(batch)),
@@ -184,6 +184,11 @@ def variants(backbone: Backbone) -> list[Backbone]:
 def with_blocks(backbone: Backbone) -> Backbone:
     """The same with the model's own mask in blocks."""
     return replace(backbone, blocks=True)
+
+
+def _as_numbers(mask: Tensor | None) -> Tensor | None:
+    """As tokenizers give it: some architectures compute with it."""
+    return None if mask is None else mask.long()
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -10,6 +10,7 @@ rounding. Parameters stay the same objects under the same names, so nothing chan
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -101,7 +102,7 @@ class _RmsNorm(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, scale = ctx.saved_tensors
         (grad,) = grads
-        normal = x.float().mul_(scale)
+        normal = x * scale  # float32, as the scale is; never in place, since others may have kept `x`
         grad_weight = None
         if ctx.needs_input_grad[1]:
             grad_weight = (grad.float() * normal).flatten(0, -2).sum(0).to(weight.dtype)
@@ -145,6 +146,8 @@ def _as_norm(module: nn.Module) -> RmsNorm | None:
     if not plain or "RMSNorm" not in type(module).__name__ or list(module.children()):
         return None
     assert isinstance(weight, nn.Parameter)
+    if len(inspect.signature(module.forward).parameters) > 1:
+        return None  # one that may also be given a gate
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(1, _ROWS, weight.shape[0], generator=generator).to(weight.device, weight.dtype)
     for offset, round_first in ((0.0, True), (1.0, False), (0.0, False)):

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
-from torch import nn
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from swift.errors import ModelError
 from swift.models.head import HeadTransform, measure_transform
@@ -18,6 +20,7 @@ __all__ = [
     "HeadTransform",
     "backbone",
     "decoder_layers",
+    "embedding_rows",
     "generating",
     "head_is_tied",
     "head_transform",
@@ -29,6 +32,7 @@ __all__ = [
     "special_ids",
 ]
 
+_ARCHITECTURES = "transformers.models."
 _EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_moe_experts")
 
 
@@ -105,6 +109,12 @@ def input_embeddings(model: PreTrainedModel) -> nn.Module:
     return embeddings
 
 
+def embedding_rows(model: PreTrainedModel) -> int:
+    """Token ids that the model knows: 0 up to this."""
+    # An adapter may have wrapped the embeddings; its own weights have fewer rows.
+    return max(weight.shape[0] for weight in input_embeddings(model).parameters() if weight.dim() == 2)
+
+
 def head_is_tied(model: PreTrainedModel) -> bool:
     """Whether the output head and the input embedding are one and the same weight."""
     weights = [
@@ -154,17 +164,21 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
 def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | None = None) -> list[str]:
     """Full names of the layers that `all-linear` means, in the order of the module tree.
 
-    Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
+        Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
 
-    - the output head;
-    - routers of mixtures of experts, which a low-rank update would unbalance;
-    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
-    - that of torch's own attention, which reads its weight, too.
+        - the output head;
+        - routers of mixtures of experts, which a low-rank update would unbalance;
+        - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
+    <<<<<<< HEAD
+        - that of torch's own attention, which reads its weight, too.
+    =======
+        - an architecture's own classes of linear layers where they compute something else (in groups, say).
+    >>>>>>> zoo
 
-    Experts that are kept in one stacked parameter are not layers, and so not listed.
+        Experts that are kept in one stacked parameter are not layers, and so not listed.
 
-    Args:
-        inside: The modules whose layers are meant; None is the language model.
+        Args:
+            inside: The modules whose layers are meant; None is the language model.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -177,6 +191,8 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
             continue
         for name, layer in parent.named_children():
             if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in known:
+                continue
+            if type(layer).__module__.startswith(_ARCHITECTURES) and not _is_plain(layer):
                 continue
             full = f"{parent_name}.{name}" if parent_name else name
             if not _is_router(full, layer, experts) and not (name == "out_proj" and _is_state_space(parent)):
@@ -194,6 +210,19 @@ def _is_router(name: str, layer: nn.Linear | Conv1D, experts: frozenset[int]) ->
     words = name.lower().split(".")[-2:]
     outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.nf
     return outputs in experts and any("gate" in word or "router" in word for word in words)
+
+
+@torch.no_grad()
+def _is_plain(layer: nn.Linear | Conv1D) -> bool:
+    """Whether a layer whose class an architecture defines computes what a linear layer does."""
+    weight = layer.weight
+    x = torch.ones(1, 1, layer.in_features if isinstance(layer, nn.Linear) else layer.nx).to(weight)
+    expected = F.linear(x, weight if isinstance(layer, nn.Linear) else weight.t(), layer.bias)
+    try:
+        found = layer(x)
+    except (RuntimeError, TypeError, ValueError):
+        return False
+    return isinstance(found, Tensor) and found.shape == expected.shape and torch.allclose(found, expected)
 
 
 def _is_state_space(mixer: nn.Module) -> bool:

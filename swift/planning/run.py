@@ -19,6 +19,7 @@ from swift.hub import Located
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
 from swift.models.locate import locate_model, template_hint
+from swift.models.vocabulary import add_special_tokens
 from swift.planning.advice import Way, ways_out
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import holes_of, load_of, memory_plan
@@ -128,6 +129,7 @@ def _codec(config: PlanConfig, located: Located) -> Codec:
     trust = config.model.trust_remote_code
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
+    add_special_tokens(tokenizer, config.model.new_special_tokens)
     hint = template_hint(config.model, model_config, tokenizer)
     return load_codec(
         as_folder(located),

@@ -31,6 +31,7 @@ from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
 from swift.models.locate import locate_model, template_hint
 from swift.models.parts import parts_by_parameter
+from swift.models.vocabulary import add_special_tokens
 from swift.objectives.sft import SftObjective
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
@@ -91,6 +92,7 @@ def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Pa
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
     tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
+    add_special_tokens(tokenizer, config.model.new_special_tokens)
     hint = template_hint(config.model, model_config, tokenizer)
     codec = load_codec(
         as_folder(located),

@@ -26,6 +26,7 @@ from swift.models.load import load_config, load_model, resolve_device, resolve_d
 from swift.models.parts import part_modules
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
+from swift.models.vocabulary import add_special_tokens, fit_vocabulary
 from swift.objectives.policy import Policy
 from swift.train.rng import seed_everything
 
@@ -82,6 +83,7 @@ def prepare_model(
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
     dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
+    fit_vocabulary(model, tokenizer)
     fused = fuse(model)
     transform = head_transform(model)
     samples = _media_samples(codec, config) if media else []
@@ -95,7 +97,8 @@ def prepare_model(
     )
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
-    tuned = _tune(model, config, checkpoint)
+    new = add_special_tokens(tokenizer, config.model.new_special_tokens)
+    tuned = _tune(model, config, checkpoint, new)
     if config.loop.gradient_checkpointing:
         checkpoint_activations(model)
     checkpoint_towers(model, config.loop.vit_gradient_checkpointing)
@@ -119,7 +122,7 @@ def _media_samples(codec: Codec, config: SftConfig) -> list[Sample]:
     return [Sample(row, codec.media.inputs(tokens)) for row, tokens in zip(ids, drawn, strict=True)]
 
 
-def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) -> nn.Module:
+def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None, new_tokens: tuple[int, ...]) -> nn.Module:
     from swift.tuners.freeze import train_all, train_unfrozen
 
     tuner = config.tuner
@@ -131,7 +134,7 @@ def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None) ->
             raise ConfigError("training continues from one adapter at most", hint="name one in adapters")
         if source is not None:
             return load_lora(model, source, trainable=True, dtype=tuner.dtype)
-        return add_lora(model, tuner)
+        return add_lora(model, tuner, new_tokens)
     if config.adapters:
         raise ConfigError(
             f"adapters cannot be continued with tuner.type {tuner.type}",

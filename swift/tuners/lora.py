@@ -14,7 +14,8 @@ from torch import nn
 from swift.config.tuner import LoraConfig
 from swift.errors import CheckpointError, ConfigError, UnknownNameError
 from swift.models.parts import PARTS, part_modules
-from swift.models.structure import linear_layer_names
+from swift.models.structure import head_is_tied, linear_layer_names
+from swift.models.vocabulary import token_modules
 from swift.tuners.freeze import frozen_parts
 
 if TYPE_CHECKING:
@@ -22,15 +23,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-def add_lora(model: PreTrainedModel, config: LoraConfig) -> PeftModel:
+def add_lora(model: PreTrainedModel, config: LoraConfig, new_tokens: Sequence[int] = ()) -> PeftModel:
     """Freeze `model` and add a new adapter called `default`.
+
+    Args:
+        model: The base model.
+        config: Rank, layers and so on.
+        new_tokens: Ids whose rows of the embeddings and the head are trained, too.
 
     Raises:
         ConfigError: No layer matches, or the initialisation is unknown.
     """
     from peft import PeftModel, get_peft_model
 
-    peft_config = _peft_config(model, config)
+    peft_config = _peft_config(model, config, new_tokens)
     try:
         with warnings.catch_warnings():
             # PEFT still reads an attribute that transformers has renamed.
@@ -73,10 +79,10 @@ def load_lora(model: PreTrainedModel, folder: Path, *, trainable: bool, dtype: s
     return tuned
 
 
-def _peft_config(model: PreTrainedModel, config: LoraConfig) -> Any:
+def _peft_config(model: PreTrainedModel, config: LoraConfig, new_tokens: Sequence[int]) -> Any:
     from peft import LoraConfig as PeftLoraConfig
 
-    if model.config.tie_word_embeddings and set(config.modules_to_save) & {"lm_head", "embed_tokens"}:
+    if set(config.modules_to_save) & {"lm_head", "embed_tokens"} and head_is_tied(model):
         raise ConfigError(
             "modules_to_save names the output head or the embeddings, which this model ties to each other",
             hint="train them with tuner.type: freeze or full, or leave them out",
@@ -91,6 +97,7 @@ def _peft_config(model: PreTrainedModel, config: LoraConfig) -> Any:
         use_rslora=config.rslora,
         use_dora=config.dora,
         init_lora_weights=_init(config.init),
+        trainable_token_indices={name: list(new_tokens) for name in token_modules(model)} if new_tokens else None,
         task_type="CAUSAL_LM",
     )
     _use_our_layer(peft_config)

@@ -56,7 +56,9 @@ class _FusedLora(torch.autograd.Function):
         ctx.save_for_backward(rows, weight, inner, a, b)
         ctx.scale, ctx.shape, ctx.has_bias = scale, x.shape, bias is not None
         ctx.adapter_type = down.dtype
-        return out.view(*x.shape[:-1], out.shape[-1])
+        # Not a view in autograd's eyes: architectures may add to it in place.
+        whole: Tensor = torch.ops.aten._unsafe_view(out, (*x.shape[:-1], out.shape[-1]))
+        return whole
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:

@@ -6,13 +6,14 @@ import hashlib
 import json
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from tokenizers import AddedToken
 
 from swift.chat import reasons
 from swift.config.media import MediaConfig
@@ -86,7 +87,7 @@ class MediaProcessor:
         arguments = self._arguments(shown)
         processor = _processor(self.folder, self.trust_remote_code)
         try:
-            made = processor(**arguments)
+            made = _call(processor, arguments)
         except Exception as error:  # a processor raises errors of any type for media that it cannot use
             detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise RowError(reasons.MEDIA_REFUSED, f"the model's processor refuses them: {detail}") from error
@@ -98,6 +99,24 @@ class MediaProcessor:
         """Make sure that the model takes such media. Raises RowError."""
         if media.kind not in self.tokens:
             raise RowError(reasons.MEDIA_UNSUPPORTED, f"this model takes {', '.join(self.tokens)} and no {media.kind}")
+
+    def settled(self, kinds: Iterable[MediaKind]) -> MediaProcessor:
+        """The same, knowing which of some kinds need no placeholder: the processor itself puts their tokens in front.
+
+        Args:
+            kinds: Those for which the chat template has no place.
+        """
+        own = {kind: "" for kind in kinds if self._places_itself(kind)}
+        return replace(self, tokens={**self.tokens, **own}) if own else self
+
+    def _places_itself(self, kind: MediaKind) -> bool:
+        from swift.chat.media.samples import drawn_media
+
+        try:
+            ids = self(Illustrated("What is this?", (drawn_media(kind, 0),))).ids
+        except RowError:
+            return False
+        return not self.ids.isdisjoint(ids)
 
     def identity(self, media: Sequence[Media]) -> str:
         """Hash of which files and bytes these are, at which state."""
@@ -208,8 +227,8 @@ def load_media_processor(
     tokens: dict[MediaKind, str] = {}
     ids = set(model_ids)
     for kind, parts in _PARTS.items():
-        token = getattr(processor, f"{kind}_token", None)
-        if isinstance(token, str) and any(getattr(processor, part, None) is not None for part in parts):
+        token = _text_of(getattr(processor, f"{kind}_token", None))
+        if token is not None and any(getattr(processor, part, None) is not None for part in parts):
             tokens[kind] = token
             ids |= {number for number in getattr(processor, f"{kind}_token_ids", ()) if isinstance(number, int)}
             ids.add(processor.tokenizer.convert_tokens_to_ids(token))
@@ -245,6 +264,25 @@ def processor_template(folder: Path) -> str | None:
     except (ValueError, AttributeError) as error:
         raise ModelError(f"{path} is damaged: {error}", hint="download the model again") from error
     return found if isinstance(found, str) else None
+
+
+def _text_of(token: Any) -> str | None:
+    """A placeholder's text: some processors keep it as the tokenizer's added token."""
+    return str(token) if isinstance(token, str | AddedToken) else None
+
+
+def _call(processor: Any, arguments: dict[str, Any]) -> Any:
+    """The processor's answer. Pictures come as one list a text; a few processors want them in one flat list."""
+    try:
+        return processor(**arguments)
+    except Exception:  # of any type; the second call tells whether the form of the list was the reason
+        if "images" not in arguments:
+            raise
+        try:
+            return processor(**{**arguments, "images": arguments["images"][0]})
+        except Exception:  # the first one is the one to be told
+            pass
+        raise
 
 
 def _metadata(video: Video) -> Any:

@@ -62,9 +62,18 @@ def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: A
         values = shrunk(config_class, default, vocab_size=vocab_size)
         if "is_decoder" in default:  # one that was made to fill in blanks
             values["is_decoder"] = True
-        return config_class(**{**values, **overrides})
+        return config_class(**{**_without_tokens(values, default), **overrides})
     except (ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise ModelError(f"no tiny {model_type}: {error}", hint="set its fields by name") from error
+
+
+def _without_tokens(values: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """The values less those that are a token's text where its id belongs: there is no processor that has the token."""
+    return {
+        name: value
+        for name, value in values.items()
+        if not (isinstance(value, str) and (default.get(name) is None or isinstance(default[name], int)))
+    }
 
 
 def save_tiny(

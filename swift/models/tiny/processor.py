@@ -41,7 +41,9 @@ def tiny_processor(model_type: str, config: Mapping[str, Any]) -> tuple[Processo
     """
     processor_class = _processor_class(model_type)
     donor = _donor(model_type)
-    built = {name: build_part(_PARTS[name], donor, config) for name in processor_class.get_attributes() if name in _PARTS}
+    built = {
+        name: build_part(_PARTS[name], donor, config) for name in processor_class.get_attributes() if name in _PARTS
+    }
     parts = {name: part for name, part in built.items() if part is not None}
     arguments = _arguments(processor_class, model_type, config)
     given = {**token_names(), **exception(model_type, "tokens")}
@@ -88,7 +90,9 @@ def _donor(model_type: str) -> str:
     from transformers.models.auto.video_processing_auto import VIDEO_PROCESSOR_MAPPING_NAMES
 
     kind = _like(model_type)
-    same = [name for name, processor in PROCESSOR_MAPPING_NAMES.items() if processor == PROCESSOR_MAPPING_NAMES.get(kind)]
+    same = [
+        name for name, processor in PROCESSOR_MAPPING_NAMES.items() if processor == PROCESSOR_MAPPING_NAMES.get(kind)
+    ]
     tables = (IMAGE_PROCESSOR_MAPPING_NAMES, VIDEO_PROCESSOR_MAPPING_NAMES, FEATURE_EXTRACTOR_MAPPING_NAMES)
     needed = _processor_class(model_type).get_attributes()
     wanted = [

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_SECTIONS = frozenset({"config", "processor", "image", "video", "audio", "tokens", "like", "template", "class", "parts", "files"})
+_SECTIONS = frozenset(
+    {"config", "processor", "image", "video", "audio", "tokens", "like", "template", "class", "parts", "files"}
+)
 
 
 @functools.cache
