@@ -119,6 +119,42 @@ class Message:
         return tuple(part for part in (*found, self.content[begin:]) if part != "")
 
 
+BoxScale = Literal["real", "norm1", "norm1000"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Things in a row's pictures, for which the tags `<ref-object>` and `<bbox>` stand in its text, in order.
+
+    Attributes:
+        refs: What they are called, one for each `<ref-object>`.
+        boxes: One for each `<bbox>`: a box (x1, y1, x2, y2), x1 <= x2 and y1 <= y2, or a point (x, y).
+        scale: What coordinates are counted in. real: pixels of the picture as its file has it, upright; norm1 and
+            norm1000: the whole width or height is 1 or 1000.
+        images: For each box: which of the row's pictures it is in, from 0.
+    """
+
+    refs: tuple[str, ...]
+    boxes: tuple[tuple[float, ...], ...]
+    scale: BoxScale = "real"
+    images: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place in a picture.
+
+    Attributes:
+        box: A box (x1, y1, x2, y2) or a point (x, y), in pixels of the upright picture.
+        ref: What is there; None where that is not said.
+        image: In which of several pictures, from 0.
+    """
+
+    box: tuple[float, ...]
+    ref: str | None = None
+    image: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Conversation:
     """A chat, ready to be rendered by a model's template.
@@ -129,6 +165,7 @@ class Conversation:
         tools: Function schemas offered to the model (OpenAI form), or none.
         template_kwargs: Extra variables for the chat template, such as `enable_thinking`.
         weight: Multiplies the loss of every token of this row.
+        objects: What the tags in its text stand for; None where they are text.
     """
 
     messages: tuple[Message, ...]
@@ -136,6 +173,7 @@ class Conversation:
     tools: tuple[Mapping[str, Any], ...] = ()
     template_kwargs: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
+    objects: Objects | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +275,22 @@ class Request:
     prompt: Conversation | Text
     sampling: Sampling = field(default_factory=Sampling)
     adapter: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a model's family, to be used or told where the model's own files do not say it.
+
+    Attributes:
+        template: Name of a fallback template that suits it, where it has none of its own; or empty.
+        grounding: Name of the format in which it writes boxes; or empty.
+    """
+
+    template: str = ""
+    grounding: str = ""
+
+
+NOTHING_KNOWN = Known()
 
 
 @dataclass(frozen=True, slots=True)

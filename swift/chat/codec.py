@@ -7,7 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 
 from swift.chat.dialect import adapt, adapt_media
 from swift.chat.fallback import FALLBACKS, fallback
+from swift.chat.grounding.formats import DEFAULT, Format, choose, formats
 from swift.chat.inspect import anchor, any_of, known_bytes, splits_apart
 from swift.chat.template import ChatTemplate
 from swift.config.chat import ChatConfig
@@ -61,6 +62,7 @@ class Codec:
         notes: What the user should know of this template, one line each.
         media: The processor of a multimodal model; None where it takes text only.
         recommended: Name of a fallback that suits the model, to be told where it has no template; or empty.
+        grounding: How boxes in pictures are written.
     """
 
     tokenizer: Tokenizer
@@ -83,6 +85,7 @@ class Codec:
     notes: tuple[str, ...] = field(default=())
     media: MediaProcessor | None = None
     recommended: str = ""
+    grounding: Format = field(default_factory=lambda: formats.get(DEFAULT))
 
     def require_template(self) -> ChatTemplate:
         """The chat template.
@@ -157,6 +160,7 @@ def make_codec(
     stop_ids: Iterable[int] = (),
     positions: int | None = None,
     media: MediaProcessor | None = None,
+    grounding: str = "",
 ) -> Codec:
     """Build the codec of a model.
 
@@ -165,47 +169,62 @@ def make_codec(
     Args:
         tokenizer: The checkpoint's tokenizer.
         options: Template and length.
-        stop_ids: `eos_token_id` of the checkpoint's generation config, one or more.
+        stop_ids: `eos_token_id` of the checkpoint's generation config.
         positions: The longest sequence that the model's positions allow.
         media: The processor of a multimodal model.
+        grounding: Name of the format in which the model's family writes boxes; or empty.
 
     Raises:
         TemplateError: The template cannot be used, the tokenizer is not a fast one, or nothing ends an answer.
-        UnknownNameError: The named template is neither a fallback nor a file.
+        UnknownNameError: The named template is neither a fallback nor a file, or there is no such grounding format.
+        ConfigError: The grounding format cannot count in what `norm_bbox` says.
     """
+    form = choose(options.grounding, grounding, options.norm_bbox)
     backend = _backend(tokenizer)
     described = backend.to_str()  # megabytes, so once
-    state: dict[str, Any] = orjson.loads(described)
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
-    if media is not None and template.source:
-        template = adapt_media(template, media.tokens)
-        media = media.settled(kind for kind, _ in template.dialect.placeholders)
-        template = adapt_media(template, media.tokens)
-    added = backend.get_added_tokens_decoder()
-    texts = [token.content for token in added.values()]
-    pad = tokenizer.pad_token_id
+    template, media = _with_media(template, media)
     return Codec(
         tokenizer=backend,
         template=template,
         eos_ids=eos_ids,
         end_id=end,
-        pad_id=int(pad) if pad is not None else min(eos_ids),
+        pad_id=min(eos_ids) if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
         bos_id=None if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id),
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
         max_length=_max_length(tokenizer, options, positions),
         template_source=origin,
-        fingerprint=_fingerprint(described, template, eos_ids, options, media),
+        fingerprint=_fingerprint(described, template, eos_ids, options, media, form),
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
-        added_ids=frozenset(added),
-        number_of={token.content: number for number, token in added.items()},
-        anchor=anchor(added),
-        special=any_of(token.content for token in added.values() if token.special),
-        added=any_of(texts) if splits_apart(backend, state) else None,
-        known_bytes=known_bytes(state),
+        **_added_tokens(backend, described),
         notes=_notes(template),
         media=media,
+        grounding=form,
     )
+
+
+def _with_media(template: ChatTemplate, media: MediaProcessor | None) -> tuple[ChatTemplate, MediaProcessor | None]:
+    """Template and processor, each knowing of the other how media stand in the text."""
+    if media is None or not template.source:
+        return template, media
+    template = adapt_media(template, media.tokens)
+    media = media.settled(kind for kind, _ in template.dialect.placeholders)
+    return adapt_media(template, media.tokens), media
+
+
+def _added_tokens(backend: Tokenizer, described: str) -> dict[str, Any]:
+    """The codec's attributes about added tokens, and about bytes."""
+    state: dict[str, Any] = orjson.loads(described)
+    added = backend.get_added_tokens_decoder()
+    return {
+        "added_ids": frozenset(added),
+        "number_of": {token.content: number for number, token in added.items()},
+        "anchor": anchor(added),
+        "special": any_of(token.content for token in added.values() if token.special),
+        "added": any_of(token.content for token in added.values()) if splits_apart(backend, state) else None,
+        "known_bytes": known_bytes(state),
+    }
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
@@ -268,6 +287,7 @@ def _fingerprint(
     eos_ids: frozenset[int],
     options: ChatConfig,
     media: MediaProcessor | None,
+    form: Format,
 ) -> str:
     dated = "strftime_now" in template.source + (template.tools_source or "")
     parts = [
@@ -280,6 +300,7 @@ def _fingerprint(
         options.model_dump(mode="json"),
         date.today().isoformat() if dated else None,
         None if media is None else media.fingerprint,
+        asdict(form),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

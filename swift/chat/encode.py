@@ -10,6 +10,7 @@ import numpy as np
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
+from swift.chat.grounding.formats import Format
 from swift.chat.media.place import illustrated, illustrated_text, media_of, require_processor
 from swift.chat.messages import prepare, with_system
 from swift.chat.said import appears
@@ -65,7 +66,8 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
         lambda shorter: _tokenize(shorter, trained_turns(shorter, codec, options), codec, options),
     )
     sequences = tuple(_tokens(spans, sample, part) for part, spans in enumerate(fitted.sequences))
-    reason, detail = (fitted.reason, fitted.detail) if fitted.reason else _remark(prepared, turns, codec)
+    own = None if sample.objects is None else codec.grounding
+    reason, detail = (fitted.reason, fitted.detail) if fitted.reason else _remark(prepared, turns, codec, own)
     return EncodedRow(sequences, fitted.outcome, reason, detail)
 
 
@@ -184,11 +186,12 @@ def _tokens(spans: TokenSpans, sample: Conversation, part: int) -> Tokens:
     return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part, spans.shown)
 
 
-def _remark(prepared: Conversation, turns: list[Turn], codec: Codec) -> tuple[str, str]:
-    """What the user should know of a row that is kept."""
+def _remark(prepared: Conversation, turns: list[Turn], codec: Codec, own: Format | None) -> tuple[str, str]:
+    """What the user should know of a row that is kept; `own` is the format in which we have put boxes into it."""
     prompt = turns[-1].prompt
     for number, message in enumerate(prepared.messages):
-        found = codec.special.search(message.content)
+        special = codec.special.finditer(message.content)
+        found = next((match for match in special if own is None or not own.writes(match[0])), None)
         if found is not None:
             return reasons.SPECIAL_IN_TEXT, f"message {number + 1} has {found[0]!r} in its text"
         texts = [part.strip() for part in message.parts if isinstance(part, str)]

@@ -14,6 +14,7 @@ from swift.chat.media.load import load_media_processor
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.errors import ModelError
+from swift.types import NOTHING_KNOWN, Known
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase
@@ -28,7 +29,7 @@ def load_codec(
     checkpoint: Path | None = None,
     media: MediaConfig | None = None,
     trust_remote_code: bool = False,
-    recommended: str = "",
+    recommended: Known = NOTHING_KNOWN,
 ) -> Codec:
     """Build the codec; needs no weights.
 
@@ -40,10 +41,10 @@ def load_codec(
         checkpoint: What was made of the model; where it has a generation_config.json, that one counts.
         media: Where media may come from and how large they become; None leaves them out.
         trust_remote_code: Whether a processor's own code may run.
-        recommended: Name of a fallback template that suits the model; told where it has no template.
+        recommended: What is known of the model's family.
 
     Raises:
-        TemplateError: See `make_codec`.
+        TemplateError, ConfigError: See `make_codec`.
         ModelError: generation_config.json is damaged, or the processor cannot be loaded.
     """
     processor = None
@@ -61,8 +62,9 @@ def load_codec(
         stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or configured,
         positions=getattr(text, "max_position_embeddings", None),
         media=processor,
+        grounding=recommended.grounding,
     )
-    return replace(codec, recommended=recommended)
+    return replace(codec, recommended=recommended.template)
 
 
 def _media_ids(config: PreTrainedConfig) -> list[int]:

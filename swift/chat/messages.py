@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from swift.chat.codec import Codec
+from swift.chat.grounding.write import ground
 from swift.chat.template import Dialect
 from swift.config.chat import ChatConfig
 from swift.types import Conversation, Message, Placed
@@ -18,12 +19,14 @@ _INLINE_THINKING = re.compile(r"\s*<think>(.*?)</think>\s*(.*)\Z", re.DOTALL)
 def prepare(sample: Conversation, codec: Codec, options: ChatConfig) -> Conversation:
     """The conversation that is rendered, for training and for inference alike.
 
-    System override; thinking where the template looks for it; a system message is put in front of the first user
-    message where the template has no system role.
+    Names and boxes in place of their tags; system override; thinking where the template looks for it; a system
+    message is put in front of the first user message where the template has no system role.
 
     Raises:
         TemplateError: The codec has no template.
+        RowError: A box of the row cannot be written; see `ground`.
     """
+    sample = ground(sample, codec)
     dialect = codec.require_template().dialect
     if options.system is not None:
         sample = with_system(sample, options.system)

@@ -43,6 +43,8 @@ MEDIA_TOKEN: Final = "media_token_in_text"
 """The text itself has a token that stands for a picture, video or sound."""
 MEDIA_CUT: Final = "media_too_long"
 """More tokens than `max_length`, and a cut would go through a picture, video or sound."""
+BAD_OBJECTS: Final = "bad_objects"
+"""A box lies outside its picture, or there is no picture that it could be in."""
 PROMPT_WEIGHT: Final = "weight_on_prompt"
 """A loss weight above 0 on a turn that is not the assistant's."""
 

@@ -51,6 +51,7 @@ class Sample:
         part: Which of the row's `parts` sequences, from 1.
         tokens: Its length.
         trained: Tokens with a weight above 0.
+        pictures: Small ones of what the row shows, with its boxes drawn, as data URIs; made only for the HTML report.
     """
 
     origin: Origin
@@ -59,6 +60,7 @@ class Sample:
     tokens: int
     trained: int
     turns: tuple[TurnPieces, ...]
+    pictures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

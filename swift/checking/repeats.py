@@ -119,9 +119,9 @@ def _hash(messages: Sequence[Message], sample: Conversation) -> int:
         for m in messages
     ]
     try:
-        said = orjson.dumps([turns, sample.tools], default=repr, option=orjson.OPT_NON_STR_KEYS)
+        said = orjson.dumps([turns, sample.tools, sample.objects], default=repr, option=orjson.OPT_NON_STR_KEYS)
     except orjson.JSONEncodeError:  # integers beyond 64 bits, lone surrogates
-        said = repr((turns, sample.tools)).encode("utf-8", "surrogatepass")
+        said = repr((turns, sample.tools, sample.objects)).encode("utf-8", "surrogatepass")
     return xxhash.xxh3_64_intdigest(said)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from swift.chat.codec import Codec
 from swift.checking.findings import Sample
 from swift.checking.pieces import sample_of
 from swift.checking.repeats import Sayings
+from swift.checking.thumbnails import thumbnails
 from swift.config.runs import CheckConfig
 from swift.data.columns import to_sample
 from swift.data.encode import wanted_rows
@@ -59,7 +60,10 @@ def survey(rows: Rows, codec: Codec, config: CheckConfig) -> Survey:
         if shown < config.show:
             shown += 1
             numbers = rows.store.sequences_of(source, number)
-            samples += [sample_of(rows.store[i], len(numbers), sample, codec, config.chat) for i in numbers]
+            made = [sample_of(rows.store[i], len(numbers), sample, codec, config.chat) for i in numbers]
+            if config.report is not None:
+                made[0] = replace(made[0], pictures=thumbnails(sample, codec))
+            samples += made
     return Survey(tuple(samples), tuple(proved), sayings)
 
 

@@ -121,6 +121,7 @@ def _of_family(family: Family, told: Callable[[Trait], str]) -> dict[str, str]:
         "template": told(family.template),
         "tools": told(family.tools) or "not recorded",
         "thinking": told(family.thinking) or "not recorded",
+        "boxes": told(family.grounding),
         "proved": _proved(family.name),
     }
 

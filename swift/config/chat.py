@@ -41,3 +41,15 @@ class ChatConfig(Config):
     truncation: Literal["drop", "left", "right", "split", "error"] = option(
         "drop", "What happens to longer rows. Every one of them is on the ledger.", "truncation_strategy"
     )
+    grounding: str = option(
+        "auto",
+        "How names and boxes of the column objects are written: auto (as the model's family does), plain, qwen_vl, "
+        "qwen2_vl, qwen2_5_vl, qwen3_vl, internvl, deepseek_vl2, glm4v, cogvlm, florence or paligemma.",
+        "grounding_format",
+    )
+    norm_bbox: Literal["auto", "none", "norm1", "norm1000"] = option(
+        "auto",
+        "What coordinates of boxes are counted in. auto: as the format does; none: pixels of the picture as the "
+        "model sees it; norm1, norm1000: the whole width or height is 1 or 1000.",
+        "norm_bbox",
+    )

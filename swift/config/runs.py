@@ -57,6 +57,9 @@ class InferConfig(Config):
     videos: tuple[str, ...] = option((), "Videos that are shown with prompt.", "videos")
     audios: tuple[str, ...] = option((), "Sounds that are played with prompt.", "audios")
     result_path: str | None = option(None, "Where the answers of a data set go, as JSONL.", "result_path")
+    draw_dir: str | None = option(
+        None, "Folder for the pictures of answers that name places in them, with the boxes drawn.", "draw_dir"
+    )
     max_batch_tokens: int = option(
         8192, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
     )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from swift.config.data import DataConfig
 from swift.data.media import place_media
+from swift.data.objects import place_objects
 from swift.data.reasons import EMPTY_ANSWER, NO_ASSISTANT, UNKNOWN_SHAPE, WRONG_TASK
 from swift.data.self_cognition import fill
 from swift.data.shapes import data_shapes, shape_functions
@@ -38,7 +39,8 @@ def to_sample(row: Row, config: DataConfig, task: Task) -> Conversation | Text:
         if sample is not None:
             if task == "sft" and values.get("chosen") and not _answered(sample):
                 raise RowError(WRONG_TASK, "a preference row (chosen, rejected), whose answer is no turn of its own")
-            return _checked(fill(place_media(sample, values, row.folder), values, config), task)
+            sample = fill(place_media(sample, values, row.folder), values, config)
+            return _checked(place_objects(sample, values, answered=task != "prompt" or _answered(sample)), task)
     names = ", ".join(map(str, values)) or "none"
     raise RowError(UNKNOWN_SHAPE, f"columns {names}; known are {KNOWN}; map yours with --columns")
 
@@ -68,6 +70,8 @@ def _plain(sample: Conversation) -> Text:
     """A lone assistant turn is plain text; anything else is a conversation, which `pt` does not render."""
     if len(sample.messages) == 1 and sample.messages[0].role == "assistant" and not sample.messages[0].tool_calls:
         message = sample.messages[0]
+        if sample.objects is not None:
+            raise RowError(WRONG_TASK, "objects (boxes in pictures) are for conversations; use swift sft")
         if message.media and not message.reasoning:
             return Text(message.content, sample.origin, sample.weight, message.media)
         thought = f"<think>\n{message.reasoning}\n</think>\n\n" if message.reasoning else ""

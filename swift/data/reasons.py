@@ -29,6 +29,8 @@ EMPTY_TEXT: Final = "empty_text"
 UNFILLED: Final = "unfilled_placeholder"
 BAD_MEDIA: Final = "bad_media"
 MEDIA_COUNT: Final = "media_count"
+BAD_OBJECTS: Final = "bad_objects"
+OBJECTS_COUNT: Final = "objects_count"
 
 # The row is fine and was left out.
 DUPLICATE: Final = "duplicate"

@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from swift.chat.codec import Codec
+from swift.chat.grounding.write import ground
 from swift.config.runs import InferConfig
 from swift.data.columns import to_sample
 from swift.data.progress import RowProgress, row_progress
@@ -20,6 +22,7 @@ from swift.engines.folders import Plan
 from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
 from swift.inference.answerers import Answerer, sampling_of
+from swift.inference.found import draw_found, found_in, spots_json
 from swift.inference.results import Results, message_json, open_results
 from swift.types import Completion, Conversation, Origin, Request, Row, Text
 
@@ -55,8 +58,11 @@ class Item:
         return {"messages": [message_json(message) for message in messages], **label}
 
 
-def answer_data(config: InferConfig, plan: Plan, ready: Ready) -> None:
+def answer_data(config: InferConfig, plan: Plan, ready: Ready, *, draw_folder: Path | None = None) -> None:
     """Answer every row of `data.validation` into `result_path`.
+
+    Args:
+        draw_folder: Where pictures go when an answer names places in them; called by the line of the result file.
 
     Raises:
         DataError: The data, or the result file of an earlier run, cannot be used.
@@ -73,7 +79,7 @@ def answer_data(config: InferConfig, plan: Plan, ready: Ready) -> None:
             engine, answerers = ready()
             started = time.monotonic()
             with row_progress("answering", total=total, done=results.done, shown=True) as progress:
-                _answer_windows(items, config, engine, answerers, results, progress)
+                _answer_windows(items, config, engine, answerers, results, progress, draw_folder)
             speed = results.tokens / (time.monotonic() - started)
             sys.stderr.write(f"{results.tokens} new tokens, {speed:.1f} a second\n")
         failed = f", {results.failed} of this run without an answer" if results.failed else ""
@@ -128,6 +134,7 @@ def _answer_windows(
     answerers: Sequence[Answerer],
     results: Results,
     progress: RowProgress,
+    draw_folder: Path | None,
 ) -> None:
     while window := list(islice(items, _WINDOW * config.max_batch_size)):
         requests = _requests(window, answerers, config, results.done)
@@ -145,7 +152,8 @@ def _answer_windows(
         for (place, _), answer in zip(requests, answers, strict=True):
             by_row.setdefault(place, []).append(answer)
         for place, item in enumerate(window):
-            results.write(_line(item, by_row.get(place, []), answerers))
+            drawing = None if draw_folder is None else draw_folder / f"{results.done + 1:06d}.png"
+            results.write(_line(item, by_row.get(place, []), answerers, engine.codec, drawing))
         progress(sum(count > 0 for count in left.values()))
 
 
@@ -162,21 +170,49 @@ def _requests(
     ]
 
 
-def _line(item: Item, answers: Sequence[Completion | RowError], answerers: Sequence[Answerer]) -> dict[str, Any]:
-    """One object of the result file."""
+def _line(
+    item: Item,
+    answers: Sequence[Completion | RowError],
+    answerers: Sequence[Answerer],
+    codec: Codec,
+    drawing: Path | None,
+) -> dict[str, Any]:
+    """One object of the result file.
+
+    Args:
+        drawing: Where the picture goes, with what the answer names drawn; several answerers get one each.
+    """
     if isinstance(item.sample, RowError):
         return {**item.key(), "error": str(item.sample)}
+    shown = replace(item, sample=_written_out(item.sample, codec)).shown()
     if len(answers) == 1:
-        return {**item.key(), **item.shown(), **_answer(answers[0])}
-    named = {who.name: _answer(answer) for who, answer in zip(answerers, answers, strict=True)}
-    return {**item.key(), **item.shown(), "responses": named}
+        return {**item.key(), **shown, **_answer(answers[0], item.sample, codec, drawing)}
+    named = {}
+    for who, answer in zip(answerers, answers, strict=True):
+        path = None if drawing is None else drawing.with_stem(f"{drawing.stem}-{who.name}")
+        named[who.name] = _answer(answer, item.sample, codec, path)
+    return {**item.key(), **shown, "responses": named}
 
 
-def _answer(answer: Completion | RowError) -> dict[str, Any]:
+def _written_out(sample: Conversation | Text, codec: Codec) -> Conversation | Text:
+    """The sample with boxes as the model is shown them."""
+    try:
+        return sample if isinstance(sample, Text) else ground(sample, codec)
+    except RowError:
+        return sample  # its answer is this error
+
+
+def _answer(
+    answer: Completion | RowError, sample: Conversation | Text, codec: Codec, drawing: Path | None
+) -> dict[str, Any]:
     if isinstance(answer, RowError):
         return {"error": str(answer)}
+    spots = found_in(answer.text, sample, codec, cut=answer.finish == "length")
+    if drawing is not None:
+        draw_found(spots, sample, codec, drawing)
     return {
         "response": answer.text,
+        **({"objects": spots_json(spots)} if spots else {}),
         "finish": answer.finish,
         "prompt_tokens": answer.prompt_tokens,
         "completion_tokens": len(answer.token_ids),

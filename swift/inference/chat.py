@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from swift.chat.media.place import require_takes
 from swift.chat.parse import parse_answer
 from swift.errors import RowError
 from swift.inference.answerers import Answerer
+from swift.inference.found import draw_found, found_in
 from swift.inference.prompt import Prompt
 from swift.media import as_media
 from swift.types import Conversation, MediaKind, Message, Origin, Placed, Sampling
@@ -37,6 +39,7 @@ class Chat:
         system: System message, or None.
         stream: Show answers while they are made.
         color: Use colours; default: where standard output is a terminal.
+        draw_folder: Where pictures go when an answer names places in them.
     """
 
     def __init__(
@@ -47,12 +50,14 @@ class Chat:
         system: str | None = None,
         stream: bool = True,
         color: bool | None = None,
+        draw_folder: Path | None = None,
     ) -> None:
         self._answerers = tuple(answerers)
         self._sampling = sampling
         self._system = system
         self._stream = stream
         self._color = sys.stdout.isatty() if color is None else color
+        self._draw_folder = draw_folder
         self._histories: list[list[Message]] = [[] for _ in answerers]
         self._turns = 0
         self._media: list[Placed] = []
@@ -126,6 +131,7 @@ class Chat:
                 sys.stdout.write(f"\033[1m[{answerer.name}]\033[0m\n" if self._color else f"[{answerer.name}]\n")
             said = self._show(answerer, [*history, message])
             if said is not None:
+                self._draw(answerer, said, [*history, message])
                 history += [message, parse_answer(said, answerer.engine.codec)]
                 answered = True
         return answered
@@ -156,6 +162,16 @@ class Chat:
             sys.stderr.write("(stopped)\n")
             return "".join(pieces) or None
         return "".join(pieces)
+
+    def _draw(self, answerer: Answerer, said: str, messages: Sequence[Message]) -> None:
+        """The picture with the places that the answer names."""
+        if self._draw_folder is None:
+            return
+        prompt, codec = Conversation(tuple(messages), Origin(_ORIGIN, self._turns)), answerer.engine.codec
+        which = f"-{answerer.name}" if len(self._answerers) > 1 else ""
+        path = self._draw_folder / f"{self._turns:03d}{which}.png"
+        if draw_found(found_in(said, prompt, codec), prompt, codec, path):
+            sys.stderr.write(f"(drawn: {path})\n")
 
     def _write(self, text: str) -> None:
         sys.stdout.write(text)

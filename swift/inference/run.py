@@ -13,6 +13,7 @@ from swift.engines.load import load_engine
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.errors import ConfigError
 from swift.inference.answerers import Answerer, sampling_of
+from swift.inference.found import drawing_folder
 
 
 def infer(config: InferConfig) -> int:
@@ -28,19 +29,20 @@ def infer(config: InferConfig) -> int:
         SwiftError: A model, adapter, data set or option cannot be used.
     """
     _check(config)
+    folder = drawing_folder(config.draw_dir)
     load_plugins(config.plugins)
     plan = plan_model(config.model, config.adapters, config.chat, config.media)
     if config.data.validation:
         from swift.inference.batch import answer_data
 
-        answer_data(config, plan, lambda: _ready(config, plan))
+        answer_data(config, plan, lambda: _ready(config, plan), draw_folder=folder)
         return 0
     from swift.inference.chat import Chat, named_media
 
     # the chat keeps the system message itself, so that /system can change it
     system = plan.chat.system
     _, answerers = _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None})))
-    chat = Chat(answerers, sampling_of(config), system=system, stream=config.generation.stream)
+    chat = Chat(answerers, sampling_of(config), system=system, stream=config.generation.stream, draw_folder=folder)
     if config.prompt is None:
         return chat.run()
     return chat.once(config.prompt, named_media(config.images, config.videos, config.audios))

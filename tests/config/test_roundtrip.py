@@ -20,7 +20,7 @@ from swift.config.schema import Option, table
 TABLE = table(SftConfig)
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(lambda t: t != "null")
 SAMPLES: dict[str, st.SearchStrategy[Any]] = {
-    "INT": st.integers(1, 10**6),
+    "INT": st.integers(2, 10**6),
     "NUMBER": st.floats(1e-6, 0.99),
     "TEXT": TEXT,
     "true|false": st.booleans(),

@@ -70,7 +70,7 @@ def test_traits_are_known_words_and_each_exception_is_of_some_checkpoint() -> No
         assert family.thinking.values <= {"none", "always", "switch"}, family.name
         assert family.tools.values <= TOOLS, family.name
         ids = [repo.hf or repo.ms for repo in family.repos]
-        for trait in (family.template, family.tools, family.thinking):
+        for trait in (family.template, family.tools, family.thinking, family.grounding):
             for exception in trait.exceptions:
                 alone = Trait("", ((exception[0], "x"),))
                 assert any(alone.of(name) for name in ids), f"{family.name}: {exception[0]} matches nothing"

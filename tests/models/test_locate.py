@@ -12,6 +12,7 @@ from swift.hub import locate
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model, template_hint
 from swift.models.tiny import save_tiny
+from swift.types import Known
 from tests.conftest import Swift
 
 
@@ -33,7 +34,7 @@ def test_the_template_that_suits_a_base_model(tmp_path: Path, name: str, templat
     folder = save_tiny(tmp_path / name, "llama", chat_template=template)
     config = ModelConfig(id=str(folder))
     located = locate(config)
-    assert template_hint(config, load_config(located), load_tokenizer(located)) == hint
+    assert template_hint(config, load_config(located), load_tokenizer(located)) == Known(hint)
 
 
 @pytest.mark.parametrize("command", ["sft", "check"])

@@ -13,7 +13,8 @@ from swift.chat import reasons
 from swift.chat.media.files import processor_of
 from swift.config.media import MediaConfig
 from swift.errors import DataError, RowError
-from swift.media import MediaCache, Video, identity
+from swift.media import MediaCache, Video, identity, image_size
+from swift.media.limits import fitted, pixel_limits
 from swift.types import Illustrated, Media, MediaKind, Tokens
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _ALIGNED = ("token_type_ids", "cross_attention_mask", "position_mask", "images_seq_mask")
 """Endings of names of tensors that run along the tokens."""
 _NOT_MEDIA = frozenset({"input_ids", "attention_mask", "labels", "video_metadata"})
+_PIXEL_LIMITS = ("max_pixels", "min_pixels")
 _MERGED = 1000.0  # frames a second of a video whose own rate is unknown: times are then exact to a millisecond
 
 
@@ -149,6 +151,29 @@ class MediaProcessor:
         made = self(shown)
         return made.ids, _media_inputs(made, len(made.ids))
 
+    def file_size(self, media: Media) -> tuple[int, int]:
+        """Width and height in pixels of a picture as its file has it, upright.
+
+        Raises:
+            RowError: It cannot be had.
+        """
+        options = {name: value for name, value in media.options.items() if name not in _PIXEL_LIMITS}
+        free = self.config.model_copy(update=dict.fromkeys(_PIXEL_LIMITS))
+        return image_size(replace(media, options=options), free)
+
+    def shown_size(self, media: Media) -> tuple[int, int]:
+        """Width and height in pixels of a picture as the model sees it, after the processor's own resize.
+
+        Where the processor does not say into how many patches it cuts a picture, it is the size that the processor
+        is given.
+
+        Raises:
+            RowError: It cannot be had, or the processor refuses it.
+        """
+        self.require_kind(media)
+        given = fitted(*self.file_size(media), pixel_limits(media, self.config))
+        return _resized(self.folder, self.trust_remote_code, given)
+
     def _arguments(self, shown: Illustrated) -> dict[str, Any]:
         """The call as `processor.apply_chat_template(tokenize=True)` makes it, with frames that we have sampled."""
         cache = _cache(self.config.cache_megabytes)
@@ -216,6 +241,24 @@ def _media_inputs(made: Processed, length: int) -> MediaInputs:
 
 def _is_aligned(name: str, tensor: Any, length: int) -> bool:
     return name.endswith(_ALIGNED) and tensor.ndim >= 2 and tuple(tensor.shape[:2]) == (1, length)
+
+
+@lru_cache(maxsize=4096)
+def _resized(folder: Path, trust_remote_code: bool, size: tuple[int, int]) -> tuple[int, int]:
+    """The size to which the processor brings a picture of this size: asked of the processor, with an empty one."""
+    from PIL import Image
+
+    image_processor = processor_of(folder, trust_remote_code).image_processor
+    try:
+        made = image_processor(images=[Image.new("RGB", size)], return_tensors="pt")
+    except Exception as error:  # of any type, as above
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        raise RowError(reasons.MEDIA_REFUSED, f"the model's processor refuses a picture: {detail}") from error
+    patch = image_processor.to_dict().get("patch_size")
+    if "image_grid_thw" not in made or not isinstance(patch, int):
+        return size
+    _, high, wide = made["image_grid_thw"][0].tolist()
+    return wide * patch, high * patch
 
 
 @lru_cache(maxsize=4)

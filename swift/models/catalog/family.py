@@ -5,6 +5,7 @@
       template: chatml
       tools: hermes *-Embedding-*=
       thinking: switch *-Base=none *-Thinking-2507*=always
+      grounding: qwen3_vl
       repos:
         Qwen/Qwen3-{0.6B,8B}{,-Base} other/Name=ms-owner/Name ms://owner/OnlyOnModelScope
 
@@ -58,6 +59,7 @@ class Family:
         template: Name of the fallback of `swift.chat.fallback` that suits a base model, which has no template.
         tools: Name of the format in which tools are offered and called.
         thinking: `none`; `always`: every answer begins with thinking; `switch`: `enable_thinking` decides.
+        grounding: Name of the format of `swift.chat.grounding` in which it writes boxes in pictures.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Family:
     template: Trait = field(default_factory=Trait)
     tools: Trait = field(default_factory=Trait)
     thinking: Trait = field(default_factory=Trait)
+    grounding: Trait = field(default_factory=Trait)
 
 
 def read_family(name: str, values: Mapping[str, Any], modality: Modality, owners: Mapping[str, str]) -> Family:
@@ -81,6 +84,7 @@ def read_family(name: str, values: Mapping[str, Any], modality: Modality, owners
         template=read_trait(values.get("template", "")),
         tools=read_trait(values.get("tools", "")),
         thinking=read_trait(values.get("thinking", "")),
+        grounding=read_trait(values.get("grounding", "")),
     )
 
 

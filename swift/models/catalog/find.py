@@ -63,11 +63,27 @@ def recommended_template(model: str, architectures: Sequence[str] = ()) -> str:
         model: As for `--model`; a model that is not listed is judged by its architecture and its name.
         architectures: What its `config.json` says.
     """
+    family = _family(model, architectures)
+    return "" if family is None else family.template.of(model)
+
+
+def grounding_format(model: str, architectures: Sequence[str] = ()) -> str:
+    """Name of the format of `swift.chat.grounding` in which a model writes boxes; empty where nothing is known.
+
+    Args:
+        model: As for `--model`; a model that is not listed is judged by its architecture and its name.
+        architectures: Model type and class names, as its `config.json` says.
+    """
+    family = _family(model, architectures)
+    return "" if family is None else family.grounding.of(model)
+
+
+def _family(model: str, architectures: Sequence[str]) -> Family | None:
     listed = find(model)
     if listed is not None:
-        return listed[0].template.of(model)
+        return listed[0]
     found = (of_architecture(name) for name in architectures)
-    return next((family.template.of(model) for family in found if family is not None), "")
+    return next((family for family in found if family is not None), None)
 
 
 def search(word: str = "", modality: Modality | None = None) -> list[tuple[Family, Repo]]:

@@ -1,0 +1,1 @@
+"""Boxes in pictures: as a model's family writes them, and back from its text."""
