@@ -23,11 +23,11 @@ from swift.models.catalog import (
     search,
 )
 from swift.models.catalog.family import expand_braces, read_family
-from swift.models.catalog.proofs import FILE, Proof, proof_of
+from swift.models.catalog.proofs import FILE, proof_of
 from swift.models.catalog.trait import Trait, read_trait
 
 FOLDER = Path(catalog.__file__).parent
-DECLARED = [FOLDER / f"{name}.yaml" for name in ("text", "multimodal", "owners")]
+DECLARED = [FOLDER / f"{name}.yaml" for name in ("text", "multimodal", "owners", "limits")]
 TOOLS = set(
     "hermes qwen3_coder qwen3_5 hunyuan_hermes chatglm4 glm4 glm4_5 glm4_7 glm5_1 llama3 llama4 deepseek_v3_1 "
     "deepseek_v4 minimax_m2 minimax_m3 kimi_k25 kimi_k3 seed_oss gemma4 hy_v3_preview hy_v3 mistral minicpm5 youtu "
@@ -170,18 +170,21 @@ def test_the_id_on_the_other_hub(model: str, hub: Literal["hf", "ms"], there: st
 
 
 def test_proofs(tmp_path: Path) -> None:
-    file = tmp_path / "proofs.yaml"
+    file = tmp_path / "proved.yaml"
     assert proof_of("qwen3", file) is None
     other = tmp_path / "more.yaml"
-    other.write_text(
-        "qwen3: {lora: true, full: true, packed: states leak, generate: true, merge: false, media: [image]}\nbare: {}\n"
-    )
-    proof = proof_of("qwen3", other)
-    assert proof == Proof(
-        ("lora", "full", "generate"), {"packed": "states leak", "merge": "no reason given"}, ("image",)
-    )
-    assert str(proof) == "lora, full, generate, image; not packed: states leak; not merge: no reason given"
-    assert str(proof_of("bare", other)) == ""
+    other.write_text("causal: qwen3\n  bamba mllama\nmultimodal: mllama\n")
+    whole = proof_of("qwen3", other)
+    assert whole is not None
+    assert whole.works == ("build", "full", "lora", "packed", "padded", "generate", "reload", "merge")
+    part = proof_of("bamba", other)
+    assert part is not None
+    assert "packed" not in part.works
+    assert "carry a state on" in str(part)
+    shown = proof_of("mllama", other)
+    assert shown is not None
+    assert shown.modality == "multimodal"
+    assert "tower" in shown.works
     assert proof_of("llama", other) is None
 
 

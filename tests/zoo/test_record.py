@@ -10,11 +10,13 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from swift.models.catalog.limits import PROOFS, limits
-from tests.zoo.record import EVERY, PAGE, RESULTS, is_due, page
+from swift.models.catalog.proofs import FILE
+from tests.zoo.record import EVERY, PAGE, RESULTS, is_due, page, tried
 
 
 def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `python -m tests.zoo.record`"
+    assert FILE.read_text(encoding="utf-8") == tried(), "run `python -m tests.zoo.record`"
 
 
 def test_every_architecture_has_its_day() -> None:

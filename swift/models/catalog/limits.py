@@ -39,5 +39,9 @@ def _read() -> Mapping[Modality, Mapping[str, Mapping[Proof, str]]]:
     import yaml
 
     text = (Path(__file__).parent / "limits.yaml").read_text(encoding="utf-8")
-    table: dict[Modality, dict[str, dict[Proof, str]]] = yaml.safe_load(text)
+    table: dict[Modality, dict[str, dict[Proof, str]]] = {"causal": {}, "multimodal": {}}
+    for modality, entries in yaml.safe_load(text).items():
+        for entry in entries:
+            for name in entry["of"].split():
+                table[modality].setdefault(name, {}).update(dict.fromkeys(entry["not"].split(), entry["why"]))
     return table

@@ -1,8 +1,7 @@
-"""What has been proved of an architecture with a small model of it, by the tests in `tests/models/zoo`.
+"""What has been proved of an architecture with a small model of it, by the tests in `tests/zoo`.
 
-    qwen3: {lora: true, full: true, packed: "a reason why not", generate: true, reload: true, merge: true, media: []}
-
-The tests write `proofs.yaml`; an architecture that is not in it, or a file that is not there, says nothing yet.
+The tests write `proved.yaml`, the names of all architectures that they went through; `limits.yaml` says what does not
+hold for them. An architecture that is in neither is new: nothing is known of it yet.
 """
 
 from __future__ import annotations
@@ -13,51 +12,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PROVED_BY = "tests/models/zoo"
-FILE = Path(__file__).parent / "proofs.yaml"
+from swift.models.catalog.limits import PROOFS, Modality, Proof, limits
+
+PROVED_BY = "tests/zoo"
+FILE = Path(__file__).parent / "proved.yaml"
+_MODALITIES: tuple[Modality, ...] = ("multimodal", "causal")
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class Proved:
     """Results for one architecture.
 
     Attributes:
-        works: What was done and worked, such as `lora` or `generate`.
+        modality: Whether it was tried with its media.
+        works: What holds, such as `lora` or `generate`.
         fails: What does not, each with the reason.
-        media: Media that were trained on.
     """
 
-    works: tuple[str, ...] = ()
-    fails: Mapping[str, str] | None = None
-    media: tuple[str, ...] = ()
+    modality: Modality
+    works: tuple[Proof, ...]
+    fails: Mapping[Proof, str]
 
     def __str__(self) -> str:
-        parts = [", ".join((*self.works, *self.media))] if self.works or self.media else []
-        return "; ".join(parts + [f"not {what}: {reason}" for what, reason in (self.fails or {}).items()])
+        parts = [", ".join(self.works)] if self.works else []
+        return "; ".join(parts + [f"not {what}: {reason}" for what, reason in self.fails.items()])
 
 
-def proof_of(model_type: str, file: Path = FILE) -> Proof | None:
-    """What was proved of this architecture; None where nothing is recorded."""
-    values = _read(file).get(model_type)
-    return None if values is None else _proof(values)
-
-
-def _proof(values: Mapping[str, Any]) -> Proof:
-    results = {name: value for name, value in values.items() if name != "media"}
-    return Proof(
-        works=tuple(name for name, value in results.items() if value is True),
-        fails={name: str(value or "no reason given") for name, value in results.items() if value is not True},
-        media=tuple(values.get("media", ())),
-    )
+def proof_of(model_type: str, file: Path = FILE) -> Proved | None:
+    """What was proved of this architecture, with its media if it has any; None where it was never tried."""
+    modality = next((kind for kind in _MODALITIES if model_type in _tried(file).get(kind, ())), None)
+    if modality is None:
+        return None
+    fails = limits(model_type, modality)
+    skipped = {"tower"} if modality == "causal" else set()
+    works = () if "build" in fails else tuple(name for name in PROOFS if name not in fails and name not in skipped)
+    return Proved(modality, works, fails)
 
 
 @functools.cache
-def _read(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
+def _tried(file: Path) -> Mapping[str, frozenset[str]]:
     import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with file.open(encoding="utf-8") as stream:
-        loaded: dict[str, Any] | None = yaml.load(stream, Loader=loader)
-    return loaded or {}
+    if not file.is_file():
+        return {}
+    loaded: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return {kind: frozenset(str(names).split()) for kind, names in loaded.items()}

@@ -8,7 +8,7 @@ import pytest
 from swift.cli.commands.models import main
 from swift.errors import ConfigError, HubError, UnknownNameError
 from swift.models.catalog import families
-from swift.models.catalog.proofs import Proof
+from swift.models.catalog.proofs import Proved
 from swift.models.tiny import save_tiny
 
 
@@ -70,10 +70,10 @@ def test_show_an_architecture_that_only_transformers_knows(capsys: pytest.Captur
 def test_what_was_proved_is_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    proof = Proof(("lora", "merge"), {"packed": "its states run on"}, ("image",))
+    proof = Proved("multimodal", ("lora", "merge"), {"packed": "its states run on"})
     monkeypatch.setattr("swift.cli.shown_model.proof_of", {"qwen3_vl": proof}.get)
     assert main(["show", "--architecture", "qwen3_vl"]) == 0
-    told = "proved         lora, merge, image; not packed: its states run on (tests/models/zoo)"
+    told = "proved         lora, merge; not packed: its states run on (tests/zoo)"
     assert told in capsys.readouterr().out
 
 
@@ -148,10 +148,9 @@ def test_modality(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_known_of_a_model_that_cannot_be_reached(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(HubError, match="is not cached"):
-        main(["show", "internlm/internlm3-8b-instruct"])
+        main(["show", "baichuan-inc/Baichuan2-7B-Chat"])
     shown = capsys.readouterr().out
     assert "proved         not proved yet" in shown
-    assert "to use it      --model internlm/internlm3-8b-instruct" in shown
-    assert "internlm3 (InternLM3ForCausalLM), text" in shown
-    assert "ms://Shanghai_AI_Laboratory/internlm3-8b-instruct" in shown
+    assert "to use it      --model baichuan-inc/Baichuan2-7B-Chat" in shown
+    assert "baichuan2 (BaichuanForCausalLM, BaiChuanForCausalLM), text" in shown
     assert "--trust_remote_code" in shown
