@@ -158,14 +158,23 @@ def _turn_weights(messages: Sequence[Message], options: ChatConfig) -> dict[int,
 def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: ChatConfig) -> list[TokenSpans]:
     found = [
         _shown(spans, prepared.messages, codec)
-        for chain in chains(turns)
-        for spans in tokenize_chain(chain, codec, prepared.messages)
+        for chain in _chains(turns, prepared.messages, codec)
+        for spans in tokenize_chain(chain, codec, prepared.messages, apart=_apart(prepared.messages, codec))
     ]
     if options.train_on == "everything":
         # Prompts are trained on once: in the sequence that shows the most of the conversation.
         longest = max(range(len(found)), key=lambda number: len(found[number].ids))
         found[longest] = replace(found[longest], prompt_weight=1.0)
     return found
+
+
+def _apart(messages: Sequence[Message], codec: Codec) -> bool:
+    """Whether the processor ends every text in a way of its own, so that each prompt has to go through it alone."""
+    return codec.media is not None and codec.media.appends and any(message.media for message in messages)
+
+
+def _chains(turns: list[Turn], messages: Sequence[Message], codec: Codec) -> list[list[Turn]]:
+    return [[turn] for turn in turns] if _apart(messages, codec) else chains(turns)
 
 
 def _shown(spans: TokenSpans, messages: Sequence[Message], codec: Codec) -> TokenSpans:

@@ -63,12 +63,20 @@ class TokenSpans:
         return replace(self, ids=[*ids, *self.ids], targets=tuple(moved))
 
 
-def tokenize_chain(chain: Sequence[Turn], codec: Codec, messages: Sequence[Message]) -> list[TokenSpans]:
+def tokenize_chain(
+    chain: Sequence[Turn], codec: Codec, messages: Sequence[Message], *, apart: bool = False
+) -> list[TokenSpans]:
     """Tokens of a chain: one sequence, where its token boundaries are those of inference.
 
     The text is encoded once. A turn is taken from it only if the ids before the turn are proved to be what
     inference gets for the turn's prompt. A turn that fails this (its first token would reach back into the prompt)
     becomes a sequence of its own: the prompt's ids, then the ids of what follows.
+
+    Args:
+        chain: Its turns.
+        codec: The model's codec.
+        messages: Of the conversation.
+        apart: Treat every turn as one that failed.
 
     Raises:
         RowError: The tokens of a span do not decode to what was said, or its stop is not one token.
@@ -79,16 +87,16 @@ def tokenize_chain(chain: Sequence[Turn], codec: Codec, messages: Sequence[Messa
     except (UnicodeEncodeError, TypeError) as error:
         raise RowError(reasons.NOT_DECODABLE, f"the text is not valid Unicode: {error}") from error
     targets: list[Target] = []
-    apart: list[TokenSpans] = []
+    pieces: list[TokenSpans] = []
     for turn, place in zip(chain, places, strict=True):
-        if place is None:
-            apart.append(_in_pieces(turn, codec))
+        if place is None or apart:
+            pieces.append(_in_pieces(turn, codec))
         else:
             targets.append(Target(*place, turn.weight, turn.index))
     found = [TokenSpans(ids[: targets[-1].end], tuple(targets), text=text)] if targets else []
-    for sequence in [*found, *apart]:
+    for sequence in [*found, *pieces]:
         _require_decodable(sequence, codec, messages)
-    return [*found, *apart]
+    return [*found, *pieces]
 
 
 Place = tuple[int, int]

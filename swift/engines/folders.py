@@ -100,13 +100,21 @@ def plan_model(
         found = {}
     model = _base_model(model, found)
     first = base or next(iter(found.values()), None)
+    return _plan(model, {name: item.path for name, item in found.items()}, first, chat, media or MediaConfig())
+
+
+def _plan(
+    model: ModelConfig, adapters: Mapping[str, Path], first: Checkpoint | None, chat: ChatConfig, media: MediaConfig
+) -> Plan:
+    """What to load, with what the run of the first checkpoint knew."""
+    run = first.run if first is not None else None
     carries = first is not None and (first.path / "tokenizer_config.json").is_file()
     return Plan(
         model=model,
-        adapters={name: item.path for name, item in found.items()},
-        chat=_chat(chat, first.run if first is not None else None, carries=carries),
+        adapters=adapters,
+        chat=_chat(chat, run, carries=carries),
         tokenizer=first.path if first is not None and carries else None,
-        media=_media(media or MediaConfig(), first.run if first is not None else None),
+        media=_media(media, run),
     )
 
 

@@ -53,6 +53,8 @@ class MediaProcessor:
         bos: The begin token's text, if there is one.
         sampling_rate: Samples a second of sound.
         fingerprint: Hash of all that decides what becomes of media.
+        appends: Whether it puts something of its own behind every text, so that a prompt is not how the text with
+            its answer begins.
     """
 
     folder: Path
@@ -63,6 +65,7 @@ class MediaProcessor:
     bos: str | None
     sampling_rate: int
     fingerprint: str
+    appends: bool = False
 
     def __call__(self, shown: Illustrated) -> Processed:
         """Ids and tensors.
@@ -90,13 +93,25 @@ class MediaProcessor:
             raise RowError(reasons.MEDIA_UNSUPPORTED, f"this model takes {', '.join(self.tokens)} and no {media.kind}")
 
     def settled(self, kinds: Iterable[MediaKind]) -> MediaProcessor:
-        """The same, knowing which of some kinds need no placeholder: the processor itself puts their tokens in front.
+        """The same, with what is found out by trying it.
 
         Args:
-            kinds: Those for which the chat template has no place.
+            kinds: Those for which the chat template has no place: the processor itself may put their tokens in front,
+                and then needs no placeholder.
         """
         own = {kind: "" for kind in kinds if self._places_itself(kind)}
-        return replace(self, tokens={**self.tokens, **own}) if own else self
+        found = replace(self, tokens={**self.tokens, **own})
+        return replace(found, appends=any(found._appends(kind) for kind in found.tokens))
+
+    def _appends(self, kind: MediaKind) -> bool:
+        from swift.chat.media.samples import drawn_media
+
+        text, longer = (f"{self.tokens[kind]}What is this? {more}" for more in ("", "It is noise."))
+        try:
+            one, two = (self(Illustrated(each.rstrip(), (drawn_media(kind, 0),))).ids for each in (text, longer))
+        except RowError:
+            return False
+        return two[: len(one)] != one
 
     def _places_itself(self, kind: MediaKind) -> bool:
         from swift.chat.media.samples import drawn_media
@@ -203,14 +218,14 @@ def _call(processor: Any, arguments: dict[str, Any]) -> Any:
     """The processor's answer. Pictures come as one list a text; a few processors want them in one flat list."""
     try:
         return processor(**arguments)
-    except Exception:  # of any type; the second call tells whether the form of the list was the reason
+    except Exception as error:  # of any type; the second call tells whether the form of the list was the reason
         if "images" not in arguments:
             raise
-        try:
-            return processor(**{**arguments, "images": arguments["images"][0]})
-        except Exception:  # the first one is the one to be told
-            pass
-        raise
+        first = error
+    try:
+        return processor(**{**arguments, "images": arguments["images"][0]})
+    except Exception as second:
+        raise first from second
 
 
 def _metadata(video: Video) -> Any:
