@@ -87,7 +87,8 @@ def _run(words: list[str]) -> int:
         raise UnknownNameError("command", name, list(COMMANDS), hint=f"commands: {', '.join(COMMANDS)}")
     from swift.cli import launch
 
-    with launch.prepared(trains=name in TRAINING and "--help" not in words and "-h" not in words):
+    helps = "--help" in words or "-h" in words
+    with launch.prepared(name, trains=name in TRAINING and not helps):
         module, _, function = COMMANDS[name][0].partition(":")
         entry = cast(Entry, getattr(import_module(module), function))
         return entry(words[1:])

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from swift.errors import ResourceError
@@ -39,7 +40,7 @@ class Group:
     """
 
     place: Place
-    store: dist.Store
+    store: Store
 
     def add(self, tensor: Tensor) -> None:
         """Replace `tensor` by its sum over all processes."""
@@ -78,7 +79,7 @@ class Group:
         dist.destroy_process_group()
 
 
-def meet(place: Place) -> dist.Store:
+def meet(place: Place) -> Store:
     """Find the other processes at the address that the launcher has put into the environment.
 
     Raises:
@@ -86,10 +87,10 @@ def meet(place: Place) -> dist.Store:
     """
     with _reached(place):
         store, _, _ = next(rendezvous("env://", place.rank, place.size, timeout=_START))
-    return dist.PrefixStore("swift", store)
+    return PrefixStore("swift", store)
 
 
-def claim(store: dist.Store) -> bool:
+def claim(store: Store) -> bool:
     """Whether this process is the first to call this; also where nobody can tell any more."""
     try:
         return bool(store.add("claimed", 1) == 1)
@@ -97,7 +98,7 @@ def claim(store: dist.Store) -> bool:
         return True
 
 
-def connect(place: Place, store: dist.Store, device: torch.device) -> Group:
+def connect(place: Place, store: Store, device: torch.device) -> Group:
     """Open the ways over which tensors travel.
 
     Raises:
@@ -107,7 +108,7 @@ def connect(place: Place, store: dist.Store, device: torch.device) -> Group:
     with _reached(place):
         dist.init_process_group(
             "gloo" if alone else f"cpu:gloo,{device.type}:{dist.get_default_backend_for_device(device)}",
-            store=dist.PrefixStore("group", store),
+            store=PrefixStore("group", store),
             rank=place.rank,
             world_size=place.size,
             timeout=_PATIENCE,
