@@ -32,6 +32,9 @@ DEFAULTS = {
 }
 
 
+ONE_PROCESS = frozenset({"check", "plan", "infer", "export", "merge-lora"})
+"""Commands that users may expect to take several devices, and that do not."""
+
 _TOLD = "SWIFT_STARTED"
 """Set for the processes that we start ourselves: what the command line gives rise to has been told already."""
 
@@ -42,20 +45,16 @@ _LINGER_SECONDS = 10.0
 
 
 @contextmanager
-def prepared(command: str, *, trains: bool) -> Iterator[None]:
+def prepared(command: str) -> Iterator[None]:
     """The process, ready for a command.
-
-    Args:
-        command: Its name.
-        trains: Whether it is a training run, which may have several processes.
 
     Raises:
         ConfigError: torchrun has started several processes for a command that is one.
     """
-    place = ranks.place_of(os.environ)
-    if not trains:
-        _require_one_process(command, place)
-    set_defaults(os.environ, place.local_size)
+    here = place()
+    if command in ONE_PROCESS:
+        _require_one_process(command, here)
+    set_defaults(os.environ, here.local_size)
     # Importing torch and transformers makes a million objects that live on; with Python's own thresholds the garbage
     # collector walks over them again and again, which takes a third of the time.
     gc.set_threshold(100_000, 50, 100)
