@@ -53,18 +53,16 @@ def encode_sources(
     unchanged: Callable[[Illustrated], bool] | None = None,
     reuse: bool = False,
 ) -> TokenStore:
-    """Encode the training and validation rows of a selection, each row once.
+    """Encode the training and validation rows of a selection, each row once; the same for any number of workers.
 
-    At most a few chunks of rows are in memory at a time. What is encoded is written in shards; a run that was
-    killed continues after the last one. The store is the same for any number of workers.
+    At most a few chunks of rows are in memory at a time. A run that was killed continues after the last shard.
 
     Args:
         workers: Processes; 0 encodes in this one; None decides by the amount of text and the cores.
         cache_dir: Where stores are kept and found again; None keeps it as long as the returned store lives.
         ledger: Told of every row.
         progress: Show a bar.
-        on_error: Whether bad rows stop the run or are only put on the ledger. Some are collected before it stops,
-            so that they can be mended together.
+        on_error: Whether bad rows stop the run, after some were collected, or are only put on the ledger.
         unchanged: Whether the media of a sequence that was encoded earlier are still the same.
         reuse: Take what another process of this run has just written, as it is; nothing is encoded.
 
@@ -87,7 +85,7 @@ def encode_sources(
             rows = _read(selection.sources, wanted[done:])
             _write(_Work(folder, len(shards), gate, bar), rows, encoder, workers, left=wanted.size - done)
             shards = open_shards(folder, verify=False)
-        names = tuple(source.name for source in selection.sources)
+        names = [source.name for source in selection.sources]
         store = TokenStore(shards, names, fingerprint=fingerprint, temporary=temporary)
         if cache_dir is not None and not reuse:
             prune(cache_dir, keep=fingerprint)

@@ -15,6 +15,7 @@ from swift.data.slices import largest_piece
 from swift.train.best import judge
 from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
 from swift.train.fit import dry_step, out_of_memory
+from swift.train.parallel.ending import PeerLost
 from swift.train.run import Run
 from swift.train.saving import save
 from swift.train.state import State
@@ -27,6 +28,7 @@ def train(run: Run) -> State:
 
     Raises:
         Interrupted: SIGINT or SIGTERM arrived; a checkpoint was saved first.
+        PeerLost: Another process of the run has gone.
         TrainingError: A loss was not finite.
     """
     run.notify(RunStarted(run.info))
@@ -36,8 +38,11 @@ def train(run: Run) -> State:
             if run.stop_signal is None:  # it may have come after the last step
                 run.stop_signal = elected(run.parallel.total(votes(run.asked)))
             _save(run)
-    except BaseException:
+    except BaseException as error:
         run.notify(RunDone(run.state, "failed"))
+        if isinstance(error, PeerLost) and run.asked is not None:
+            # Another process failed, and whoever noticed has asked this one to end: it has nothing to tell.
+            raise SystemExit(128 + run.asked) from error
         raise
     if run.stop_signal is not None:
         run.notify(RunDone(run.state, "interrupted"))

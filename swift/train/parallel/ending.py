@@ -40,7 +40,7 @@ def told_once(place: Place, claim: Callable[[], bool], *, linger: float = LINGER
         time.sleep(linger)
         if claim():
             raise TrainingError(
-                f"process {place.rank} of {place.size} lost the connection to another one: {lost}",
+                f"process {place.rank} of {place.size} lost the connection to another one",
                 hint="what went wrong there is told there, or it was killed (out of memory?)",
             ) from lost
         raise SystemExit(2) from lost
