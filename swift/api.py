@@ -9,24 +9,32 @@ from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig
 
 if TYPE_CHECKING:
     from swift.engines.base import Engine
+    from swift.train.parallel.place import Place
 
 
-def sft(config: SftConfig) -> Path:
+def sft(config: SftConfig, *, place: Place | None = None) -> Path:
     """Fine-tune a model on conversations (or plain text, with `task: pt`).
+
+    Args:
+        config: All of it.
+        place: Which of several processes this is, that torchrun has started to train together; None for one alone.
 
     Returns:
         The run folder, whose `last` and `best` point to checkpoints.
 
     Raises:
         SwiftError: Anything that the user can fix.
-        swift.train.loop.Interrupted: A signal came; a checkpoint was saved.
+        swift.train.stop.Interrupted: A signal came; a checkpoint was saved.
+        SystemExit: Something went wrong, and another process tells what.
     """
     from swift.config.rules import require
     from swift.train.assemble import assembled
     from swift.train.loop import train
+    from swift.train.parallel.place import Place
+    from swift.train.parallel.start import joined
 
     require(config)
-    with assembled(config) as run:
+    with joined(place or Place(), config.model) as parallel, assembled(config, parallel) as run:
         train(run)
         return run.folder
 

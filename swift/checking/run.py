@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from swift.chat.load import load_codec
 from swift.checking.checkup import make_checkup
 from swift.checking.files import dump, whole_file
 from swift.checking.page import page
@@ -17,10 +16,9 @@ from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import encode_rows
 from swift.data.syntax import parse
-from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer
-from swift.models.locate import locate_model, template_hint
-from swift.models.vocabulary import add_special_tokens
+from swift.models.locate import locate_model
+from swift.planning.codec import run_codec
 
 STREAMED_ROWS = 2000
 """Rows of each streamed data set that are checked."""
@@ -40,17 +38,7 @@ def check(config: CheckConfig) -> int:
     located = locate_model(config.model, weights=False)
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
-    add_special_tokens(tokenizer, config.model.new_special_tokens)
-    hint = template_hint(config.model, model_config, tokenizer)
-    codec = load_codec(
-        as_folder(located),
-        tokenizer,
-        model_config,
-        config.chat,
-        media=config.media,
-        trust_remote_code=config.model.trust_remote_code,
-        recommended=hint,
-    )
+    codec = run_codec(config, located, tokenizer, model_config)
     if config.task == "sft":
         codec.require_template()
     rows = encode_rows(lenient(config), codec, Ledger())

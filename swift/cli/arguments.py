@@ -13,11 +13,17 @@ C = TypeVar("C", bound=Config)
 
 
 def read(
-    command: str, summary: str, root: type[C], argv: Sequence[str], *, preset: Mapping[str, Any] | None = None
+    command: str,
+    summary: str,
+    root: type[C],
+    argv: Sequence[str],
+    *,
+    preset: Mapping[str, Any] | None = None,
+    notes: bool = True,
 ) -> C | None:
     """The command's configuration; None where help was asked for and has been printed.
 
-    Notes about flags that change nothing go to stderr, a line each.
+    Notes about flags that change nothing go to stderr, a line each, unless `notes` is false.
 
     Raises:
         ProblemsError: Everything that is wrong with it.
@@ -32,6 +38,6 @@ def read(
     from swift.config.parse import parse
 
     parsed = parse(root, argv, preset=preset)
-    for note in parsed.notes:
+    for note in parsed.notes if notes else ():
         print(f"note: {note}", file=sys.stderr)
     return parsed.config

@@ -33,9 +33,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 """Name to "module:function" and what it does."""
 
-TRAINING = frozenset({"sft", "pt"})
-"""Commands that torchrun users expect to start on several devices."""
-
 REPORT = "this is a bug in swift: please report it with the command, the lines above and the output of `swift doctor`"
 
 
@@ -87,7 +84,7 @@ def _run(words: list[str]) -> int:
         raise UnknownNameError("command", name, list(COMMANDS), hint=f"commands: {', '.join(COMMANDS)}")
     from swift.cli import launch
 
-    with launch.prepared(trains=name in TRAINING and "--help" not in words and "-h" not in words):
+    with launch.prepared(name):
         module, _, function = COMMANDS[name][0].partition(":")
         entry = cast(Entry, getattr(import_module(module), function))
         return entry(words[1:])

@@ -14,7 +14,7 @@ class BatchConfig(Config):
     eval_size: int | None = option(None, "The same for evaluation; default: size.", "per_device_eval_batch_size", ge=1)
     accumulation: int | None = option(
         None,
-        "Micro-batches to an optimizer step; default: as many as make 16 sequences.",
+        "Micro-batches to an optimizer step on each device; default: as many as make 16 sequences over all devices.",
         "gradient_accumulation_steps",
         ge=1,
     )

@@ -35,7 +35,8 @@ def _same(name: str) -> Familiar:
     return Familiar(f"it is --{name}", becomes={ANY: (name, ANY)})
 
 
-_ONE_PROCESS = "a run is one process on one device for now"
+_WHOLE_MODEL = "several devices each hold the whole model for now (NPROC_PER_NODE starts a process on each)"
+_NO_WRAPPER = "several processes add up their gradients without DDP, and need no such option"
 
 FLAGS: dict[str, Familiar] = {
     # Mean something here under another name.
@@ -77,7 +78,7 @@ FLAGS: dict[str, Familiar] = {
     "load_best_model_at_end": _nothing("the best checkpoint is kept and linked as `best`"),
     "save_safetensors": _nothing("weights are always saved as safetensors", "true"),
     "safe_serialization": _nothing("weights are always saved as safetensors", "true"),
-    "save_on_each_node": _nothing(_ONE_PROCESS),
+    "save_on_each_node": _nothing("the first process saves", "false"),
     "remove_unused_columns": _nothing("columns that no data shape uses are not read"),
     "dataloader_pin_memory": _nothing("batches are prepared in a thread beside the training step"),
     "dataloader_persistent_workers": _nothing("batches are prepared in a thread beside the training step"),
@@ -95,11 +96,12 @@ FLAGS: dict[str, Familiar] = {
     "use_liger_kernel": _nothing("the loss is computed in chunks over the targets, without that library"),
     "acc_strategy": _nothing("accuracy is counted by token", "token"),
     "gradient_checkpointing_kwargs": _nothing("checkpointing is always of the non-reentrant kind"),
-    "sequence_parallel_size": _nothing(_ONE_PROCESS, "1"),
-    "ddp_backend": _nothing(_ONE_PROCESS),
-    "ddp_timeout": _nothing(_ONE_PROCESS),
-    "ddp_find_unused_parameters": _nothing(_ONE_PROCESS),
-    "local_rank": _nothing(_ONE_PROCESS),
+    "sequence_parallel_size": _nothing(_WHOLE_MODEL, "1"),
+    "ddp_backend": _nothing("processes talk over NCCL on CUDA, and over gloo elsewhere"),
+    "ddp_timeout": _nothing("a process waits for the others as long as they live"),
+    "ddp_find_unused_parameters": _nothing(_NO_WRAPPER),
+    "ddp_bucket_cap_mb": _nothing(_NO_WRAPPER),
+    "local_rank": _nothing("it is read from the variables that torchrun sets"),
     "write_batch_size": _nothing("every answer is written as soon as it is there"),
     "num_beams": _nothing("answers are sampled, or greedy at --temperature 0", "1"),
     "use_chat_template": _nothing("chat templates are for `swift sft`, plain text is for `swift pt`", "true"),
@@ -109,8 +111,8 @@ FLAGS: dict[str, Familiar] = {
     "ignore_args_error": Familiar("take out the flags that this command does not have", ("false",)),
     "packing_length": Familiar("packs are as long as --max_length"),
     "lr_scheduler_kwargs": Familiar("use --min_lr_ratio, --lr_power or --wsd_decay_ratio"),
-    "deepspeed": Familiar(f"leave it out: {_ONE_PROCESS}"),
-    "fsdp": Familiar(f"leave it out: {_ONE_PROCESS}"),
+    "deepspeed": Familiar(f"leave it out: {_WHOLE_MODEL}"),
+    "fsdp": Familiar(f"leave it out: {_WHOLE_MODEL}"),
     "quant_method": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
     "quant_bits": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
 }

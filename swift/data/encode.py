@@ -23,7 +23,7 @@ from swift.data.progress import RowProgress, row_progress
 from swift.data.row_encoder import RowEncoder
 from swift.data.rows import BadRow, Source
 from swift.data.select import Selection
-from swift.data.shard import remove_shards, write_shard
+from swift.data.shard import Shard, remove_shards, write_shard
 from swift.data.store import TokenStore, open_shards, row_keys, still_valid
 from swift.data.workers import WorkerPool
 from swift.errors import DataError
@@ -51,20 +51,20 @@ def encode_sources(
     progress: bool,
     on_error: Literal["drop", "error"] = "error",
     unchanged: Callable[[Illustrated], bool] | None = None,
+    reuse: bool = False,
 ) -> TokenStore:
-    """Encode the training and validation rows of a selection, each row once.
+    """Encode the training and validation rows of a selection, each row once; the same for any number of workers.
 
-    At most a few chunks of rows are in memory at a time. What is encoded is written in shards; a run that was
-    killed continues after the last one. The store is the same for any number of workers.
+    At most a few chunks of rows are in memory at a time. A run that was killed continues after the last shard.
 
     Args:
         workers: Processes; 0 encodes in this one; None decides by the amount of text and the cores.
         cache_dir: Where stores are kept and found again; None keeps it as long as the returned store lives.
         ledger: Told of every row.
         progress: Show a bar.
-        on_error: Whether bad rows stop the run or are only put on the ledger. Some are collected before it stops,
-            so that they can be mended together.
+        on_error: Whether bad rows stop the run, after some were collected, or are only put on the ledger.
         unchanged: Whether the media of a sequence that was encoded earlier are still the same.
+        reuse: Take what another process of this run has just written, as it is; nothing is encoded.
 
     Raises:
         DataError: Bad rows, where they stop the run; or a source changed while it was read.
@@ -75,7 +75,9 @@ def encode_sources(
     gate = Gate(ledger, on_error)
     with ExitStack() as stack:
         folder, temporary = _folder(cache_dir, fingerprint, stack)
-        shards = still_valid(open_shards(folder, verify=True), unchanged)
+        shards = (
+            _just_written(folder, wanted.size) if reuse else still_valid(open_shards(folder, verify=True), unchanged)
+        )
         done = sum(shard.rows for shard in shards)
         if done < wanted.size:
             remove_shards(folder, len(shards))
@@ -83,9 +85,9 @@ def encode_sources(
             rows = _read(selection.sources, wanted[done:])
             _write(_Work(folder, len(shards), gate, bar), rows, encoder, workers, left=wanted.size - done)
             shards = open_shards(folder, verify=False)
-        names = tuple(source.name for source in selection.sources)
+        names = [source.name for source in selection.sources]
         store = TokenStore(shards, names, fingerprint=fingerprint, temporary=temporary)
-        if cache_dir is not None:
+        if cache_dir is not None and not reuse:
             prune(cache_dir, keep=fingerprint)
     _account(store, ledger, gate)
     return store
@@ -99,6 +101,21 @@ def _folder(
         return stack.enter_context(entry_folder(cache_dir, fingerprint)), None
     temporary = tempfile.TemporaryDirectory(prefix="swift-tokens-")
     return Path(temporary.name), temporary
+
+
+def _just_written(folder: Path, rows: int) -> list[Shard]:
+    """What another process of this run has left.
+
+    Raises:
+        DataError: It is not what this one needs.
+    """
+    shards = open_shards(folder, verify=False)
+    if (found := sum(shard.rows for shard in shards)) != rows:
+        raise DataError(
+            f"another process of this run tokenized {found} rows into {folder}, and {rows} are needed",
+            hint="leave the data and the cache alone while a run starts",
+        )
+    return shards
 
 
 def wanted_rows(selection: Selection) -> NDArray[np.int64]:

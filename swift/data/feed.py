@@ -14,14 +14,14 @@ from swift.batch import Batch
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.data.collate import Media, collate
-from swift.data.order import Indices, Plan, plan, plan_epoch, slots_at_once
+from swift.data.order import Indices, Plan, Share, plan, plan_epoch, slots_at_once
 from swift.data.prefetch import prefetched
 from swift.data.slices import largest_piece
 from swift.data.store import TokenStore
 from swift.errors import DataError
 
 Step = tuple[list[Batch], "Position"]
-"""The micro-batches of one optimizer step, and where the step after it begins."""
+"""This process' micro-batches of one optimizer step, perhaps none, and where the step after it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,7 @@ class MapFeed:
         padding_free: Layout of the batches.
         pad_id: Token id of padding.
         media: Loads what sequences show; None where all are text.
+        share: Which part of each step is ours.
 
     Raises:
         DataError: No row is left to train on.
@@ -91,8 +92,10 @@ class MapFeed:
         padding_free: bool,
         pad_id: int,
         media: Media | None = None,
+        share: Share | None = None,
     ) -> None:
         self._store = store
+        self._share = share or Share()
         self._sequences = store.sequences_in_order(rows)
         if not self._sequences.size:
             raise DataError("no row is left to train on", hint="the ledger says what became of each")
@@ -115,7 +118,7 @@ class MapFeed:
 
     @property
     def accumulation(self) -> int:
-        """Micro-batches to a step."""
+        """Micro-batches to a step, of all processes."""
         return self._planned[1].accumulation
 
     @property
@@ -136,8 +139,10 @@ class MapFeed:
 
     def _steps(self, position: Position) -> Iterator[Step]:
         epoch, step = position.epoch, position.step
+        sizes = self._lengths.astype(np.int64)
         while epoch * self._steps_per_epoch + step < self._total:
-            micro_batches = [self._collate(indices) for indices in self._plan_of(epoch).step(step)]
+            ours = self._share.of(self._plan_of(epoch).step(step), sizes, padding_free=self._padding_free)
+            micro_batches = [self._collate(indices) for indices in ours]
             step += 1
             if step == self._steps_per_epoch:
                 epoch, step = epoch + 1, 0
@@ -162,6 +167,7 @@ class MapFeed:
             max_length=self._max_length,
             epoch=epoch,
             padding_free=self._padding_free,
+            ranks=self._share.size,
         )
 
 

@@ -13,6 +13,9 @@ How a plan is made:
 
 With a fixed size, the set of sequences in a step depends on size x accumulation only, not on either alone. The
 number of micro-batches is the same in every epoch.
+
+Several processes make the same plan, and each takes its share of every step's micro-batches. What is in a step is
+thus what one process would take that accumulates as many times more.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ class Plan:
 
     Attributes:
         micro_batches: Each int64 [sequences].
-        accumulation: Micro-batches to an optimizer step; the last step may have fewer.
+        accumulation: Micro-batches to an optimizer step, of all processes; the last step may have fewer.
     """
 
     micro_batches: Sequence[Indices]
@@ -58,6 +61,41 @@ class Plan:
         return self.micro_batches[number * self.accumulation : (number + 1) * self.accumulation]
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of every step that one of several processes takes.
+
+    Attributes:
+        rank: Number of the process.
+        size: Number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    def of(self, micro_batches: Sequence[Indices], sizes: Indices, *, padding_free: bool) -> Sequence[Indices]:
+        """This process' micro-batches of a step, in the step's order; perhaps none.
+
+        The largest ones are dealt out first, each to who has least so far, so that nobody waits long for the others.
+
+        Args:
+            micro_batches: All of the step.
+            sizes: Tokens of each sequence.
+            padding_free: Layout of the batches.
+        """
+        if self.size == 1:
+            return micro_batches
+        taken = [slots(sizes[each], padding_free=padding_free) for each in micro_batches]
+        filled = [0] * self.size
+        mine: list[int] = []
+        for number in sorted(range(len(taken)), key=lambda number: -taken[number]):
+            rank = filled.index(min(filled))
+            filled[rank] += taken[number]
+            if rank == self.rank:
+                mine.append(number)
+        return [micro_batches[number] for number in sorted(mine)]
+
+
 def plan_epoch(
     lengths: NDArray[np.integer],
     config: BatchConfig,
@@ -66,6 +104,7 @@ def plan_epoch(
     max_length: int,
     epoch: int,
     padding_free: bool = True,
+    ranks: int = 1,
 ) -> Plan:
     """The micro-batches of one epoch.
 
@@ -76,12 +115,13 @@ def plan_epoch(
         max_length: Capacity of a pack.
         epoch: From 0; each is shuffled anew.
         padding_free: Whether sequences lie back to back or are padded to the longest.
+        ranks: Processes that share each step.
 
     Raises:
         ConfigError: Packing without a padding-free model.
     """
     seed = (data.seed, epoch) if data.shuffle else None
-    return plan(lengths, config, max_length=max_length, padding_free=padding_free, seed=seed)
+    return plan(lengths, config, max_length=max_length, padding_free=padding_free, seed=seed, ranks=ranks)
 
 
 def plan(
@@ -91,6 +131,7 @@ def plan(
     max_length: int,
     padding_free: bool,
     seed: tuple[int, ...] | None,
+    ranks: int = 1,
 ) -> Plan:
     """The same for any set of sequences; `seed` None keeps their order.
 
@@ -111,22 +152,23 @@ def plan(
         micro_batches = fill(sizes, order, config.max_tokens, seed)
     else:
         grouped = seed is not None and config.group_by_length and not padding_free
-        step = config.size * accumulation_of(config, 0, 0)
+        step = config.size * accumulation_of(config, 0, 0, ranks)
         micro_batches = _cut(_by_length(sizes, order, step, seed or ()) if grouped else order, config.size)
-    return Plan(micro_batches, accumulation_of(config, sizes.size, len(micro_batches)))
+    return Plan(micro_batches, accumulation_of(config, sizes.size, len(micro_batches), ranks))
 
 
-def accumulation_of(config: BatchConfig, sequences: int, micro_batches: int) -> int:
-    """Micro-batches to an optimizer step.
+def accumulation_of(config: BatchConfig, sequences: int, micro_batches: int, ranks: int = 1) -> int:
+    """Micro-batches to an optimizer step, those of all processes together.
 
-    As configured; else as many as make `SEQUENCES_PER_STEP` sequences. With packing or a token budget, where
-    micro-batches differ in their number of sequences, the mean over the epoch decides, rounded.
+    As configured, by each process; else as many as make `SEQUENCES_PER_STEP` sequences over all processes. With
+    packing or a token budget, where micro-batches differ in their number of sequences, the mean over the epoch
+    decides, rounded.
     """
     if config.accumulation is not None:
-        return config.accumulation
+        return config.accumulation * ranks
     if config.packing or config.max_tokens is not None:
-        return max(1, round(SEQUENCES_PER_STEP * micro_batches / max(sequences, 1)))
-    return -(-SEQUENCES_PER_STEP // config.size)
+        return ranks * max(1, round(SEQUENCES_PER_STEP * micro_batches / max(sequences, 1) / ranks))
+    return ranks * -(-SEQUENCES_PER_STEP // (config.size * ranks))
 
 
 def permutation(size: int, *seed: int) -> Indices:

@@ -50,8 +50,15 @@ def token_cache(config: SftConfig) -> Path | None:
     return Path(config.data.cache_dir).expanduser() if config.data.cache_dir else cache_root() / "tokens"
 
 
-def encode_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bool = True) -> Rows:
+def encode_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bool = True, reuse: bool = False) -> Rows:
     """Select and tokenize, whatever is left of the rows.
+
+    Args:
+        config: What to take.
+        codec: Template and tokenizer.
+        ledger: Told of every row.
+        progress: Show a bar.
+        reuse: Take what another process of this run has just tokenized.
 
     Raises:
         DataError: Bad rows, where they stop the run; or there is no row to begin with.
@@ -68,17 +75,20 @@ def encode_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bo
         progress=progress,
         on_error=config.data.on_error,
         unchanged=None if codec.media is None else codec.media.unchanged,
+        reuse=reuse,
     )
     return Rows(selection, store, encoder, ledger)
 
 
-def prepare_rows(config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bool = True) -> Rows:
-    """Select and tokenize; something to train on is left.
+def prepare_rows(
+    config: SftConfig, codec: Codec, ledger: Ledger, *, progress: bool = True, reuse: bool = False
+) -> Rows:
+    """Select and tokenize, as `encode_rows`; something to train on is left.
 
     Raises:
         DataError: Bad rows, where they stop the run; or no row is left to train on.
     """
-    rows = encode_rows(config, codec, ledger, progress=progress)
+    rows = encode_rows(config, codec, ledger, progress=progress, reuse=reuse)
     if not config.data.streaming and len(rows.store.sequences_in_order(rows.selection.train)) == 0:
         told = ", ".join(
             f"{count} {reason.replace('_', ' ')}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from swift.batch import Batch
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.data.chunk import Encoder
@@ -15,7 +16,7 @@ from swift.data.collate import Media, collate
 from swift.data.encode_stream import encode_stream
 from swift.data.feed import Position, Step
 from swift.data.ledger import Ledger
-from swift.data.order import Plan, accumulation_of, plan
+from swift.data.order import Indices, Plan, Share, accumulation_of, plan
 from swift.data.prefetch import prefetched
 from swift.data.rows import BadRow
 from swift.errors import DataError
@@ -53,6 +54,8 @@ class StreamFeed:
     resuming means to encode the current window again and to leave out the steps already taken. The next window
     is encoded while steps of the current one are trained on.
 
+    Each of several processes reads the whole stream and makes the same windows, but batches only of its share.
+
     Args:
         open_rows: The rows from a given number on; the same each time.
         encoder: Row to sequences.
@@ -63,6 +66,7 @@ class StreamFeed:
         padding_free: Layout of the batches.
         pad_id: Token id of padding.
         media: Loads what sequences show; None where all are text.
+        share: Which part of each step is ours.
         workers: Processes that encode; 0 for none.
         ledger: Told of every row.
         window: Sequences to a window, about.
@@ -80,6 +84,7 @@ class StreamFeed:
         padding_free: bool,
         pad_id: int,
         media: Media | None = None,
+        share: Share | None = None,
         workers: int,
         ledger: Ledger,
         window: int = WINDOW_SEQUENCES,
@@ -88,15 +93,23 @@ class StreamFeed:
         self._batch, self._data, self._max_length, self._max_steps = batch, data, max_length, max_steps
         self._padding_free, self._pad_id, self._workers = padding_free, pad_id, workers
         self._media = media
+        self._share = share or Share()
+        ranks = self._share.size
         fixed = not batch.packing and batch.max_tokens is None
-        step = batch.size * accumulation_of(batch, 0, 0) if fixed else 1
-        tokens = 8 * max_length * batch.size * accumulation_of(batch, 1, 1)
+        step = batch.size * accumulation_of(batch, 0, 0, ranks) if fixed else 1
+        tokens = 8 * max_length * batch.size * accumulation_of(batch, 1, 1, ranks)
         self._limits = _Limits(-(-window // step) * step, min(max(tokens, _LEAST_TOKENS), _MOST_TOKENS), step)
 
     @property
     def total_steps(self) -> int | None:
         """Steps of the whole run."""
         return self._max_steps
+
+    @property
+    def accumulation(self) -> int | None:
+        """Micro-batches to a step, of all processes; None where each window decides."""
+        fixed = self._batch.accumulation is not None or not (self._batch.packing or self._batch.max_tokens is not None)
+        return accumulation_of(self._batch, 0, 0, self._share.size) if fixed else None
 
     def steps(self, position: Position) -> Generator[Step]:
         """See `Feed.steps`; goes on until the rows end.
@@ -123,17 +136,11 @@ class StreamFeed:
                     if begin == 0 or rows >= _HOPELESS_ROWS:
                         raise DataError("none of the rows can be trained on", hint="the ledger says why")
                     return
-                planned = self._plan(window, begin)
+                sizes = np.fromiter(map(len, window), dtype=np.int64, count=len(window))
+                planned = self._plan(sizes, begin)
                 for step in range(taken, planned.steps):
-                    micro_batches = [
-                        collate(
-                            [window[i] for i in indices.tolist()],
-                            padding_free=self._padding_free,
-                            pad_id=self._pad_id,
-                            media=self._media,
-                        )
-                        for indices in planned.step(step)
-                    ]
+                    ours = self._share.of(planned.step(step), sizes, padding_free=self._padding_free)
+                    micro_batches = [self._collate(window, indices) for indices in ours]
                     last = step + 1 == planned.steps
                     yield micro_batches, Position(0, 0, begin + rows) if last else Position(0, step + 1, begin)
                 begin, taken = begin + rows, 0
@@ -150,12 +157,16 @@ class StreamFeed:
                 break
         return window, rows
 
-    def _plan(self, window: Sequence[Tokens], begin: int) -> Plan:
-        lengths = np.fromiter(map(len, window), dtype=np.int64, count=len(window))
+    def _collate(self, window: Sequence[Tokens], indices: Indices) -> Batch:
+        samples = [window[i] for i in indices.tolist()]
+        return collate(samples, padding_free=self._padding_free, pad_id=self._pad_id, media=self._media)
+
+    def _plan(self, sizes: Indices, begin: int) -> Plan:
         return plan(
-            lengths,
+            sizes,
             self._batch,
             max_length=self._max_length,
             padding_free=self._padding_free,
             seed=(self._data.seed, begin) if self._data.shuffle else None,
+            ranks=self._share.size,
         )

@@ -9,19 +9,17 @@ import torch
 from rich.console import Console
 
 from swift.chat.codec import Codec
-from swift.chat.load import load_codec
 from swift.config.runs import PlanConfig
 from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import prepare_rows
 from swift.data.slices import slice_limit
 from swift.hub import Located
-from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer, resolve_device
-from swift.models.locate import locate_model, template_hint
-from swift.models.vocabulary import add_special_tokens
+from swift.models.locate import locate_model
 from swift.planning.advice import Way, ways_out
 from swift.planning.available import available_memory, process_memory
+from swift.planning.codec import run_codec
 from swift.planning.estimate import holes_of, load_of, memory_plan
 from swift.planning.largest import LargestBatch, from_lengths, from_limits
 from swift.planning.memory import ModelShape, Training
@@ -129,17 +127,7 @@ def _codec(config: PlanConfig, located: Located) -> Codec:
     trust = config.model.trust_remote_code
     tokenizer = load_tokenizer(located, trust_remote_code=trust)
     model_config = load_config(located, trust_remote_code=trust)
-    add_special_tokens(tokenizer, config.model.new_special_tokens)
-    hint = template_hint(config.model, model_config, tokenizer)
-    return load_codec(
-        as_folder(located),
-        tokenizer,
-        model_config,
-        config.chat,
-        media=config.media,
-        trust_remote_code=config.model.trust_remote_code,
-        recommended=hint,
-    )
+    return run_codec(config, located, tokenizer, model_config)
 
 
 def _memory(config: PlanConfig, device: torch.device) -> int:

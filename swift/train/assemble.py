@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,32 +11,29 @@ from threading import Thread
 
 import torch
 
-from swift.batch import Batch
 from swift.chat.codec import Codec
-from swift.chat.load import load_codec
 from swift.chat.predicates import require
 from swift.config.chat import ChatConfig
 from swift.config.runs import SftConfig
-from swift.data.feed import EvaluationBatches, MapFeed
+from swift.data.feed import MapFeed
 from swift.data.ledger import Ledger
+from swift.data.order import Share
 from swift.data.plugins import load_plugins
-from swift.data.prepare import Rows, prepare_rows
+from swift.data.prepare import Rows
 from swift.data.slices import ONE_BY_ONE, slice_limit
-from swift.data.stream import stream_rows
-from swift.data.stream_feed import StreamFeed
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.losses.token import token_losses
-from swift.models.gguf import as_folder
-from swift.models.load import load_config, load_tokenizer, resolve_device
-from swift.models.locate import locate_model, template_hint
+from swift.models.load import load_config, load_tokenizer
+from swift.models.locate import locate_model
 from swift.models.parts import parts_by_parameter
-from swift.models.vocabulary import add_special_tokens
 from swift.objectives.sft import SftObjective
+from swift.planning.codec import run_codec
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
 from swift.train.events import Listener, RunInfo
+from swift.train.feeds import make_evaluation, make_feed
 from swift.train.fit import make_fit
 from swift.train.listeners import make_trackers, plugin_listeners
 from swift.train.listeners.console import Console
@@ -44,8 +41,11 @@ from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
 from swift.train.memory import keep_freed_memory
 from swift.train.optim import build_optimizer
+from swift.train.parallel.processes import Parallel
+from swift.train.parallel.start import device_of, require_same_start
 from swift.train.prepare_model import Prepared, import_code, prepare_model
-from swift.train.rng import seed_everything
+from swift.train.rng import seed_everything, seed_process
+from swift.train.rows import shared_rows
 from swift.train.run import Run
 from swift.train.run_folder import (
     RunRecord,
@@ -55,7 +55,7 @@ from swift.train.run_folder import (
     require_same,
     write_record,
 )
-from swift.train.saving import restore
+from swift.train.saving import require_same_share, restore
 from swift.train.scaling import make_loss_scale
 from swift.train.schedule import Schedule, schedules
 from swift.train.state import State
@@ -63,8 +63,12 @@ from swift.train.thinking import taught_thinking
 
 
 @contextmanager
-def assembled(config: SftConfig) -> Iterator[Run]:
+def assembled(config: SftConfig, parallel: Parallel) -> Iterator[Run]:
     """A run that is ready for `train`; its folder is ours for the block.
+
+    Args:
+        config: All of it.
+        parallel: The processes that train together; all of them assemble the same run.
 
     Raises:
         SwiftError: Anything that the user can fix, before anything expensive where possible.
@@ -74,43 +78,46 @@ def assembled(config: SftConfig) -> Iterator[Run]:
     token_losses.get(config.loop.loss)
     schedules.get(config.schedule.name)
     seed_everything(config.loop.seed)
-    device = resolve_device(config.model.device)
+    device = device_of(parallel.place, config.model)
+    if parallel.size > 1:  # whoever asks for the device later gets this process' own
+        config = config.model_copy(update={"model": config.model.model_copy(update={"device": str(device)})})
     if config.loop.allocator == "auto" and device.type == "cpu":
         keep_freed_memory()
-    resume = config.checkpoint.resume
-    folder_of = open_run_folder(Path(config.output_dir), resume=resume is not None, overwrite=config.overwrite)
-    with folder_of as folder:
+    with _folder(config, parallel) as (folder, checkpoint):
+        yield _build(config, parallel, folder, device, checkpoint, Ledger())
+
+
+@contextmanager
+def _folder(config: SftConfig, parallel: Parallel) -> Iterator[tuple[Path, Path | None]]:
+    """The run folder, which the first process keeps for all, and the checkpoint to resume from."""
+    resume, folder = config.checkpoint.resume, Path(config.output_dir)
+    if not parallel.main:
+        yield folder, parallel.broadcast(None)
+        return
+    with open_run_folder(folder, resume=resume is not None, overwrite=config.overwrite):
         clean_temporary(folder)
-        checkpoint = find_checkpoint(resume, folder) if resume is not None else None
-        yield _build(config, folder, device, checkpoint, Ledger())
+        yield folder, parallel.broadcast(find_checkpoint(resume, folder) if resume is not None else None)
 
 
-def _build(config: SftConfig, folder: Path, device: torch.device, checkpoint: Path | None, ledger: Ledger) -> Run:
-    located = locate_model(config.model)
+def _build(
+    config: SftConfig, parallel: Parallel, folder: Path, device: torch.device, checkpoint: Path | None, ledger: Ledger
+) -> Run:
+    with parallel.local_main_first("downloading the model"):
+        located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
     tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
-    add_special_tokens(tokenizer, config.model.new_special_tokens)
-    hint = template_hint(config.model, model_config, tokenizer)
-    codec = load_codec(
-        as_folder(located),
-        tokenizer,
-        model_config,
-        config.chat,
-        media=config.media,
-        trust_remote_code=config.model.trust_remote_code,
-        recommended=hint,
-    )
+    codec = run_codec(config, located, tokenizer, model_config)
     if config.task == "sft":
         require(codec, config.chat)
-    rows = prepare_rows(config, codec, ledger)
+    rows = shared_rows(config, codec, ledger, parallel)
     importing.join()
     # What is streamed is not known: every kind that the model takes is tried.
     media = frozenset(codec.media.tokens) if codec.media and config.data.streaming else rows.store.media_kinds
     prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint, media=media)
-    return _Assembly(config, folder, device, located, codec, rows, prepared, checkpoint).run()
+    return _Assembly(config, parallel, folder, device, located, codec, rows, prepared, checkpoint).run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class _Assembly:
     """The parts, once rows and model are there."""
 
     config: SftConfig
+    parallel: Parallel
     folder: Path
     device: torch.device
     located: Located
@@ -128,28 +136,48 @@ class _Assembly:
 
     def run(self) -> Run:
         """Put them together."""
-        config, prepared = self.config, self.prepared
-        feed = self.feed()
+        run = self.parts()
+        if self.checkpoint is not None:
+            require_same_share(run, self.checkpoint)
+        if self.parallel.main:
+            self.record(run)
+        if self.parallel.size > 1:
+            # Adapters began alike on every process; from here on each draws its own numbers.
+            seed_process(self.config.loop.seed, self.parallel.rank)
+        if self.checkpoint is not None:
+            restore(run, self.checkpoint)
+        require_same_start(self.parallel, run.policy.model, {"steps": f"{run.total_steps}", **run.fingerprints})
+        if self.parallel.main:
+            run.listeners = self.listeners()
+        fit = make_fit(self.config, self.prepared, run.feed, self.device, self.parallel.place)
+        run.info = banner(run, self.located, self.codec, self.rows, self.prepared, fit)
+        run.trial = fit.trial and isinstance(run.feed, MapFeed)
+        return run
+
+    def parts(self) -> Run:
+        """The run before anything is restored, recorded or shown."""
+        config, prepared, parallel = self.config, self.prepared, self.parallel
+        padding_free = prepared.layout.padding_free
+        share = Share(parallel.rank, parallel.size)
+        feed = make_feed(config, self.codec, self.rows, padding_free=padding_free, share=share)
         total_steps = feed.total_steps
         if total_steps is None:
             raise ConfigError("streaming needs to know when to stop", hint="set --max_steps")
-        objective = SftObjective(config.loop.loss, config.loop.label_smoothing)
         rate = config.optimizer.learning_rate or (1e-4 if prepared.adapter else 1e-5)
-        dtype = next(prepared.policy.model.parameters()).dtype
+        model = prepared.policy.model
+        dtype = next(model.parameters()).dtype
         scale = make_loss_scale(dtype, self.device)
-        run = Run(
+        return Run(
             config=config,
             folder=self.folder,
             device=self.device,
             policy=prepared.policy,
-            objective=objective,
+            objective=SftObjective(config.loop.loss, config.loop.label_smoothing),
             evaluation_objective=SftObjective(config.loop.loss, with_correct=True),
-            optimizer=build_optimizer(
-                prepared.policy.model, config.optimizer, rate, scale, parts_by_parameter(prepared.base)
-            ),
+            optimizer=build_optimizer(model, config.optimizer, rate, scale, parts_by_parameter(prepared.base)),
             schedule=Schedule(config.schedule, rate, total_steps),
             feed=feed,
-            evaluation=self.evaluation(),
+            evaluation=make_evaluation(config, self.codec, self.rows, padding_free=padding_free),
             write_weights=prepared.write_weights,
             state=State(),
             total_steps=total_steps,
@@ -159,59 +187,7 @@ class _Assembly:
             slice_tokens=ONE_BY_ONE
             if prepared.layout.one_by_one
             else slice_limit(config.batch.slice_tokens, self.device),
-        )
-        self.record(run)
-        if self.checkpoint is not None:
-            restore(run, self.checkpoint)
-        run.listeners = self.listeners()
-        fit = make_fit(config, prepared, feed, self.device)
-        run.info = banner(run, self.located, self.codec, self.rows, prepared, fit)
-        run.trial = fit.trial and isinstance(feed, MapFeed)
-        return run
-
-    def feed(self) -> MapFeed | StreamFeed:
-        """Where the steps come from."""
-        config, layout = self.config, self.prepared.layout
-        media = None if self.codec.media is None else self.codec.media.inputs
-        if config.data.streaming:
-            return StreamFeed(
-                lambda skip: stream_rows(config.data, skip=skip),
-                self.rows.encoder,
-                batch=config.batch,
-                data=config.data,
-                max_length=self.codec.max_length,
-                max_steps=config.loop.max_steps,
-                padding_free=layout.padding_free,
-                pad_id=self.codec.pad_id,
-                media=media,
-                workers=1 if config.data.workers is None else config.data.workers,
-                ledger=self.rows.ledger,
-            )
-        return MapFeed(
-            self.rows.store,
-            self.rows.selection.train,
-            batch=config.batch,
-            data=config.data,
-            max_length=self.codec.max_length,
-            epochs=config.loop.epochs,
-            max_steps=config.loop.max_steps,
-            padding_free=layout.padding_free,
-            pad_id=self.codec.pad_id,
-            media=None if self.codec.media is None else self.codec.media.inputs,
-        )
-
-    def evaluation(self) -> Sequence[Batch] | None:
-        """The validation batches, if there are validation rows."""
-        if not len(self.rows.store.sequences_in_order(self.rows.selection.validation)):
-            return None
-        return EvaluationBatches(
-            self.rows.store,
-            self.rows.selection.validation,
-            batch=self.config.batch,
-            max_length=self.codec.max_length,
-            padding_free=self.prepared.layout.padding_free,
-            pad_id=self.codec.pad_id,
-            media=None if self.codec.media is None else self.codec.media.inputs,
+            parallel=parallel,
         )
 
     def chat(self) -> ChatConfig:

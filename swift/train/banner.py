@@ -24,7 +24,7 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
     ledger = rows.ledger.totals()
     lines = [
         ("model", f"{located.id}, {total / 1e6:,.1f} M parameters in {str(dtype).removeprefix('torch.')}"),
-        ("device", f"{run.device}"),
+        ("device", _device(run)),
         *(("note", note) for note in [dtype_warning(dtype, run.device)] if note is not None),
         ("trained", f"{trained / 1e6:,.2f} M parameters ({trained / total:.2%}), {config.tuner.type}"),
         ("template", codec.template_source if config.task == "sft" else "none: plain text"),
@@ -60,6 +60,12 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
         first_step=run.state.step,
         adapter=prepared.adapter,
     )
+
+
+def _device(run: Run) -> str:
+    if run.parallel.size == 1:
+        return f"{run.device}"
+    return f"{run.parallel.size} processes, each with the whole model on a {run.device.type} device"
 
 
 def _loss(run: Run) -> str:

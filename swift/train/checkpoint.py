@@ -51,6 +51,7 @@ __all__ = [
     "mark_best",
     "print_warning",
     "prune",
+    "read_values",
     "require_space",
     "save_checkpoint",
 ]
@@ -113,22 +114,35 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         CheckpointError: They are absent or damaged.
     """
-    folder = path / "state"
-    if not (folder / "state.json").is_file():
-        raise CheckpointError(
-            f"{path} holds weights only and cannot be resumed from",
-            hint="it was saved with save_only_model; continue from its weights with --adapters or --model",
-        )
+    state = read_values(path)
     tensors: dict[str, Tensor] = {}
     try:
-        for file in sorted(folder.glob("*.safetensors")):
+        for file in sorted((path / "state").glob("*.safetensors")):
             prefix = "" if file.stem == _UNGROUPED else f"{file.stem}/"
             # Copied, because the tensors would otherwise live in the file, which may be deleted later.
             tensors |= {prefix + name: t.clone() for name, t in load_file(file).items()}
-        state = json.loads((folder / "state.json").read_bytes())
-    except (SafetensorError, ValueError) as error:
+    except SafetensorError as error:
         raise CheckpointError(f"the state in {path} is damaged: {error}", hint="resume from an older one") from error
     return tensors, state
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The values alone.
+
+    Raises:
+        CheckpointError: They are absent or damaged.
+    """
+    file = path / "state" / "state.json"
+    try:
+        values: dict[str, Any] = json.loads(file.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path} holds weights only and cannot be resumed from",
+            hint="it was saved with save_only_model; continue from its weights with --adapters or --model",
+        ) from error
+    except ValueError as error:
+        raise CheckpointError(f"the state in {path} is damaged: {error}", hint="resume from an older one") from error
+    return values
 
 
 def _write_state(folder: Path, tensors: Mapping[str, Tensor], state: Mapping[str, JSON]) -> None:

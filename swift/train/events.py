@@ -34,7 +34,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """What one optimizer step measured.
+    """What one optimizer step measured, over all processes; seconds and memory are those of the first one.
 
     Attributes:
         loss: Mean loss per target over the whole step.
@@ -47,6 +47,7 @@ class Metrics:
         seconds: Wall time of the whole step.
         memory_gib: Peak memory so far, in GiB.
         extra: Further means over the step's targets, by name.
+        samples: Sequences.
     """
 
     loss: float
@@ -59,6 +60,7 @@ class Metrics:
     seconds: float
     memory_gib: float
     extra: Mapping[str, float] = field(default_factory=dict)
+    samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from swift.models.recompute import recompute_cheap
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import AMPLE, TIGHT, memory_plan
 from swift.planning.memory import MemoryPlan
+from swift.train.parallel.place import Place
 from swift.train.prepare_model import Prepared, checkpoint_activations
 from swift.train.rng import capture, restore
 from swift.train.run import Run
@@ -48,13 +49,15 @@ class Fit:
         return f"{told}; it may not fit: `swift plan` shows ways out" if self.tight else told
 
 
-def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.device) -> Fit:
+def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.device, place: Place) -> Fit:
     """Estimate, and switch gradient checkpointing on where memory needs it and the user left it open."""
     wanted = config.loop.gradient_checkpointing
     loaded = sum(p.numel() * p.element_size() for p in prepared.policy.model.parameters())
     # The plan counts the weights, which are loaded by now; what else the process holds comes on top.
     overhead = max(0, process_memory() - loaded) if device.type == "cpu" else 0
-    memory = available_memory(device) + loaded + overhead
+    free = available_memory(device)
+    # What is left of main memory is for all processes of this machine, which have loaded their weights by now too.
+    memory = (free // place.local_size if device.type == "cpu" else free) + loaded + overhead
     if not isinstance(feed, MapFeed):
         return Fit(None, memory, bool(wanted), False, bool(config.loop.dry_step))
     batch = feed.largest(slice_limit(config.batch.slice_tokens, device))
@@ -95,7 +98,8 @@ def dry_step(run: Run) -> None:
         ResourceError: It does not fit.
     """
     assert isinstance(run.feed, MapFeed)
-    tensors, values = capture()
+    own = None if run.parallel.size == 1 else run.device
+    tensors, values = capture(own)
     batch = run.feed.largest(run.slice_tokens)
     run.policy.model.train()
     try:
@@ -106,7 +110,7 @@ def dry_step(run: Run) -> None:
         raise out_of_memory(batch) from error
     finally:
         run.optimizer.zero_grad()
-        restore(tensors, values)
+        restore(tensors, values, own)
 
 
 def out_of_memory(batch: Batch) -> ResourceError:

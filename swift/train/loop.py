@@ -15,18 +15,12 @@ from swift.data.slices import largest_piece
 from swift.train.best import judge
 from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
 from swift.train.fit import dry_step, out_of_memory
+from swift.train.parallel.ending import PeerLost
 from swift.train.run import Run
 from swift.train.saving import save
 from swift.train.state import State
 from swift.train.step import evaluate, train_step
-
-
-class Interrupted(BaseException):
-    """The run was asked to stop by a signal, and has saved a checkpoint."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
+from swift.train.stop import SIGNALS, Interrupted, elected, votes
 
 
 def train(run: Run) -> State:
@@ -34,15 +28,21 @@ def train(run: Run) -> State:
 
     Raises:
         Interrupted: SIGINT or SIGTERM arrived; a checkpoint was saved first.
+        PeerLost: Another process of the run has gone.
         TrainingError: A loss was not finite.
     """
     run.notify(RunStarted(run.info))
     try:
         with _signals(run):
             _steps(run)
+            if run.stop_signal is None:  # it may have come after the last step
+                run.stop_signal = elected(run.parallel.total(votes(run.asked)))
             _save(run)
-    except BaseException:
+    except BaseException as error:
         run.notify(RunDone(run.state, "failed"))
+        if isinstance(error, PeerLost) and run.asked is not None:
+            # Another process failed, and whoever noticed has asked this one to end: it has nothing to tell.
+            raise SystemExit(128 + run.asked) from error
         raise
     if run.stop_signal is not None:
         run.notify(RunDone(run.state, "interrupted"))
@@ -63,6 +63,8 @@ def _steps(run: Run) -> None:
             try:
                 metrics = train_step(run, micro_batches, data_wait=waited)
             except torch.OutOfMemoryError as error:
+                if not micro_batches:
+                    raise
                 pieces = [largest_piece(batch, run.slice_tokens) for batch in micro_batches]
                 raise out_of_memory(max(pieces, key=lambda piece: piece.slots)) from error
             run.state = replace(
@@ -71,15 +73,22 @@ def _steps(run: Run) -> None:
                 position=position,
                 tokens=run.state.tokens + metrics.tokens,
                 targets=run.state.targets + metrics.targets,
-                samples=run.state.samples + sum(len(batch.origins) for batch in micro_batches),
+                samples=run.state.samples + metrics.samples,
                 elapsed=run.state.elapsed + metrics.seconds,
             )
             run.notify(StepDone(run.state, metrics))
             done = run.state.step >= run.total_steps
             _after_step(run, done=done)
-            if done or run.stop_early or run.stop_signal is not None:
+            if done or run.stop_early or _stops(run):
                 return
             before = time.perf_counter()
+
+
+def _stops(run: Run) -> bool:
+    """Whether to leave. Alone, a signal counts at once; among others, once all know of it, as of their last sum."""
+    if run.parallel.size == 1:
+        run.stop_signal = run.asked
+    return run.stop_signal is not None
 
 
 def _after_step(run: Run, *, done: bool) -> None:
@@ -109,13 +118,12 @@ def _signals(run: Run) -> Iterator[None]:
     """The first SIGINT or SIGTERM lets the step finish and saves; the second interrupts at once."""
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        if run.stop_signal is not None:
+        if run.asked is not None:
             raise KeyboardInterrupt
-        run.stop_signal = signum
+        run.asked = signum
 
-    wanted = (signal.SIGINT, signal.SIGTERM)
     try:
-        previous = {number: signal.signal(number, ask) for number in wanted}
+        previous = {number: signal.signal(number, ask) for number in SIGNALS}
     except ValueError:  # not in the main thread: the embedding program owns the signals
         yield
         return

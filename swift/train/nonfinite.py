@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from swift.batch import Batch
 from swift.data.slices import ONE_BY_ONE, sliced
@@ -20,6 +23,7 @@ from swift.train.saving import save
 def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, grad_norm: float) -> NoReturn:
     """Name the rows, keep the batch, save the state before this step, and raise.
 
+    Every process comes here, whichever of them saw it, and gives what it knows to the first one.
     The checkpoint that is saved stands just before the failing step, so resuming replays it exactly.
 
     Raises:
@@ -27,16 +31,12 @@ def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, 
     """
     run.optimizer.zero_grad()
     folder = run.folder / f"nonfinite-step-{run.state.step + 1}"
-    folder.mkdir(exist_ok=True)
-    suspects = _suspects(run, micro_batches)
-    for number, batch in enumerate(micro_batches):
-        tensors = {"input_ids": batch.input_ids, "targets": batch.targets, "target_index": batch.target_index}
-        save_file({name: t.contiguous() for name, t in tensors.items()}, folder / f"micro-batch-{number}.safetensors")
-    rows = [str(origin) for batch in micro_batches for origin in batch.origins]
-    report = {"step": run.state.step + 1, "loss": str(loss), "grad_norm": str(grad_norm)}
-    (folder / "rows.json").write_text(
-        json.dumps({**report, "rows": rows, "not_finite_alone": suspects}, indent=2, ensure_ascii=False)
-    )
+    evidence = run.parallel.gather(_Evidence.of(run, micro_batches))
+    suspects = [row for each in evidence for row in each.suspects]
+    rows = [row for each in evidence for row in each.rows]
+    if run.parallel.main:
+        report = {"step": run.state.step + 1, "loss": str(loss), "grad_norm": str(grad_norm)}
+        _write(folder, {**report, "rows": rows, "not_finite_alone": suspects}, evidence)
     checkpoint = save(run)
     what = "loss" if not math.isfinite(loss) else "gradient"
     blame = f"{what} of {', '.join(suspects[:3])}" if suspects else f"{what} of the whole step, of {len(rows)} rows"
@@ -45,6 +45,37 @@ def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, 
         hint=f"see {folder}/rows.json; replay the step with --resume_from_checkpoint {checkpoint or 'last'}; "
         "a lower learning rate, float32 or a look at those rows usually helps",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What one process saw.
+
+    Attributes:
+        rows: All rows of its part of the step.
+        suspects: Those whose own loss is not finite.
+        batches: The tensors of its micro-batches.
+    """
+
+    rows: list[str]
+    suspects: list[str]
+    batches: list[dict[str, Tensor]]
+
+    @classmethod
+    def of(cls, run: Run, micro_batches: Sequence[Batch]) -> _Evidence:
+        rows = [str(origin) for batch in micro_batches for origin in batch.origins]
+        batches = [
+            {"input_ids": batch.input_ids, "targets": batch.targets, "target_index": batch.target_index}
+            for batch in micro_batches
+        ]
+        return cls(rows, _suspects(run, micro_batches), batches)
+
+
+def _write(folder: Path, report: Mapping[str, object], evidence: Sequence[_Evidence]) -> None:
+    folder.mkdir(exist_ok=True)
+    for number, tensors in enumerate(batch for each in evidence for batch in each.batches):
+        save_file({name: t.contiguous() for name, t in tensors.items()}, folder / f"micro-batch-{number}.safetensors")
+    (folder / "rows.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
 
 
 @torch.no_grad()

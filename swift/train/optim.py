@@ -43,6 +43,11 @@ class StepOptimizer:
         """The torch optimizer's groups."""
         return self.inner.param_groups
 
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """Everything that gets a gradient, in the same order on every process."""
+        return list(self.masters.optimized.values())
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of a scalar `loss`, which is already divided by its count."""
         # Without a scale the graph stays as it is: one multiplication less, and the same bits as plain torch.
@@ -56,7 +61,7 @@ class StepOptimizer:
             must not step. An overflow of float16 that the loss scale explains is not an error: the scale is halved,
             0 is returned, and the next `step` changes nothing.
         """
-        gradients = [p.grad for p in self.masters.optimized.values() if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         if self.scale.value != 1.0:
             torch._foreach_mul_(gradients, 1.0 / self.scale.value)
         norm = get_total_norm(gradients)
@@ -65,7 +70,7 @@ class StepOptimizer:
         if self.skipped:
             return 0.0
         if max_norm > 0 and value + 1e-6 > max_norm:  # torch divides by the norm + 1e-6
-            clip_grads_with_norm_(list(self.masters.optimized.values()), max_norm, norm)
+            clip_grads_with_norm_(self.parameters, max_norm, norm)
         return value
 
     def step(self, learning_rate: float) -> None:

@@ -100,11 +100,7 @@ def prepare_model(
     seed_everything(config.loop.seed)
     new = add_special_tokens(tokenizer, config.model.new_special_tokens)
     tuned = _tune(model, config, checkpoint, new)
-    if config.loop.gradient_checkpointing:
-        checkpoint_activations(model)
-    checkpoint_towers(model, config.loop.vit_gradient_checkpointing)
-    if config.loop.neftune_alpha is not None:
-        add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
+    _switch_on(model, config)
     # Adapters may have replaced the head.
     policy = Policy(model=tuned, backbone=layout.backbone, head=output_head(model), transform=transform)
     adapter = isinstance(config.tuner, LoraConfig)
@@ -113,6 +109,15 @@ def prepare_model(
     return Prepared(
         policy, model, fused, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter)
     )
+
+
+def _switch_on(model: PreTrainedModel, config: SftConfig) -> None:
+    """Recomputation of activations, and noise on the embeddings."""
+    if config.loop.gradient_checkpointing:
+        checkpoint_activations(model)
+    checkpoint_towers(model, config.loop.vit_gradient_checkpointing)
+    if config.loop.neftune_alpha is not None:
+        add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
 
 
 def _media_samples(codec: Codec, config: SftConfig, kinds: Collection[MediaKind]) -> list[Sample]:

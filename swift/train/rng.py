@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,18 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def capture() -> tuple[dict[str, Tensor], dict[str, JSON]]:
-    """The state of every generator: tensors under `rng/`, and the few numbers that are not arrays."""
+def seed_process(seed: int, *numbers: int) -> None:
+    """Seed one of several processes with what is its own, such as its rank, so that no two draw the same numbers."""
+    mixed = np.random.SeedSequence([part % 2**64 for part in (seed, *numbers)])
+    seed_everything(int(mixed.generate_state(1, np.uint64)[0]))
+
+
+def capture(own: torch.device | None = None) -> tuple[dict[str, Tensor], dict[str, JSON]]:
+    """The state of every generator: tensors under `rng/`, and the few numbers that are not arrays.
+
+    Args:
+        own: The device of this process where others have theirs; None for all devices.
+    """
     version, words, gauss = random.getstate()
     kind, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     if kind != "MT19937":
@@ -34,8 +44,7 @@ def capture() -> tuple[dict[str, Tensor], dict[str, JSON]]:
         "rng/numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)),
         "rng/torch": torch.get_rng_state(),
     }
-    if torch.cuda.is_available():
-        tensors |= {f"rng/cuda.{i}": state.clone() for i, state in enumerate(torch.cuda.get_rng_state_all())}
+    tensors |= {f"rng/cuda.{i}": torch.cuda.get_rng_state(device).clone() for i, device in enumerate(_cuda(own))}
     values: dict[str, JSON] = {
         "python": [version, gauss],
         "numpy": [int(position), int(has_gauss), float(cached)],
@@ -43,12 +52,15 @@ def capture() -> tuple[dict[str, Tensor], dict[str, JSON]]:
     return tensors, values
 
 
-def restore(tensors: Mapping[str, Tensor], values: Mapping[str, JSON]) -> tuple[str, ...]:
+def restore(
+    tensors: Mapping[str, Tensor], values: Mapping[str, JSON], own: torch.device | None = None
+) -> tuple[str, ...]:
     """Put every generator back to what `capture` found.
 
     Args:
         tensors: As `capture` gave them; entries that are not under `rng/` are ignored.
         values: As `capture` gave them.
+        own: As for `capture`.
 
     Returns:
         One line for each device whose generator could not be restored exactly, for the user to see: a checkpoint
@@ -67,15 +79,39 @@ def restore(tensors: Mapping[str, Tensor], values: Mapping[str, JSON]) -> tuple[
         torch.set_rng_state(tensors["rng/torch"].to("cpu", torch.uint8))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"the checkpoint's random state is incomplete: {error}") from error
-    return _restore_cuda({name.removeprefix(_PREFIX): t for name, t in tensors.items() if name.startswith(_PREFIX)})
+    ours = {name.removeprefix(_PREFIX): t for name, t in tensors.items() if name.startswith(_PREFIX)}
+    return _restore_cuda(ours, _cuda(own))
 
 
-def _restore_cuda(tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+def of_process(tensors: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
+    """What process `rank` captured, under other names in the checkpoint unless it is the first; see `for_process`."""
+    prefix = _prefix(rank)
+    return {_PREFIX + name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def for_process(tensors: Mapping[str, Tensor], rank: int) -> dict[str, Tensor]:
+    """The names under which a checkpoint keeps what process `rank` captured."""
+    return {_prefix(rank) + name.removeprefix(_PREFIX): t for name, t in tensors.items()}
+
+
+def _prefix(rank: int) -> str:
+    return f"rng-{rank}/" if rank else _PREFIX
+
+
+def _cuda(own: torch.device | None) -> list[torch.device]:
+    if not torch.cuda.is_available():
+        return []
+    if own is not None:
+        return [own] if own.type == "cuda" else []
+    return [torch.device("cuda", i) for i in range(torch.cuda.device_count())]
+
+
+def _restore_cuda(tensors: Mapping[str, Tensor], devices: Sequence[torch.device]) -> tuple[str, ...]:
     saved = sorted(int(name.removeprefix("cuda.")) for name in tensors if name.startswith("cuda."))
-    here = list(range(torch.cuda.device_count() if torch.cuda.is_available() else 0))
+    here = list(range(len(devices)))
     for i in saved:
         if i in here:
-            torch.cuda.set_rng_state(tensors[f"cuda.{i}"].to("cpu", torch.uint8), i)
+            torch.cuda.set_rng_state(tensors[f"cuda.{i}"].to("cpu", torch.uint8), devices[i])
     return tuple(
         f"random numbers on cuda:{i} go on differently: the checkpoint was saved "
         + ("without this device" if i in here else "with this device, which is not here")

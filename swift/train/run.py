@@ -15,6 +15,7 @@ from swift.data.stream_feed import StreamFeed
 from swift.objectives.policy import Policy
 from swift.train.events import Event, Listener, RunInfo
 from swift.train.optim import StepOptimizer
+from swift.train.parallel.processes import Parallel
 from swift.train.schedule import Schedule
 from swift.train.state import State
 
@@ -34,7 +35,9 @@ class Run:
         info: What the start banner shows.
         slice_tokens: Slots of a piece that goes through the model at once; None for whole micro-batches.
         trial: Run the largest micro-batch first, without an update.
-        stop_signal: Set by a signal handler: finish the step, save, leave.
+        parallel: The processes that train together; the state is the same in each.
+        asked: The signal that this process has got.
+        stop_signal: The signal that all processes know of: save, and leave.
         stop_early: The evaluations stopped getting better.
         last_saved: The state in the newest checkpoint.
     """
@@ -57,6 +60,8 @@ class Run:
     listeners: list[Listener] = field(default_factory=list)
     slice_tokens: int | None = None
     trial: bool = False
+    parallel: Parallel = field(default_factory=Parallel)
+    asked: int | None = None
     stop_signal: int | None = None
     stop_early: bool = False
     last_saved: State | None = None

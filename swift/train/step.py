@@ -15,24 +15,34 @@ from swift.train.events import Metrics
 from swift.train.memory import peak_memory_gib
 from swift.train.nonfinite import stop_on_nonfinite
 from swift.train.run import Run
+from swift.train.stop import elected, votes
 
 
 def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0.0) -> Metrics:
     """Forward, backward and update for the micro-batches of one step.
 
-    Objectives return sums. Only here are they divided, by the count over all micro-batches, so that any split
-    of the same samples into micro-batches gives the same gradient.
+    Objectives return sums. Only here are they divided, by the count over all micro-batches of all processes, so that
+    any split of the same samples gives the same gradient. A process without a micro-batch takes part in the sums.
 
     Raises:
         TrainingError: The loss or the gradient is not finite; nothing was updated.
     """
     started = time.perf_counter()
-    count = sum(batch.count for batch in micro_batches)
+    counts = [(batch.count, batch.tokens, batch.slots, len(batch.origins)) for batch in micro_batches]
+    count, tokens, slots, samples = run.parallel.sum(
+        [sum(column) for column in zip((0, 0, 0, 0), *counts, strict=True)]
+    )
     run.policy.model.train()
     losses = [_accumulate(run, batch, count) for batch in micro_batches]
-    loss = torch.stack(losses).sum().item() / count
+    own = torch.stack(losses).sum().item() if losses else 0.0
+    total, *asked = run.parallel.total([own, *votes(run.asked)])
+    run.stop_signal = elected(asked)
+    loss = total / count
     rate = run.schedule.at(run.state.step)
-    grad_norm = run.optimizer.clip(run.config.optimizer.max_grad_norm) if math.isfinite(loss) else math.nan
+    grad_norm = math.nan
+    if math.isfinite(loss):  # all processes agree on that, so all take part or none
+        run.parallel.reduce(run.optimizer.parameters)
+        grad_norm = run.optimizer.clip(run.config.optimizer.max_grad_norm)
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         stop_on_nonfinite(run, micro_batches, loss=loss, grad_norm=grad_norm)
     run.optimizer.step(rate)
@@ -42,12 +52,13 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
         grad_norm=grad_norm,
         learning_rate=rate,
         targets=count,
-        tokens=sum(batch.tokens for batch in micro_batches),
-        slots=sum(batch.slots for batch in micro_batches),
+        tokens=tokens,
+        slots=slots,
         data_wait=data_wait,
         seconds=time.perf_counter() - started + data_wait,
         memory_gib=peak_memory_gib(run.device),
         extra={},
+        samples=samples,
     )
 
 
@@ -66,22 +77,28 @@ def _accumulate(run: Run, batch: Batch, count: int) -> torch.Tensor:
 
 @torch.no_grad()
 def evaluate(run: Run) -> dict[str, float]:
-    """Loss and token accuracy over all validation batches, each weighted by its targets."""
+    """Loss and token accuracy over all validation batches, each weighted by its targets.
+
+    Each process takes every so many-th batch; the values are the same in all of them, so that all judge alike.
+    """
     assert run.evaluation is not None
     started = time.perf_counter()
     run.policy.model.eval()
     total = correct = count = 0.0
     # Memory is no matter here; but samples that may not share a forward pass may not do so here either.
     limit = ONE_BY_ONE if run.slice_tokens == ONE_BY_ONE else None
-    for piece in (piece for batch in run.evaluation for piece in sliced(batch, limit)):
+    ours = (run.evaluation[number] for number in range(run.parallel.rank, len(run.evaluation), run.parallel.size))
+    for piece in (piece for batch in ours for piece in sliced(batch, limit)):
         loss = run.evaluation_objective(run.policy, piece.to(run.device))
         total += loss.total.item()
         correct += loss.metrics["correct"].item()
         count += loss.count
     run.policy.model.train()
+    seconds = time.perf_counter() - started
+    total, correct, count, seconds = run.parallel.total([total, correct, count, seconds])
     return {
         "eval_loss": total / count,
         "eval_token_accuracy": correct / count,
         "eval_targets": count,
-        "eval_seconds": time.perf_counter() - started,
+        "eval_seconds": seconds / run.parallel.size,
     }

@@ -11,6 +11,7 @@ from swift.config.data import DataConfig
 from swift.data.encode import encode_sources
 from swift.data.feed import EvaluationBatches, MapFeed, Position
 from swift.data.ledger import Ledger
+from swift.data.order import Share
 from swift.data.slices import sliced
 from swift.errors import DataError
 from tests.data.toy import ToyEncoder, ToySource, selection
@@ -158,3 +159,19 @@ def test_evaluation_covers_every_row_once_within_the_budget(store, config, paddi
     assert all(batch.slots <= (config.max_tokens or config.size * 32) for batch in made)
     assert sum(batch.count for batch in made) == store.targets.sum()
     assert [b.input_ids.tolist() for b in batches] == [b.input_ids.tolist() for b in made]
+
+
+@given(CONFIGS, st.booleans(), st.integers(2, 3))
+def test_processes_take_disjoint_shares_and_stand_at_the_same_place(store, config, padding_free, ranks):
+    config = config.model_copy(update={"accumulation": config.accumulation or 2})
+    shares = [
+        seen(feed(store, config, padding_free=padding_free, share=Share(rank, ranks)).steps(Position()))
+        for rank in range(ranks)
+    ]
+    more = config.model_copy(update={"accumulation": ranks * config.accumulation})
+    whole = seen(feed(store, more, padding_free=padding_free).steps(Position()))
+    assert [position for _, position in shares[0]] == [position for _, position in whole]
+    for number, (step, position) in enumerate(whole):
+        parts = [share[number] for share in shares]
+        assert all(part[1] == position for part in parts)
+        assert sorted((batch for part, _ in parts for batch in part), key=repr) == sorted(step, key=repr)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
-from swift.data.order import permutation, plan_epoch, slots
+from swift.data.order import Share, permutation, plan_epoch, slots
 from swift.errors import ConfigError
 
 LENGTHS = st.lists(st.integers(2, 50), min_size=1, max_size=120).map(lambda values: np.array(values, np.int32))
@@ -117,3 +117,31 @@ def test_packing_needs_a_padding_free_model():
 def test_permutations_are_the_same_on_every_machine():
     assert permutation(8, 42, 0).tolist() == [4, 1, 3, 6, 0, 7, 2, 5]
     assert permutation(5, -1).tolist() == permutation(5, 2**64 - 1).tolist()
+
+
+@given(LENGTHS, CONFIGS, st.integers(1, 4), st.booleans())
+def test_several_processes_share_the_steps_of_one(lengths, config, ranks, padding_free):
+    """Their plan is that of one process which accumulates as many times more, and each micro-batch is in one share."""
+    padding_free = padding_free or config.packing
+    data = DataConfig(seed=7)
+    plan = plan_epoch(lengths, config, data, max_length=50, epoch=0, padding_free=padding_free, ranks=ranks)
+    assert plan.accumulation % ranks == 0
+    if config.accumulation is not None:
+        assert plan.accumulation == ranks * config.accumulation
+    alone = planned(lengths, config.model_copy(update={"accumulation": plan.accumulation}), padding_free=padding_free)
+    sizes = lengths.astype(np.int64)
+    for number in range(plan.steps):
+        step = plan.step(number)
+        assert [m.tolist() for m in step] == [m.tolist() for m in alone.step(number)]
+        shares = [Share(rank, ranks).of(step, sizes, padding_free=padding_free) for rank in range(ranks)]
+        assert sorted(m.tolist() for share in shares for m in share) == sorted(m.tolist() for m in step)
+        work = [sum(slots(sizes[m], padding_free=padding_free) for m in share) for share in shares]
+        largest = max(slots(sizes[m], padding_free=padding_free) for m in step)
+        assert max(work) - min(work) <= largest
+
+
+def test_a_step_keeps_its_sequences_however_many_processes_share_it():
+    lengths = np.full(200, 10)
+    for ranks, accumulation in ((1, 16), (2, 16), (4, 16), (3, 18), (32, 32)):
+        plan = plan_epoch(lengths, BatchConfig(), DataConfig(), max_length=50, epoch=0, ranks=ranks)
+        assert plan.accumulation == accumulation

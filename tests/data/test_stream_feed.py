@@ -10,6 +10,7 @@ from swift.config.data import DataConfig
 from swift.data.encode_stream import encode_stream
 from swift.data.feed import Position
 from swift.data.ledger import Ledger
+from swift.data.order import Share
 from swift.data.stream_feed import StreamFeed
 from swift.errors import DataError
 from tests.data.toy import ToyEncoder, ToySource
@@ -25,7 +26,9 @@ CONFIGS = st.sampled_from(
 )
 
 
-def feed(config, *, texts=TEXTS, workers=0, window=16, max_steps=None, shuffle=True, ledger=None, on_error="drop"):
+def feed(
+    config, *, texts=TEXTS, workers=0, window=16, max_steps=None, shuffle=True, ledger=None, on_error="drop", share=None
+):
     source = ToySource(texts)
     return StreamFeed(
         source.rows,
@@ -38,6 +41,7 @@ def feed(config, *, texts=TEXTS, workers=0, window=16, max_steps=None, shuffle=T
         pad_id=0,
         workers=workers,
         window=window,
+        share=share,
         ledger=Ledger() if ledger is None else ledger,
     )
 
@@ -147,3 +151,15 @@ def test_a_stream_is_encoded_in_order_row_by_row(ahead):
     )
     counts = [len(sequences) for sequences in rows]
     assert counts == [0 if t in ("drop", "bad") else 2 if "split" in t else 1 for t in TEXTS]
+
+
+@given(CONFIGS, st.integers(2, 3))
+def test_processes_share_the_steps_of_one_stream(config, ranks):
+    config = config.model_copy(update={"accumulation": config.accumulation or 2})
+    shares = [feed(config, share=Share(rank, ranks)) for rank in range(ranks)]
+    whole = feed(config.model_copy(update={"accumulation": ranks * config.accumulation}))
+    assert whole.accumulation == shares[0].accumulation
+    taken = [seen(share.steps(Position())) for share in shares]
+    for parts, (step, position) in zip(zip(*taken, strict=True), seen(whole.steps(Position())), strict=True):
+        assert all(part[1] == position for part in parts)
+        assert sorted((batch for part, _ in parts for batch in part), key=repr) == sorted(step, key=repr)

@@ -19,7 +19,7 @@ from swift.models.tiny import save_tiny
 from swift.train.events import Event, StepDone
 from swift.train.listeners import listeners
 from swift.train.listeners.jsonl import read_lines
-from swift.train.loop import Interrupted
+from swift.train.stop import Interrupted
 from tests.train.runs import configure, write_rows
 
 
