@@ -33,7 +33,8 @@ def test_every_id_is_one_checkpoint_of_one_family() -> None:
 def test_counts() -> None:
     assert len(search(modality="text")) >= 726
     assert len(search(modality="multimodal")) >= 467
-    assert sum(len(path.read_text().splitlines()) for path in FOLDER.glob("*.yaml")) <= 1200
+    tables = [path for path in FOLDER.glob("*.yaml") if path.name != "limits.yaml"]  # that one is of architectures
+    assert sum(len(path.read_text().splitlines()) for path in tables) <= 1200
 
 
 def test_families_that_transformers_has_need_no_code() -> None:
