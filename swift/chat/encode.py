@@ -11,7 +11,7 @@ import numpy as np
 from swift.chat import reasons
 from swift.chat.codec import Codec
 from swift.chat.grounding.formats import Format
-from swift.chat.media.place import illustrated, illustrated_text, media_of, require_processor
+from swift.chat.media.place import illustrated, illustrated_text, media_of, require_media, require_processor
 from swift.chat.messages import prepare, with_system
 from swift.chat.said import appears
 from swift.chat.spans import Rendering, Turn, chains, keep_thinking
@@ -56,6 +56,7 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
         return _encode_text(sample, codec, options)
     if not sample.weight:
         raise RowError(reasons.NO_TARGET, "the row's weight is 0")
+    require_media(sample, codec)
     prepared = prepare(sample, codec, options)
     turns = trained_turns(prepared, codec, options)
     fitted = fit_chat(
@@ -109,6 +110,7 @@ def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:
 
 
 def _prompt_parts(sample: Conversation, codec: Codec, options: ChatConfig) -> tuple[str, tuple[Media, ...]]:
+    require_media(sample, codec)
     prepared = prepare(sample, codec, options)
     count = len(prepared.messages)
     while count and prepared.messages[count - 1].role == "assistant":

@@ -20,6 +20,7 @@ _ALIGNER = re.compile(
     r"projector|connector|aligner|merger|resampler|adapt[eo]r|perceiver|qformer|^proj$|projection|embed_vision"
     r"|embed_audio|downsample$|bridge"
 )
+_MEDIA = re.compile(r"vision|image|audio|speech")
 _TOWER = re.compile(r"vision|visual|image|vit|audio|speech|sound|tower|encoder|siglip|clip|whisper")
 
 
@@ -33,6 +34,8 @@ def part_modules(model: PreTrainedModel) -> dict[Part, tuple[nn.Module, ...]]:
     text = language_model(whole)
     found: dict[Part, list[nn.Module]] = {"llm": [text, input_embeddings(whole), output_head(whole)]}
     found |= {"vit": [], "aligner": []}
+    if not is_composite(whole) and not any(_MEDIA.search(name) for name in whole.config.sub_configs):
+        return {"llm": tuple(found["llm"]), "vit": (), "aligner": ()}
     inner = backbone(whole)
     for name, child in inner.named_children() if inner is text else _beside(inner, text):
         if _ALIGNER.search(name):

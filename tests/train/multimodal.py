@@ -80,8 +80,8 @@ def _turn(text: str, media: tuple[Placed, ...], role: str = "user") -> Message:
 
 
 def _encode(codec: Codec, *messages: Message) -> Tokens:
-    (sequence,) = encode(Conversation(messages, ORIGIN), codec, ChatConfig()).sequences
-    return sequence
+    # A processor that ends every text in a way of its own makes a sequence a turn.
+    return encode(Conversation(messages, ORIGIN), codec, ChatConfig()).sequences[-1]
 
 
 def loss_and_gradients(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForMultimodalLM, AutoProcessor
 from transformers.video_utils import VideoMetadata
 
-from swift.config.tuner import LoraConfig
+from swift.config.tuner import FullConfig, LoraConfig
 from swift.engines.merging import merge_attached
 from swift.models.catalog.limits import Proof
 from swift.models.structure import generating
@@ -32,6 +32,8 @@ ANSWER = {"role": "assistant", "content": [{"type": "text", "text": "It is noise
 TOWER = re.compile("vision|visual|image|patch|audio|sound|speech|encoder|tower|perceiver|qformer")
 
 Inputs = dict[str, Tensor]
+
+WHOLE = FullConfig(freeze_vit=False, freeze_aligner=False)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _reloads(case: Plain, folder: Path) -> None:
 def _towers_learn(case: Plain) -> None:
     """With each kind of media, some weight of a tower gets a gradient."""
     model = case.model
-    train_all(model)
+    train_all(model, WHOLE)
     for kind, inputs in case.inputs.items():
         model.zero_grad(set_to_none=True)
         _loss(whole(model), inputs).backward()
@@ -161,7 +163,7 @@ def _falls(case: Plain, trained: nn.Module, *, rate: float) -> None:
 
 
 def _full(case: Plain) -> None:
-    train_all(case.model)
+    train_all(case.model, WHOLE)
     _falls(case, case.model, rate=1e-3)
 
 

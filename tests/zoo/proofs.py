@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from swift.config.model import ModelConfig
-from swift.config.tuner import LoraConfig
+from swift.config.tuner import FullConfig, LoraConfig
 from swift.engines.merging import merge_attached
 from swift.hub import locate
 from swift.models.catalog.limits import Proof
@@ -28,6 +28,8 @@ from tests.zoo.plain import plain_case, plain_runs
 
 STEPS = 4
 NEW_TOKENS = 3
+
+WHOLE = FullConfig(freeze_vit=False, freeze_aligner=False)
 
 
 def prove_causal(model_type: str, folder: Path) -> dict[Proof, str]:
@@ -132,7 +134,7 @@ def _generates(case: Case) -> None:
 
 
 def _full(case: Case, layout: Layout) -> None:
-    train_all(case.model)
+    train_all(case.model, WHOLE)
     _falls(case, layout, case.policy(layout), case.model, rate=2e-3)
 
 

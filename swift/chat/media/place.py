@@ -11,7 +11,7 @@ from swift.chat.codec import Codec
 from swift.chat.media.processor import MediaProcessor
 from swift.chat.tokens import Target, TokenSpans
 from swift.errors import RowError
-from swift.types import Illustrated, Media, Message, Text
+from swift.types import Conversation, Illustrated, Media, Message, Text
 
 
 def media_of(messages: Sequence[Message]) -> tuple[Media, ...]:
@@ -28,6 +28,16 @@ def require_processor(codec: Codec, media: Sequence[Media]) -> MediaProcessor:
     if codec.media is None:
         raise RowError(reasons.MEDIA_UNSUPPORTED, f"the model takes text only, and the row has an {media[0].kind}")
     return codec.media
+
+
+def require_media(sample: Conversation, codec: Codec) -> None:
+    """Make sure that the model takes what a conversation shows, before a template is asked to place it.
+
+    Raises:
+        RowError: It does not.
+    """
+    for media in media_of(sample.messages):
+        require_processor(codec, [media]).require_kind(media)
 
 
 def require_takes(codec: Codec, media: Media) -> None:

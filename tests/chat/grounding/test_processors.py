@@ -11,7 +11,7 @@ import pytest
 from swift.chat.codec import Codec
 from swift.chat.encode import encode, prompt_ids, prompt_text
 from swift.chat.grounding.parse import parse
-from swift.chat.media.processor import _processor
+from swift.chat.media.files import processor_of
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
 from swift.config.media import MediaConfig
@@ -51,7 +51,7 @@ def test_the_size_that_the_model_sees(size: tuple[int, int], codecs: Codecs, pic
     (tokens,) = encode(conversation(path, bbox=[[1, 2]]), codec, OPTIONS).sequences
     made = codec.media.inputs(tokens)
     assert made is not None
-    image = _processor(codec.media.folder, False).image_processor
+    image = processor_of(codec.media.folder, False).image_processor
     assert shown == tuple(made.tensors["image_grid_thw"][0, [2, 1]].mul(image.patch_size).tolist())
     limits = {"min_pixels": image.size["shortest_edge"], "max_pixels": image.size["longest_edge"]}
     resized = smart_resize(size[1], size[0], factor=image.patch_size * image.merge_size, **limits)
