@@ -40,7 +40,7 @@ def part_modules(model: PreTrainedModel) -> dict[Part, tuple[nn.Module, ...]]:
     for name, child in inner.named_children() if inner is text else _beside(inner, text):
         if _ALIGNER.search(name):
             found["aligner"].append(child)
-        elif _is_tower(name, child):
+        elif _is_tower(name, child) and (inner is not text or _MEDIA.search(name)):
             found["vit"].append(child)
             found["aligner"] += [part for part_name, part in child.named_children() if _ALIGNER.search(part_name)]
         elif inner is not text:  # else it is a layer of the language model, which has the towers inside
