@@ -78,11 +78,6 @@ class Batch:
         return found
 
     @property
-    def has_media(self) -> bool:
-        """Whether any sample has more than text."""
-        return any(item is not None for item in self.media)
-
-    @property
     def slots(self) -> int:
         """Tokens including padding."""
         return self.input_ids.numel()

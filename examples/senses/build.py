@@ -45,6 +45,14 @@ TEMPLATE = (
 )
 SIDE = 32
 PATCH = 16
+TOWER = {
+    "hidden_size": 192,
+    "intermediate_size": 384,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "image_size": SIDE,
+    "patch_size": PATCH,
+}
 
 
 def main(sense: str, language_model: str, target: str) -> None:
@@ -76,16 +84,8 @@ def _around(sense: str) -> str:
 
 
 def _eyes(text: Any, tokenizer: Any, place: str) -> tuple[Any, Any]:
-    vision = CLIPVisionConfig(
-        hidden_size=192,
-        intermediate_size=384,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        image_size=SIDE,
-        patch_size=PATCH,
-    )
     config = LlavaConfig(
-        vision_config=vision,
+        vision_config=CLIPVisionConfig(**TOWER),
         text_config=text.config,
         image_token_id=tokenizer.convert_tokens_to_ids(place),
         vision_feature_layer=-1,
@@ -104,19 +104,11 @@ def _eyes(text: Any, tokenizer: Any, place: str) -> tuple[Any, Any]:
 
 
 def _moving_eyes(text: Any, tokenizer: Any, place: str) -> tuple[Any, Any]:
-    vision = SiglipVisionConfig(
-        hidden_size=192,
-        intermediate_size=384,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        image_size=SIDE,
-        patch_size=PATCH,
-    )
     number = tokenizer.convert_tokens_to_ids(place)
     tokenizer.add_special_tokens({"additional_special_tokens": [place, "<image>"]}, replace_extra_special_tokens=False)
     text.resize_token_embeddings(len(tokenizer))
     config = LlavaOnevisionConfig(
-        vision_config=vision,
+        vision_config=SiglipVisionConfig(**TOWER),
         text_config=text.config,
         video_token_id=number,
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),

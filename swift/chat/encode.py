@@ -242,7 +242,7 @@ def _encode_illustrated(sample: Text, codec: Codec, options: ChatConfig) -> Enco
     cut = len(ids) > codec.max_length
     if cut and options.truncation == "error":
         raise too_long(sample.origin, len(ids), codec.max_length)
-    if cut and (options.truncation != "right" or max(inserted) >= codec.max_length):
+    if cut and (options.truncation != "right" or max(inserted, default=0) >= codec.max_length):
         raise RowError(reasons.TOO_LONG if options.truncation == "drop" else reasons.MEDIA_CUT, detail)
     ids = ids[: codec.max_length]
     weights = np.full(len(ids), sample.weight, np.float32)

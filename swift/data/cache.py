@@ -19,17 +19,12 @@ from numpy.typing import NDArray
 from swift.data.chunk import Encoder
 from swift.data.rows import Source
 from swift.errors import ResourceError
-from swift.hub.cache import cache_root, folder_size
+from swift.hub.cache import folder_size
 
 CACHE_BYTES = 20 * 1024**3
 """Entries that were not used for longest are removed until the rest is no larger."""
 
 _LAST_USED = "last_used"
-
-
-def default_folder() -> Path:
-    """Where tokenized rows are kept unless the user says otherwise."""
-    return cache_root() / "tokens"
 
 
 def store_fingerprint(sources: Sequence[Source], wanted: NDArray[np.int64], encoder: Encoder) -> str:

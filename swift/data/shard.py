@@ -167,13 +167,6 @@ def remove_shards(folder: Path, first: int) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a small file so that it is there whole, or not at all, even after a power cut."""
-    with _durable(path) as file:
-        file.write(content)
-        _commit(file, path)
-
-
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:
     return folder / f"shard-{number:05d}.bin", folder / f"shard-{number:05d}.json"
 

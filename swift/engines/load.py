@@ -15,6 +15,7 @@ from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
 from swift.models.locate import locate_model, template_hint
+from swift.models.structure import embedding_rows
 from swift.models.vocabulary import fit_vocabulary
 
 
@@ -70,6 +71,9 @@ def load_base(plan: Plan, located: Located) -> tuple[PreTrainedModel, PreTrained
     model = load_model(located, plan.model, device=device, dtype=dtype, attention=plan.model.attention)
     own = located if plan.tokenizer is None else Located(plan.tokenizer, "folder", str(plan.tokenizer), None)
     tokenizer = load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)
-    if plan.tokenizer is not None:
-        fit_vocabulary(model, tokenizer)  # a run may have added tokens
+    if plan.tokenizer is not None and len(tokenizer) > embedding_rows(model):
+        # Tokens that a run has added need rows; a tokenizer that has always been larger than its model does not.
+        before = load_tokenizer(located, trust_remote_code=plan.model.trust_remote_code)
+        if len(tokenizer) > len(before):
+            fit_vocabulary(model, tokenizer)
     return model, tokenizer

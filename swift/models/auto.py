@@ -20,4 +20,8 @@ def auto_class(config: PreTrainedConfig) -> Any:
 
 def import_model_code(config: PreTrainedConfig) -> None:
     """Import the module of the architecture's class, which takes a while; a failure is told when it is loaded."""
-    auto_class(config)._model_mapping.get(type(config), None)
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MULTIMODAL_LM_MAPPING
+
+    for classes in (MODEL_FOR_MULTIMODAL_LM_MAPPING, MODEL_FOR_CAUSAL_LM_MAPPING):
+        if classes.get(type(config), None) is not None:
+            return

@@ -244,7 +244,6 @@ def _along_tokens(batch: Batch, name: str) -> Tensor:
         part = item.tensors[name][0, :length]
         begin = batch.boundaries[number] if batch.boundaries is not None else 0
         row = 0 if batch.boundaries is not None else number
-        # Tokens behind what the processor saw are text.
-        place: tuple[Any, ...] = (row, slice(begin, begin + len(part)), *(slice(0, size) for size in part.shape[1:]))
+        place: tuple[Any, ...] = (row, slice(begin, begin + length), *(slice(0, size) for size in part.shape[1:]))
         whole[place] = part
     return whole

@@ -60,16 +60,6 @@ def parts_by_parameter(model: PreTrainedModel) -> dict[nn.Parameter, Part]:
     return inside | {p: other for p in generating(model).parameters() if p not in inside}
 
 
-def part_of_module(model: PreTrainedModel) -> dict[int, Part]:
-    """The part of every module inside a part, by `id`."""
-    found: dict[int, Part] = {}
-    modules = part_modules(model)
-    for part in PARTS:
-        for module in modules[part]:
-            found |= dict.fromkeys(map(id, module.modules()), part)
-    return found
-
-
 def _beside(parent: nn.Module, text: nn.Module) -> list[tuple[str, nn.Module]]:
     """Named children around the language model, at whatever depth it stands."""
     found: list[tuple[str, nn.Module]] = []

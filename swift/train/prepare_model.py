@@ -84,18 +84,11 @@ def prepare_model(
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
     dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
-    fit_vocabulary(model, tokenizer)
+    if config.model.new_special_tokens:
+        fit_vocabulary(model, tokenizer)
     fused = fuse(model)
     transform = head_transform(model)
-    samples = _media_samples(codec, config, media) if media else []
-    layout = choose_layout(
-        model,
-        require_causal(make_backbone(backbone(model)), mixed_samples(model, samples)),
-        wanted=config.batch.padding_free,
-        attention=config.model.attention,
-        longest=codec.max_length,
-        media=samples,
-    )
+    layout = _proved_layout(model, codec, config, media)
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
     new = add_special_tokens(tokenizer, config.model.new_special_tokens)
@@ -118,6 +111,21 @@ def _switch_on(model: PreTrainedModel, config: SftConfig) -> None:
     checkpoint_towers(model, config.loop.vit_gradient_checkpointing)
     if config.loop.neftune_alpha is not None:
         add_embedding_noise(input_embeddings(model), config.loop.neftune_alpha)
+
+
+def _proved_layout(model: PreTrainedModel, codec: Codec, config: SftConfig, media: Collection[MediaKind]) -> Layout:
+    """How batches are laid out: proved, after it is proved that no token sees the answer that it shall predict."""
+    samples = _media_samples(codec, config, media) if media else []
+    # One text is enough where there is only text.
+    tried = mixed_samples(model, samples)[: None if samples else 1]
+    return choose_layout(
+        model,
+        require_causal(make_backbone(backbone(model)), tried),
+        wanted=config.batch.padding_free,
+        attention=config.model.attention,
+        longest=codec.max_length,
+        media=samples,
+    )
 
 
 def _media_samples(codec: Codec, config: SftConfig, kinds: Collection[MediaKind]) -> list[Sample]:

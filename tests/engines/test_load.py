@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,13 @@ from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import InferConfig, SftConfig
 from swift.engines.folders import plan_model, read_checkpoint
-from swift.engines.load import load_engine
+from swift.engines.load import load_base, load_engine
 from swift.engines.transformers import Limits
 from swift.errors import CheckpointError, ConfigError
+from swift.hub import locate
+from swift.models.structure import embedding_rows
 from swift.models.tiny import CHATML, save_tiny, tiny_tokenizer
+from swift.models.vocabulary import add_special_tokens
 from tests.engines.support import answers, go_on, save_adapter
 
 FLOAT = {"dtype": "float32", "device": "cpu"}
@@ -180,3 +184,16 @@ def test_gemma_keeps_an_attention_that_it_can_use(tmp_path):
     folder = save_tiny(tmp_path / "gemma", "gemma2")
     engine = _engine(ModelConfig(id=str(folder), **FLOAT))
     assert len(_ids(engine)) == 8
+
+
+@pytest.mark.parametrize(("added", "rows"), [(0, 380), (2, 386)])
+def test_embeddings_grow_for_tokens_that_a_run_has_added_only(tmp_path, added, rows):
+    """Some models have always had fewer rows than their tokenizer has tokens, and stay so."""
+    model = save_tiny(tmp_path / "small", vocab_size=380)
+    tokenizer = tiny_tokenizer()
+    checkpoint = tmp_path / "checkpoint"
+    add_special_tokens(tokenizer, [f"<new{number}>" for number in range(added)])
+    tokenizer.save_pretrained(checkpoint)
+    plan = replace(plan_model(ModelConfig(id=str(model), **FLOAT), [], ChatConfig()), tokenizer=checkpoint)
+    loaded, _ = load_base(plan, locate(plan.model))
+    assert embedding_rows(loaded) == rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import shutil
 import threading
@@ -51,8 +52,8 @@ def processor_template(folder: Path) -> str | None:
 
 
 def processor_fingerprint(folder: Path, config: MediaConfig) -> str:
-    """Hash of all that decides what becomes of media."""
-    digest = hashlib.sha256()
+    """Hash of all that decides what becomes of media: the files, our limits, and the library that has the code."""
+    digest = hashlib.sha256(importlib.metadata.version("transformers").encode())
     for name in FILES:
         path = folder / name
         digest.update(path.read_bytes() if path.is_file() else b"-")

@@ -26,7 +26,7 @@ def require_processor(codec: Codec, media: Sequence[Media]) -> MediaProcessor:
         RowError: The model takes text only.
     """
     if codec.media is None:
-        raise RowError(reasons.MEDIA_UNSUPPORTED, f"the model takes text only, and the row has an {media[0].kind}")
+        raise RowError(reasons.MEDIA_UNSUPPORTED, f"the model takes text only, and the row has media ({media[0].kind})")
     return codec.media
 
 

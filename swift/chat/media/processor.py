@@ -243,15 +243,23 @@ def _metadata(video: Video) -> Any:
 
 
 def _media_inputs(made: Processed, length: int) -> MediaInputs:
-    """The tensors among what a processor made, cut to the sequence's length where they run along the tokens."""
+    """The tensors among what a processor made, as long as the sequence where they run along the tokens.
+
+    What stands behind the tokens that the processor saw is text, which is 0 in all of them.
+    """
     import torch
+    from torch.nn.functional import pad
 
     from swift.batch import MediaInputs
 
+    def fitted_to(tensor: torch.Tensor) -> torch.Tensor:
+        missing = max(length - tensor.shape[1], 0)
+        return pad(tensor[:, :length], [0, 0] * (tensor.ndim - 2) + [0, missing])
+
     tensors = {name: value for name, value in made.tensors.items() if isinstance(value, torch.Tensor)}
     aligned = frozenset(name for name, value in tensors.items() if _is_aligned(name, value, len(made.ids)))
-    cut = {name: value[:, :length] if name in aligned else value for name, value in tensors.items()}
-    return MediaInputs(cut, aligned)
+    whole = {name: fitted_to(value) if name in aligned else value for name, value in tensors.items()}
+    return MediaInputs(whole, aligned)
 
 
 def _is_aligned(name: str, tensor: Any, length: int) -> bool:
