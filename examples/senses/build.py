@@ -139,7 +139,7 @@ def _ears(text: Any, tokenizer: Any, place: str) -> tuple[Any, Any]:
         encoder_layers=3,
         encoder_attention_heads=4,
         encoder_ffn_dim=384,
-        max_source_positions=50,
+        max_source_positions=25,
     )
     config = Qwen2AudioConfig(
         audio_config=audio,
@@ -147,7 +147,7 @@ def _ears(text: Any, tokenizer: Any, place: str) -> tuple[Any, Any]:
         audio_token_id=tokenizer.convert_tokens_to_ids(place),
     )
     processor = Qwen2AudioProcessor(
-        feature_extractor=WhisperFeatureExtractor(feature_size=64, chunk_length=1),
+        feature_extractor=WhisperFeatureExtractor(feature_size=64, sampling_rate=8_000, chunk_length=1),
         tokenizer=tokenizer,
         audio_token=place,
         audio_bos_token=marks[0],

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
+RATE = 8_000
 TEST = 300
 
 

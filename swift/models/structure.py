@@ -105,7 +105,11 @@ def output_head(model: PreTrainedModel) -> nn.Module:
 
 def input_embeddings(model: PreTrainedModel) -> nn.Module:
     """The module from token ids to vectors."""
-    embeddings: nn.Module = generating(model).get_input_embeddings()
+    whole = generating(model)
+    try:
+        embeddings: nn.Module = whole.get_input_embeddings()
+    except NotImplementedError:  # a whole that does not tell; its decoder does
+        embeddings = whole.get_decoder().get_input_embeddings()
     return embeddings
 
 

@@ -71,8 +71,10 @@ def process(processor: Any, model: Any, kind: str) -> Inputs:
     )
     tensors = {name: value for name, value in made.items() if isinstance(value, Tensor)}
     inputs = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    ids = inputs.get("input_ids", processor.tokenizer(text, return_tensors="pt").input_ids)
-    return {**inputs, "labels": ids.clone()}
+    if "input_ids" in inputs:
+        return {**inputs, "labels": inputs["input_ids"].clone()}
+    ids = processor.tokenizer(text, return_tensors="pt").input_ids  # of its decoder, which is taught token by token
+    return {**inputs, "decoder_input_ids": ids[:, :-1], "labels": ids[:, 1:].clone()}
 
 
 def drawn(processor: Any, kind: str) -> dict[str, Any]:
@@ -106,6 +108,7 @@ def _copy(inputs: Inputs, *, labels: bool = True) -> Inputs:
 
 
 def _loss(model: nn.Module, inputs: Inputs) -> Tensor:
+    torch.manual_seed(0)  # for a model that draws noise in its forward pass
     loss = model(**_copy(inputs)).loss
     assert loss is not None, "it has no loss for labels"
     return loss.mean()
@@ -123,7 +126,11 @@ def _generates(case: Plain) -> None:
 @torch.no_grad()
 def _logits(model: Any, case: Plain) -> list[Tensor]:
     model.eval()
-    return [whole(model)(**_copy(inputs)).logits for inputs in case.inputs.values()]
+    logits = []
+    for inputs in case.inputs.values():
+        torch.manual_seed(0)  # as above
+        logits.append(whole(model)(**_copy(inputs)).logits)
+    return logits
 
 
 def _reloads(case: Plain, folder: Path) -> None:

@@ -50,13 +50,14 @@ def tiny_processor(model_type: str, config: Mapping[str, Any]) -> tuple[Processo
     given = {**token_names(), **exception(model_type, "tokens")}
     named = {name: text for name, text in given.items() if text is not None}
     tokens: list[str] = []
+    leading = exception(model_type, "leading") or None
     # A processor that has its tokens' text in its code shows it once it is built.
-    probe = processor_class(**parts, **_tokenizers(processor_class, named, tokens), **arguments)
+    probe = processor_class(**parts, **_tokenizers(processor_class, named, tokens, leading), **arguments)
     literal = _literals(probe)
     ours = set(named.values())
     named |= {name: text for name, text in literal.items() if name in named and text not in ours}
     tokens += [text for text in literal.values() if text not in named.values()]
-    processor = processor_class(**parts, **_tokenizers(processor_class, named, tokens), **arguments)
+    processor = processor_class(**parts, **_tokenizers(processor_class, named, tokens, leading), **arguments)
     processor.chat_template = chat_template(_placeholders(processor, model_type, config, named))
     processor.tokenizer.chat_template = processor.chat_template  # some processors are saved without theirs
     return processor, named
@@ -117,9 +118,11 @@ def _image_tokens(config: Mapping[str, Any]) -> int:
     return int((edge // patch / factor) ** 2)
 
 
-def _tokenizers(processor_class: Any, named: Mapping[str, str], tokens: list[str]) -> dict[str, Any]:
+def _tokenizers(
+    processor_class: Any, named: Mapping[str, str], tokens: list[str], leading: str | None
+) -> dict[str, Any]:
     names = [name for name in processor_class.get_attributes() if "tokenizer" in name]
-    return {name: tiny_tokenizer(named=named, tokens=tokens) for name in names}
+    return {name: tiny_tokenizer(named=named, tokens=tokens, leading=leading) for name in names}
 
 
 def _literals(processor: ProcessorMixin) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def tiny_tokenizer(
     chat_template: str | None = CHATML,
     named: Mapping[str, str] | None = None,
     tokens: Iterable[str] = (),
+    leading: str | None = None,
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE of `VOCABULARY` tokens that encodes any text without loss.
 
@@ -45,16 +47,20 @@ def tiny_tokenizer(
         named: Special tokens by the attribute under which the tokenizer offers them, such as image_token;
             they come after the others, in this order.
         tokens: More special tokens, without a name.
+        leading: A named token; a text that begins with several of it gets an underscore in front, as the tokenizers
+            of SentencePiece put one there.
     """
+    from tokenizers import AddedToken
     from transformers import PreTrainedTokenizerFast
 
+    special = {name: AddedToken(text, normalized=leading is not None) for name, text in (named or {}).items()}
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=_trained(),
+        tokenizer_object=_trained(leading),
         bos_token=_SPECIAL[0],
         pad_token=_SPECIAL[0],
         eos_token=_SPECIAL[2],
         unk_token=_SPECIAL[0] if named else None,  # processors count on one, though bytes leave nothing unknown
-        extra_special_tokens=dict(named) if named else [_SPECIAL[1]],
+        extra_special_tokens=special or [_SPECIAL[1]],
         chat_template=chat_template,
         model_max_length=LENGTH if named is None else 4 * LENGTH,
         clean_up_tokenization_spaces=False,
@@ -84,7 +90,10 @@ def _vocabulary() -> str:
     return str(tokenizer.to_str())
 
 
-def _trained() -> Any:
-    from tokenizers import Tokenizer
+def _trained(leading: str | None) -> Any:
+    from tokenizers import Regex, Tokenizer, normalizers
 
-    return Tokenizer.from_str(_vocabulary())
+    tokenizer = Tokenizer.from_str(_vocabulary())
+    if leading is not None:
+        tokenizer.normalizer = normalizers.Replace(Regex(f"^(?=({re.escape(leading)}){{2}})"), "_")
+    return tokenizer
