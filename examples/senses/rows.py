@@ -2,7 +2,7 @@
 
     python examples/senses/rows.py image rows      # scikit-learn's handwritten digits
     python examples/senses/rows.py video rows      # a ball that moves left, right, up or down
-    python examples/senses/rows.py audio rows      # tones that rise, fall, stay or swing, in noise
+    python examples/senses/rows.py audio rows      # notes of an octave, in noise
 
 Writes train.jsonl and test.jsonl with their files; no picture, clip or tone is in both.
 """
@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 
 RATE = 8_000
 TEST = 300
+NOTES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+"""Semitones above C."""
 
 
 def main(sense: str, target: str) -> None:
@@ -81,25 +83,18 @@ def _clip(random: np.random.Generator, dx: int, dy: int) -> Iterator[NDArray[np.
 
 
 def tones(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """A second of sound each; the pitch in the middle says nothing of how it moves."""
+    """Notes of an octave, between 0.5 and 1 second long, in noise; how loud they are says nothing of their pitch."""
     import soundfile
 
     random = np.random.default_rng(0)
-    time = np.arange(RATE) / RATE
     for number in range(1800):
-        way = ["rises", "falls", "stays", "swings"][int(random.integers(4))]
-        size = random.uniform(0.3, 0.6)
-        bend = {
-            "rises": time - 0.5,
-            "falls": 0.5 - time,
-            "stays": 0 * time,
-            "swings": 0.5 * np.sin(2 * np.pi * 4 * time),
-        }
-        pitch = random.uniform(300.0, 900.0) * 2.0 ** (2 * size * bend[way])
-        wave = random.uniform(0.2, 0.5) * np.sin(2 * np.pi * np.cumsum(pitch) / RATE + random.uniform(0, 6.28))
-        noisy = wave + random.normal(scale=0.03, size=RATE)
+        note = int(random.integers(len(NOTES)))
+        time = np.arange(int(random.uniform(0.5, 1.0) * RATE)) / RATE
+        pitch = 1046.5 * 2 ** (list(NOTES.values())[note] / 12) * random.uniform(0.995, 1.005)
+        wave = random.uniform(0.2, 0.5) * np.sin(2 * np.pi * pitch * time + random.uniform(0, 6.28))
+        noisy = wave + random.normal(scale=0.03, size=len(time))
         soundfile.write(folder / f"{number}.wav", noisy.astype(np.float32), RATE)
-        yield f"{number}.wav", "How does it move?", way
+        yield f"{number}.wav", "Which note?", list(NOTES)[note]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,20 @@ from pathlib import Path
 from typing import Any
 
 _SECTIONS = frozenset(
-    {"config", "processor", "image", "video", "audio", "tokens", "like", "template", "class", "parts", "files", "leading"}
+    {
+        "config",
+        "processor",
+        "image",
+        "video",
+        "audio",
+        "tokens",
+        "like",
+        "template",
+        "class",
+        "parts",
+        "files",
+        "leading",
+    }
 )
 
 
