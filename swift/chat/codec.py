@@ -228,10 +228,13 @@ def _added_tokens(backend: Tokenizer, described: str) -> dict[str, Any]:
 
 
 def _backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    if not tokenizer.is_fast:
+    from transformers import PreTrainedTokenizerFast
+
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise TemplateError(
             f"the tokenizer {type(tokenizer).__name__} has no fast form, so tokens cannot be traced to their text",
-            hint="convert it once: AutoTokenizer.from_pretrained(..., use_fast=True).save_pretrained(folder)",
+            hint="convert it once, so that the folder gets a tokenizer.json: AutoTokenizer.from_pretrained(...)"
+            ".save_pretrained(folder), with save_format='hf' where it is of mistral-common",
         )
     backend: Tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     backend.no_padding()

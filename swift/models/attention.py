@@ -7,7 +7,7 @@ keyword that transformers defines for this purpose. A forward pass without them 
 Three kernels, chosen by what the call needs:
 
 - CUDA, 16 bit, plain causal or windowed: `torch.nn.attention.varlen` (FlashAttention-2, arXiv 2307.08691);
-- CPU, plain causal: torch's flash forward and a tiled backward of ours, `_CausalAttention`;
+- CPU, plain causal: torch's flash forward and a tiled backward of ours, `_CausalAttention`, short samples together;
 - everything else (soft caps, attention sinks, dropout, unequal head sizes): written out, sample by sample.
 """
 
@@ -77,7 +77,8 @@ def packed_attention(
     spans = _spans(cu_seq_lens_q, query)
     windowed = sliding_window is not None and any(end - begin > sliding_window for begin, end in spans)
     trains = torch.is_grad_enabled() and query.requires_grad
-    if query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and trains and not windowed:
+    together = trains or cu_seq_lens_q is not None
+    if query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and together and not windowed:
         output: Tensor = _CausalAttention.apply(query, key, value, spans, scale)
         return output, None
     outputs = [
@@ -196,13 +197,18 @@ class _CausalAttention(torch.autograd.Function):
         rows, heads, length, size = query.shape
         output = query.new_empty(rows, length, heads, size)
         sums = []
-        for begin, end in spans:
+        groups = _groups(spans)
+        for begin, end, lengths in groups:
             q, k, v = (t[:, :, begin:end] for t in (query, key, value))
-            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True, scale=scale)
+            alone = len(lengths) == 1
+            mask = None if alone else _blocked(lengths, q.dtype)
+            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+                q, k, v, 0.0, alone, attn_mask=mask, scale=scale
+            )
             output[:, begin:end] = part.transpose(1, 2)
             sums.append(lse)
         ctx.save_for_backward(query, key, value, output, *sums)
-        ctx.spans, ctx.scale = spans, scale
+        ctx.groups, ctx.scale = groups, scale
         return output
 
     @staticmethod
@@ -212,24 +218,32 @@ class _CausalAttention(torch.autograd.Function):
         delta = (grad * output).sum(-1, dtype=torch.float32).transpose(1, 2)
         grad = grad.transpose(1, 2)
         grad_query, grad_key, grad_value = (torch.empty_like(t) for t in (query, key, value))
-        for (begin, end), lse in zip(ctx.spans, sums, strict=True):
+        for (begin, end, lengths), lse in zip(ctx.groups, sums, strict=True):
             q, k, v, g, d = (t[:, :, begin:end] for t in (query, key, value, grad, delta))
-            parts = _causal_gradients(q, k, v, g, d, lse, ctx.scale)
+            parts = _causal_gradients(q, k, v, g, d, lse, ctx.scale, lengths)
             for whole, part in zip((grad_query, grad_key, grad_value), parts, strict=True):
                 whole[:, :, begin:end] = part
         return grad_query, grad_key, grad_value, None, None
 
 
 def _causal_gradients(
-    query: Tensor, key: Tensor, value: Tensor, grad: Tensor, delta: Tensor, lse: Tensor, scale: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    grad: Tensor,
+    delta: Tensor,
+    lse: Tensor,
+    scale: float,
+    lengths: tuple[int, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of one sample's queries, keys and values.
+    """Gradients of one sample's queries, keys and values, or of several short ones' that fit into a tile.
 
     Args:
         query: [rows, heads, length, size]; keys and values may have fewer heads.
         grad: Of the output, laid out like the queries.
         delta: float32 [rows, heads, length], the sum of `grad * output` over the last dimension.
         lse: [rows, heads, length], the log of the sum of the exponentials of the scores.
+        lengths: Of the samples.
     """
     rows, heads, length, size = query.shape
     kv_heads = key.shape[1]
@@ -250,7 +264,8 @@ def _causal_gradients(
         scores = torch.bmm(q, seen_k.transpose(1, 2))
         # Adding a float32 tensor promotes in the same pass over the scores.
         probs = torch.add(-tile_of(lse, begin, end)[..., None], scores, alpha=scale).exp_()
-        probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(_later(end - begin), 0.0)
+        hidden = _hidden(lengths if len(lengths) > 1 else (end - begin,))
+        probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(hidden, 0.0)
         grad_scores = torch.sub(torch.bmm(g, seen_v.transpose(1, 2)), tile_of(delta, begin, end)[..., None])
         grad_scores = grad_scores.mul_(probs).to(q.dtype)
         grad_value[:, :end] += torch.bmm(probs.to(q.dtype).transpose(1, 2), g)
@@ -259,7 +274,27 @@ def _causal_gradients(
     return grad_query.mul_(scale), grad_key.mul_(scale).view_as(key), grad_value.view_as(value)
 
 
-@lru_cache(maxsize=2 * _TILE)
-def _later(length: int) -> Tensor:
-    """bool [length, length]: True where a key comes after the query."""
-    return torch.ones(length, length, dtype=torch.bool).triu_(1)
+def _groups(spans: list[tuple[int, int]]) -> list[tuple[int, int, tuple[int, ...]]]:
+    """Begin, end and lengths of samples that are computed together: a few short neighbours cost fewer calls."""
+    groups: list[tuple[int, int, tuple[int, ...]]] = []
+    for begin, end in spans:
+        if groups and end - groups[-1][0] <= _TILE:
+            first, _, lengths = groups[-1]
+            groups[-1] = (first, end, (*lengths, end - begin))
+        else:
+            groups.append((begin, end, (end - begin,)))
+    return groups
+
+
+@lru_cache(maxsize=256)
+def _hidden(lengths: tuple[int, ...]) -> Tensor:
+    """bool [length, length] over neighbouring samples: True for keys that come after the query or are of others."""
+    total = sum(lengths)
+    sample = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
+    return torch.ones(total, total, dtype=torch.bool).triu(1) | (sample[:, None] != sample[None, :])
+
+
+@lru_cache(maxsize=256)
+def _blocked(lengths: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """[1, 1, length, length]: the same, to be added to scores."""
+    return torch.zeros(sum(lengths), sum(lengths), dtype=dtype).masked_fill_(_hidden(lengths), -torch.inf)[None, None]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from swift.models.attention import packed_attention
 
-LENGTHS = (5, 300, 1, 64)
+LENGTHS = (5, 300, 1, 64, 20, 30, 90, 7, 7)
 
 
 def _inputs(heads: int, kv_heads: int, size: int, value_size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import inspect
+import io
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import AutoModelForMultimodalLM, AutoProcessor
+from transformers import AutoModelForMultimodalLM, AutoProcessor, ProcessorMixin
+from transformers.tokenization_mistral_common import MistralCommonBackend
 from transformers.video_utils import VideoMetadata
 
 from swift.config.tuner import FullConfig, LoraConfig
@@ -60,7 +64,12 @@ def plain_case(model_type: str, folder: Path) -> Plain:
 
 
 def process(processor: Any, model: Any, kind: str) -> Inputs:
-    """What the processor makes of a question about a picture, a video or a sound, and its answer."""
+    """What the processor makes of a question about a picture, a video or a sound, and its answer.
+
+    `labels` are what is taught; `prompt`, where it is there, is what a generation begins with.
+    """
+    if isinstance(processor.tokenizer, MistralCommonBackend):
+        return _of_mistral(processor, drawn(processor, kind)["audio"][0])
     chat = [{"role": "user", "content": [{"type": kind}, QUESTION]}, ANSWER]
     template = processor.chat_template or processor.tokenizer.chat_template
     text = processor.apply_chat_template(chat, chat_template=template)
@@ -75,6 +84,21 @@ def process(processor: Any, model: Any, kind: str) -> Inputs:
         return {**inputs, "labels": inputs["input_ids"].clone()}
     ids = processor.tokenizer(text, return_tensors="pt").input_ids  # of its decoder, which is taught token by token
     return {**inputs, "decoder_input_ids": ids[:, :-1], "labels": ids[:, 1:].clone()}
+
+
+def _of_mistral(processor: Any, sound: Any) -> Inputs:
+    """A question about a sound, or a sound to write down where the model does only that."""
+    if type(processor).apply_chat_template is ProcessorMixin.apply_chat_template:
+        made = processor(audio=[sound], return_tensors="pt")
+        prompt, steps = made["input_ids"], made["input_features"].shape[-1] // processor.audio_length_per_tok
+        ids = torch.cat((prompt, prompt[:, -1:].expand(-1, steps - prompt.shape[1])), 1)  # it is taught step by step
+        made = {**made, "input_ids": ids, "attention_mask": torch.ones_like(ids), "prompt": prompt}
+    else:
+        file = io.BytesIO()
+        soundfile.write(file, sound, processor.feature_extractor.sampling_rate, format="wav")
+        heard = {"type": "audio", "base64": base64.b64encode(file.getvalue()).decode()}
+        made = processor.apply_chat_template([{"role": "user", "content": [heard, QUESTION]}])
+    return {**made, "labels": made["input_ids"].clone()}
 
 
 def drawn(processor: Any, kind: str) -> dict[str, Any]:
@@ -103,8 +127,16 @@ def plain_runs(case: Plain, folder: Path) -> Iterator[tuple[Proof, Callable[[], 
     yield "merge", lambda: _merges(case, state.get("tuned"))
 
 
-def _copy(inputs: Inputs, *, labels: bool = True) -> Inputs:
-    return {name: value.clone() for name, value in inputs.items() if labels or name != "labels"}
+def _copy(inputs: Inputs) -> Inputs:
+    return {name: value.clone() for name, value in inputs.items() if name != "prompt"}
+
+
+def _prompt(inputs: Inputs) -> Inputs:
+    """What it is asked to continue, which is all of it if nothing else is said."""
+    kept = {name: value for name, value in _copy(inputs).items() if name != "labels"}
+    if "prompt" not in inputs:
+        return kept
+    return {**kept, "input_ids": inputs["prompt"].clone(), "attention_mask": torch.ones_like(inputs["prompt"])}
 
 
 def _loss(model: nn.Module, inputs: Inputs) -> Tensor:
@@ -118,7 +150,7 @@ def _generates(case: Plain) -> None:
     case.model.eval()
     for inputs in case.inputs.values():
         output = whole(case.model).generate(
-            **_copy(inputs, labels=False), max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False
+            **_prompt(inputs), max_new_tokens=NEW_TOKENS, min_new_tokens=NEW_TOKENS, do_sample=False
         )
         assert output.shape[1] >= NEW_TOKENS
 

@@ -9,6 +9,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 
 from swift.errors import ModelError
+from swift.models.tiny.known import known
 from swift.models.tiny.shrink import shrunk
 from swift.models.tiny.tokenizer import CHATML, VOCABULARY, tiny_tokenizer
 
@@ -30,13 +31,17 @@ def tiny_model(
     Raises:
         ModelError: transformers has no causal language model of that type, or it cannot be shrunk.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+    automatic: Any = (
+        AutoModelForCausalLM if model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else AutoModelForMultimodalLM
+    )
     config = tiny_config(model_type, vocab_size=vocab_size, **overrides)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            model = cast("PreTrainedModel", AutoModelForCausalLM.from_config(config, dtype=torch.float32))
+            model = cast("PreTrainedModel", automatic.from_config(config, dtype=torch.float32))
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ZeroDivisionError) as error:
             raise ModelError(f"no tiny {model_type}: {error}", hint="set its fields by name") from error
     model.eval()
@@ -52,9 +57,8 @@ def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: A
         ModelError: transformers has no causal language model of that type.
     """
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    if model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or model_type not in CONFIG_MAPPING:
+    if model_type not in _of_text() or model_type not in CONFIG_MAPPING:
         raise ModelError(f"transformers has no causal language model of type {model_type!r}")
     config_class: type[PreTrainedConfig] = CONFIG_MAPPING[model_type]
     try:
@@ -65,6 +69,18 @@ def tiny_config(model_type: str, *, vocab_size: int = VOCABULARY, **overrides: A
         return config_class(**{**_without_tokens(values), **overrides})
     except (ValueError, KeyError, TypeError, AttributeError, StrictDataclassError) as error:
         raise ModelError(f"no tiny {model_type}: {error}", hint="set its fields by name") from error
+
+
+def _of_text() -> set[str]:
+    """Also those that transformers lists with the multimodal ones only, though they have no part that sees or hears."""
+    from transformers.models.auto import modeling_auto as auto
+
+    others = {
+        name
+        for name, class_name in auto.MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES.items()
+        if class_name.endswith("ForCausalLM") and name not in known("processor")
+    }
+    return {*auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, *others}
 
 
 def _without_tokens(values: dict[str, Any]) -> dict[str, Any]:

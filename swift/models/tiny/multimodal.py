@@ -60,7 +60,7 @@ def tiny_multimodal(model_type: str, *, seed: int = 0) -> TinyMultimodal:
     processor, named = tiny_processor(model_type, merge(default, shrunk(config_class, default)))
     tokenizer: PreTrainedTokenizerBase = processor.tokenizer
     values = shrunk(config_class, default, vocab_size=len(tokenizer))
-    special = dict(tokenizer.added_tokens_encoder)
+    special = _special_ids(tokenizer)
     config = config_class(**_with_ids(values, default, special, named))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -68,6 +68,15 @@ def tiny_multimodal(model_type: str, *, seed: int = 0) -> TinyMultimodal:
         _fill_zeros(model)
     model.eval()
     return TinyMultimodal(model, processor, media_kinds(processor))
+
+
+def _special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Token -> id, of those that a text shows as themselves."""
+    from transformers import PreTrainedTokenizerFast
+
+    if isinstance(tokenizer, PreTrainedTokenizerFast):
+        return dict(tokenizer.added_tokens_encoder)
+    return dict(zip(tokenizer.all_special_tokens, tokenizer.all_special_ids, strict=True))
 
 
 @torch.no_grad()

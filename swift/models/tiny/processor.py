@@ -10,6 +10,7 @@ from swift.errors import ModelError
 from swift.models.tiny.known import known
 from swift.models.tiny.parts import build_part, lookup
 from swift.models.tiny.tables import exception, processor_fields, token_names
+from swift.models.tiny.tekken import tiny_tekken
 from swift.models.tiny.template import chat_template
 from swift.models.tiny.tokenizer import tiny_tokenizer
 
@@ -46,6 +47,8 @@ def tiny_processor(model_type: str, config: Mapping[str, Any]) -> tuple[Processo
         name: build_part(_PARTS[name], donor, config) for name in processor_class.get_attributes() if name in _PARTS
     }
     parts = {name: part for name, part in built.items() if part is not None}
+    if layout := exception(model_type, "tekken"):
+        return processor_class(**parts, tokenizer=tiny_tekken(**layout)), {"audio_token": "[AUDIO]"}
     arguments = _arguments(processor_class, model_type, config)
     given = {**token_names(), **exception(model_type, "tokens")}
     named = {name: text for name, text in given.items() if text is not None}

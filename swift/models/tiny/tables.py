@@ -21,6 +21,7 @@ _SECTIONS = frozenset(
         "parts",
         "files",
         "leading",
+        "tekken",
     }
 )
 
