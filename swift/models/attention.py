@@ -13,6 +13,7 @@ Three kernels, chosen by what the call needs:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -25,6 +26,8 @@ PACKED = "swift_packed"
 """Name under which the attention is registered with transformers."""
 
 _TILE = 128  # query rows per tile of the backward pass: large enough for matrix products, few keys after the diagonal
+_SHORT = 64  # samples up to this length are computed together: for longer ones calls cost little
+_STRETCH = 1.3  # such samples are at most so much longer than the shortest
 
 
 def register_packed_attention() -> str:
@@ -187,7 +190,8 @@ class _CausalAttention(torch.autograd.Function):
 
     The forward is torch's own flash kernel. Its backward kernel is slow on CPUs, so the backward is written
     here as matrix products over tiles of query rows, recomputing the probabilities from the saved log-sum-exp
-    (FlashAttention-2, arXiv 2307.08691, section 3.1); tiles skip the keys that come after them.
+    (FlashAttention-2, arXiv 2307.08691, section 3.1); tiles skip the keys that come after them. Samples of similar
+    length are computed together, filled up at their ends, which no token before sees.
     """
 
     @staticmethod
@@ -197,15 +201,11 @@ class _CausalAttention(torch.autograd.Function):
         rows, heads, length, size = query.shape
         output = query.new_empty(rows, length, heads, size)
         sums = []
-        groups = _groups(spans)
-        for begin, end, lengths in groups:
-            q, k, v = (t[:, :, begin:end] for t in (query, key, value))
-            alone = len(lengths) == 1
-            mask = None if alone else _blocked(lengths, q.dtype)
-            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-                q, k, v, 0.0, alone, attn_mask=mask, scale=scale
-            )
-            output[:, begin:end] = part.transpose(1, 2)
+        groups = _groups(tuple(spans)) if rows == 1 else [_Group(begin, end, None) for begin, end in spans]
+        for group in groups:
+            q, k, v = (group.take(t) for t in (query, key, value))
+            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True, scale=scale)
+            group.put(output.transpose(1, 2), part)
             sums.append(lse)
         ctx.save_for_backward(query, key, value, output, *sums)
         ctx.groups, ctx.scale = groups, scale
@@ -218,12 +218,68 @@ class _CausalAttention(torch.autograd.Function):
         delta = (grad * output).sum(-1, dtype=torch.float32).transpose(1, 2)
         grad = grad.transpose(1, 2)
         grad_query, grad_key, grad_value = (torch.empty_like(t) for t in (query, key, value))
-        for (begin, end, lengths), lse in zip(ctx.groups, sums, strict=True):
-            q, k, v, g, d = (t[:, :, begin:end] for t in (query, key, value, grad, delta))
-            parts = _causal_gradients(q, k, v, g, d, lse, ctx.scale, lengths)
+        for group, lse in zip(ctx.groups, sums, strict=True):
+            q, k, v, g, d = (group.take(t) for t in (query, key, value, grad, delta))
+            parts = _causal_gradients(q, k, v, group.blank(g), d, lse, ctx.scale)
             for whole, part in zip((grad_query, grad_key, grad_value), parts, strict=True):
-                whole[:, :, begin:end] = part
+                group.put(whole, part)
         return grad_query, grad_key, grad_value, None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Samples that are computed together.
+
+    Attributes:
+        begin: Where the first begins.
+        end: Where it ends.
+        places: Where the tokens of several samples are, int64 [samples, longest]; None for one sample.
+        filled: Which of these stand for no token, bool [samples, longest].
+    """
+
+    begin: int
+    end: int
+    places: Tensor | None
+    filled: Tensor | None = None
+
+    def take(self, whole: Tensor) -> Tensor:
+        """[rows, heads, length, ...] -> [rows or samples, heads, longest, ...]."""
+        if self.places is None:
+            return whole[:, :, self.begin : self.end]
+        return whole[0][:, self.places].transpose(0, 1)
+
+    def put(self, whole: Tensor, part: Tensor) -> None:
+        """Back again, into `whole`."""
+        if self.places is None or self.filled is None:
+            whole[:, :, self.begin : self.end] = part
+        else:
+            kept = ~self.filled
+            whole[0].transpose(0, 1)[self.places[kept]] = part.transpose(1, 2)[kept]
+
+    def blank(self, part: Tensor) -> Tensor:
+        """Zeros where there is no token."""
+        return part if self.filled is None else part.masked_fill(self.filled[:, None, :, None], 0.0)
+
+
+@lru_cache(maxsize=8)
+def _groups(spans: tuple[tuple[int, int], ...]) -> list[_Group]:
+    """Short samples by length, so that few places are filled up; long ones alone."""
+    alone = [_Group(begin, end, None) for begin, end in spans if end - begin > _SHORT]
+    short = sorted((span for span in spans if span[1] - span[0] <= _SHORT), key=lambda span: span[1] - span[0])
+    together: list[list[tuple[int, int]]] = []
+    for begin, end in short:
+        if together and end - begin <= _STRETCH * (together[-1][0][1] - together[-1][0][0]):
+            together[-1].append((begin, end))
+        else:
+            together.append([(begin, end)])
+    return alone + [_Group(*members[0], None) if len(members) == 1 else _side_by_side(members) for members in together]
+
+
+def _side_by_side(spans: list[tuple[int, int]]) -> _Group:
+    first = torch.tensor([begin for begin, _ in spans])[:, None]
+    lengths = torch.tensor([end - begin for begin, end in spans])[:, None]
+    steps = torch.arange(int(lengths.max()))[None]
+    return _Group(*spans[0], first + torch.minimum(steps, lengths - 1), steps >= lengths)
 
 
 def _causal_gradients(
@@ -234,16 +290,14 @@ def _causal_gradients(
     delta: Tensor,
     lse: Tensor,
     scale: float,
-    lengths: tuple[int, ...],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of one sample's queries, keys and values, or of several short ones' that fit into a tile.
+    """Gradients of the queries, keys and values of one sample in each row.
 
     Args:
         query: [rows, heads, length, size]; keys and values may have fewer heads.
         grad: Of the output, laid out like the queries.
         delta: float32 [rows, heads, length], the sum of `grad * output` over the last dimension.
         lse: [rows, heads, length], the log of the sum of the exponentials of the scores.
-        lengths: Of the samples.
     """
     rows, heads, length, size = query.shape
     kv_heads = key.shape[1]
@@ -264,8 +318,7 @@ def _causal_gradients(
         scores = torch.bmm(q, seen_k.transpose(1, 2))
         # Adding a float32 tensor promotes in the same pass over the scores.
         probs = torch.add(-tile_of(lse, begin, end)[..., None], scores, alpha=scale).exp_()
-        hidden = _hidden(lengths if len(lengths) > 1 else (end - begin,))
-        probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(hidden, 0.0)
+        probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(_later(end - begin), 0.0)
         grad_scores = torch.sub(torch.bmm(g, seen_v.transpose(1, 2)), tile_of(delta, begin, end)[..., None])
         grad_scores = grad_scores.mul_(probs).to(q.dtype)
         grad_value[:, :end] += torch.bmm(probs.to(q.dtype).transpose(1, 2), g)
@@ -274,27 +327,7 @@ def _causal_gradients(
     return grad_query.mul_(scale), grad_key.mul_(scale).view_as(key), grad_value.view_as(value)
 
 
-def _groups(spans: list[tuple[int, int]]) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Begin, end and lengths of samples that are computed together: a few short neighbours cost fewer calls."""
-    groups: list[tuple[int, int, tuple[int, ...]]] = []
-    for begin, end in spans:
-        if groups and end - groups[-1][0] <= _TILE:
-            first, _, lengths = groups[-1]
-            groups[-1] = (first, end, (*lengths, end - begin))
-        else:
-            groups.append((begin, end, (end - begin,)))
-    return groups
-
-
-@lru_cache(maxsize=256)
-def _hidden(lengths: tuple[int, ...]) -> Tensor:
-    """bool [length, length] over neighbouring samples: True for keys that come after the query or are of others."""
-    total = sum(lengths)
-    sample = torch.repeat_interleave(torch.arange(len(lengths)), torch.tensor(lengths))
-    return torch.ones(total, total, dtype=torch.bool).triu(1) | (sample[:, None] != sample[None, :])
-
-
-@lru_cache(maxsize=256)
-def _blocked(lengths: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """[1, 1, length, length]: the same, to be added to scores."""
-    return torch.zeros(sum(lengths), sum(lengths), dtype=dtype).masked_fill_(_hidden(lengths), -torch.inf)[None, None]
+@lru_cache(maxsize=2 * _TILE)
+def _later(length: int) -> Tensor:
+    """bool [length, length]: True where a key comes after the query."""
+    return torch.ones(length, length, dtype=torch.bool).triu_(1)
