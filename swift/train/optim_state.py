@@ -18,6 +18,9 @@ _MASTER = "master"
 _TRAINED = "trained_weight"
 _ASIDE = ".aside"  # before the keys of tensors that JSON refers to; no parameter's name begins with a dot
 
+_DERIVED = frozenset({"param_buffer"})
+"""Copies that an optimizer makes while it averages."""
+
 ATTRIBUTES: dict[str, tuple[str, ...]] = {"StableSPAM": ("total_step",)}
 """Classes of optimizers that keep state beside torch's, and where."""
 
@@ -34,6 +37,8 @@ def state_tensors(optimizer: StepOptimizer) -> tuple[dict[str, Tensor], dict[str
     for inner in optimizer.inners:
         for name, parameter in _members(inner):
             for what, value in inner.state.get(parameter, {}).items():
+                if what in _DERIVED:
+                    continue
                 if not encoder.simple(f"{name}/{what}", value):
                     extras.setdefault(name, {})[what] = encoder.encode(f"{_ASIDE}/{name}/{what}", value)
     values: dict[str, JSON] = {

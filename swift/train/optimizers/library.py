@@ -22,12 +22,12 @@ _DECOUPLED = (
 """Weight decay acts on the weights."""
 
 _COUPLED = (
-    "A2Grad ADOPT AccSGD AdaShift AdaSmooth Adai Adan AggMo Aida Amos ApolloDQN DASH DualAdam FOCUS FTRL Fromage LARS "
+    "A2Grad ADOPT AccSGD AdaShift AdaSmooth Adai Adan AggMo Aida Amos ApolloDQN DualAdam FOCUS FTRL Fromage LARS "
     "MADGRAD MSVAG Nero NovoGrad PAdam PID QHAdam QHM ROSE SM3 SRMM SWATS SaRA ScalableShampoo Shampoo"
 ).split()
 """Weight decay is added to the gradient, or there is none, so that the default is 0."""
 
-_DRAWING = "Alice Conda Gravity Kron SCION SCIONLight SPAM".split()
+_DRAWING = "Alice Conda DASH Gravity SCION SCIONLight SPAM".split()
 """A step, or the first one, draws random numbers."""
 
 _ADAPTING = "AdamG DAdaptAdaGrad DAdaptAdam DAdaptAdan DAdaptLion DAdaptSGD Prodigy".split()

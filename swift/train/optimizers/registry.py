@@ -118,6 +118,7 @@ REFUSED: dict[str, str] = {
     "magma": "keeps state under memory addresses, which no checkpoint can hold",
     "muonclip": "needs the largest attention score of every head, which no attention kernel gives; use muon",
     "qgalore": "needs the weights in int8 and layers of its own; use galore, or a quantized model with LoRA",
+    "kron": "multiplies its preconditioners in an order that takes seconds even for a matrix of 64 x 128; use soap",
     "lorarite": "has to be told which two matrices are a pair",
     "spectralsphere": "takes nothing but matrices; use muon",
 }

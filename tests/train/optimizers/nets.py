@@ -20,7 +20,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "galore": {"rank": 8, "update_proj_gap": 7, "scale": 1.0},
     "fira": {"rank": 8, "update_proj_gap": 7, "scale": 1.0},
     "apollo": {"rank": 8, "update_proj_gap": 7},
-    "apollo_mini": {"update_proj_gap": 7},
+    "apollo_mini": {"update_proj_gap": 7, "scale": 1.0},
+    "dadaptadagrad": {"d0": 1e-2},
+    "dadaptlion": {"d0": 1e-3},
+    "dadaptsgd": {"d0": 1e-2},
+    "dadaptadam": {"d0": 1e-3},
     "badam": {"switch_every": 4},
     "conda": {"update_proj_gap": 7},
     "alice": {"rank": 16, "leading_basis": 4, "update_interval": 7},
@@ -33,7 +37,12 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 """Options that make what happens now and then happen in a run of thirty steps."""
 
-RATES: dict[str, float] = {}
+RATES: dict[str, float] = {
+    **dict.fromkeys(("adadelta", "adai", "adamg", "adamod", "avagrad", "gravity", "lomo", "msvag", "pid", "pnm"), 0.1),
+    **dict.fromkeys(("qhm", "sara", "schedule_free_sgd", "sgd", "sgdp", "sgdw", "splus", "srmm"), 0.1),
+    **dict.fromkeys(("dadaptadagrad", "dadaptadam", "dadaptlion", "dadaptsgd", "lars", "prodigy"), 1.0),
+    "kate": 1e-3,
+}
 """Peak rates of optimizers for which 1e-2 is too small or too large."""
 
 
