@@ -16,16 +16,14 @@ from swift.config.optim import OptimizerConfig
 from swift.errors import ConfigError
 from swift.models.parts import Part
 from swift.train.master import MasterWeights
-from swift.train.optimizers.choose import Choice, choose
+from swift.train.optimizers.choose import choose
 from swift.train.optimizers.groups import make_groups, one_by_one
-from swift.train.optimizers.in_backward import InBackward
+from swift.train.optimizers.in_backward import InBackward, require_alone, update_in_backward
 from swift.train.optimizers.offload import Offload
 from swift.train.optimizers.spec import Group, Groups
 from swift.train.rng import apart
 from swift.train.scaling import LossScale
 
-_FUSED_DEVICES = {"cpu", "cuda", "mps", "xpu"}
-_FUSED = ("adamw", "adam", "sgd", "lomo", "adagrad")
 _NO_STATE = frozenset({"params", "param_names", "lr", "rate", "train_mode"})
 
 
@@ -245,91 +243,58 @@ def build_optimizer(
     """The configured optimizer over the trainable parameters, in the order of `model.named_parameters()`.
 
     Args:
-        model: Its parameters with `requires_grad` are trained, each once if tied.
+        model: Its parameters with `requires_grad` are trained.
         config: Options.
         lr: The peak rate, until `step` is given another.
         scale: The loss scale, from `make_loss_scale`; None is none.
         parts: The part of a multimodal model that each parameter is of, for rates of their own.
         head: Parameters of the output head, which some optimizers treat like embeddings.
-        head_dim: Rows of a query projection that make an attention head; 0 where it is not known.
+        head_dim: Rows of a query projection to an attention head; 0 where it is not known.
         seed: Of the random numbers that the optimizer draws.
 
     Raises:
         ConfigError: No parameter is trainable, or an option does not fit the model.
     """
     choice = choose(config)
-    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    if not trainable:
-        raise ConfigError("no parameter of the model is trainable", hint="see the options of the tuner")
+    trainable = _trainable(model)
+    choice = choice.on({p.device.type for p in trainable.values()})
     masters = MasterWeights(trainable.items(), enabled=config.master_weights)
-    described = make_groups(
-        masters.optimized,
-        config,
-        lr,
-        weight_decay=choice.weight_decay,
-        part_of={name: (parts or {}).get(p, "llm") for name, p in trainable.items()},
-    )
-    tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
-    tables |= {id(p) for p in head}
-    apart_ = frozenset(name for name, p in trainable.items() if id(p) in tables)
-    kinds = {p.device.type for p in trainable.values()}
-    fused = choice.name in _FUSED and kinds <= _FUSED_DEVICES
-    options = {"fused": True, **choice.options} if fused else choice.options
-    choice = Choice(choice.name, choice.spec, options, choice.weight_decay)
-    scale = scale or LossScale(1.0, fixed=True)
-    in_backward = config.updates_in_backward
-
-    def build(groups: list[Group]) -> torch.optim.Optimizer:
-        return choice.build(Groups(groups, lr, apart_, trainable, head_dim))
-
-    inners = [build([group]) for group in one_by_one(described)] if in_backward else [build(described)]
-    _require_marked(choice, inners)
-    spec = choice.spec
-    optimizer = StepOptimizer(
+    part_of = {name: (parts or {}).get(p, "llm") for name, p in trainable.items()}
+    groups = make_groups(masters.optimized, config, lr, weight_decay=choice.weight_decay, part_of=part_of)
+    embeddings = _embeddings(model, trainable, head)
+    several = [[group] for group in one_by_one(groups)] if config.updates_in_backward else [groups]
+    inners = [choice.build(Groups(some, lr, embeddings, trainable, head_dim)) for some in several]
+    choice.require_marked(inners)
+    spec, scale, in_backward = choice.spec, scale or LossScale(1.0, fixed=True), None
+    if config.updates_in_backward:
+        require_alone(choice.name, spec, scale)
+        in_backward = update_in_backward(inners, masters, trainable)
+    return StepOptimizer(
         inners,
         masters,
         scale,
         averages=spec.averages,
         seed=seed if spec.draws else None,
-        in_backward=_in_backward(choice, inners, masters, trainable, scale) if in_backward else None,
+        in_backward=in_backward,
         offload=Offload(inners[0]) if config.offload else None,
     )
-    if spec.averages:
-        for inner in inners:
-            cast(Averaging, inner).train()
-    return optimizer
 
 
-def _in_backward(
-    choice: Choice,
-    inners: Sequence[torch.optim.Optimizer],
-    masters: MasterWeights,
-    leaves: Mapping[str, nn.Parameter],
-    scale: LossScale,
-) -> InBackward:
-    why = None
-    if choice.spec.joined:
-        why = f"an update of {choice.name} depends on other parameters than its own"
-    elif choice.spec.draws:
-        why = f"{choice.name} draws random numbers for all parameters one after the other"
-    elif not scale.fixed:
-        why = "float16 needs all gradients to know whether one has overflowed"
-    if why is not None:
-        raise ConfigError(f"updates in the backward pass: {why}", hint="leave out --optim_in_backward")
-    owners = {name: inner for inner in inners for group in inner.param_groups for name in group["param_names"]}
-    made = InBackward(owners, masters.optimized, masters.publish_one)
-    made.attach(leaves)
-    return made
+def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """What is trained by name, each parameter once if tied."""
+    trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    if not trainable:
+        raise ConfigError("no parameter of the model is trainable", hint="see the options of the tuner")
+    return trainable
 
 
-def _require_marked(choice: Choice, inners: Sequence[torch.optim.Optimizer]) -> None:
-    mark = choice.spec.mark
-    if mark is None or any(group.get(mark) for inner in inners for group in inner.param_groups):
-        return
-    raise ConfigError(
-        f"optimizer {choice.name}: nothing that is trained is a matrix that its options choose",
-        hint="lower the option rank, widen the option targets, or use --optim adamw; see docs/optimizers.md",
-    )
+def _embeddings(
+    model: nn.Module, trainable: Mapping[str, nn.Parameter], head: Collection[nn.Parameter]
+) -> frozenset[str]:
+    """Names of what belongs to an embedding or to the output head."""
+    tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    tables |= {id(p) for p in head}
+    return frozenset(name for name, p in trainable.items() if id(p) in tables)
 
 
 def clip_grad_norm(optimizer: StepOptimizer, max_norm: float) -> float:

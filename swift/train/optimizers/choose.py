@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,8 @@ from swift.config.optim import OptimizerConfig
 from swift.errors import ConfigError, UnknownNameError
 from swift.train.optimizers.registry import REFUSED, optimizers
 from swift.train.optimizers.spec import Groups, Spec
+
+_FUSED_DEVICES = frozenset({"cpu", "cuda", "mps", "xpu"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,26 @@ class Choice:
     spec: Spec
     options: Mapping[str, Any]
     weight_decay: float
+
+    def on(self, devices: Collection[str]) -> Choice:
+        """The same with torch's fused kernel, where these kinds of devices have it and nothing else was said."""
+        if not self.spec.fused or not _FUSED_DEVICES.issuperset(devices) or {"fused", "foreach"} & set(self.options):
+            return self
+        return replace(self, options={**self.options, "fused": True})
+
+    def require_marked(self, inners: Iterable[torch.optim.Optimizer]) -> None:
+        """See to it that an optimizer for some matrices has got some.
+
+        Raises:
+            ConfigError: It has none.
+        """
+        mark = self.spec.mark
+        if mark is None or any(group.get(mark) for inner in inners for group in inner.param_groups):
+            return
+        raise ConfigError(
+            f"optimizer {self.name}: nothing that is trained is a matrix that its options choose",
+            hint="lower the option rank, widen the option targets, or use --optim adamw; see docs/optimizers.md",
+        )
 
     def build(self, groups: Groups) -> torch.optim.Optimizer:
         """The optimizer over `groups`.

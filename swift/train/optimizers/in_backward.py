@@ -7,11 +7,16 @@ backward pass to a step, and nothing that needs all gradients at once, such as t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+
+from swift.errors import ConfigError
+from swift.train.master import MasterWeights
+from swift.train.optimizers.spec import Spec
+from swift.train.scaling import LossScale
 
 
 @dataclass(slots=True)
@@ -59,3 +64,36 @@ class InBackward:
             parameter.grad = None
 
         return update
+
+
+def require_alone(name: str, spec: Spec, scale: LossScale) -> None:
+    """See to it that a parameter can be updated without knowing of the others.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    why = None
+    if spec.joined:
+        why = f"an update of {name} depends on other parameters than its own"
+    elif spec.draws:
+        why = f"{name} draws random numbers for all parameters one after the other"
+    elif not scale.fixed:
+        why = "float16 needs all gradients to know whether one has overflowed"
+    if why is not None:
+        raise ConfigError(f"updates in the backward pass: {why}", hint="leave out --optim_in_backward")
+
+
+def update_in_backward(
+    inners: Sequence[torch.optim.Optimizer], masters: MasterWeights, leaves: Mapping[str, nn.Parameter]
+) -> InBackward:
+    """Let each of `inners`, which have a parameter each, step when the gradient is there.
+
+    Args:
+        inners: Their groups carry `param_names`.
+        masters: Float32 copies, which get their gradients before.
+        leaves: The model's parameters by name.
+    """
+    owners = {name: inner for inner in inners for group in inner.param_groups for name in group["param_names"]}
+    made = InBackward(owners, masters.optimized, masters.publish_one)
+    made.attach(leaves)
+    return made

@@ -43,9 +43,12 @@ _AVERAGING = {
 }
 """Evaluated and saved are averages of the weights that are trained."""
 
+_JOINED = frozenset("AdaGC Adai AdamS AvaGrad".split())
+"""A mean or a norm over all parameters takes part in the update of each."""
+
 PLAIN: dict[str, Spec] = {
-    **{name.lower(): library_spec(name) for name in _DECOUPLED},
-    **{name.lower(): library_spec(name, decay=0.0) for name in _COUPLED},
+    **{name.lower(): library_spec(name, joined=name in _JOINED) for name in _DECOUPLED},
+    **{name.lower(): library_spec(name, decay=0.0, joined=name in _JOINED) for name in _COUPLED},
     **{name.lower(): library_spec(name, decay=0.0, draws=True) for name in _DRAWING},
     **{name.lower(): library_spec(name, decay=0.0, rate=1.0, joined=True) for name in _ADAPTING},
     **_AVERAGING,

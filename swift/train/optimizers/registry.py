@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from swift.registry import Registry
 from swift.train.optimizers.adalomo import adalomo
 from swift.train.optimizers.adam_mini import adam_mini
@@ -17,8 +20,8 @@ parameters, with defaults, become the options of `optimizer.options`; it returns
 _ADAM = {"betas": (0.9, 0.95), "eps": 1e-8}
 
 
-def _bnb(name: str, *, decay: float = 0.0, accelerator: bool = False, **defaults: object) -> Spec:
-    return Spec(f"bitsandbytes.optim:{name}", extra="optim", defaults=defaults, decay=decay, accelerator=accelerator)
+def _bnb(name: str, decay: float = 0.0, defaults: Mapping[str, Any] | None = None, **traits: Any) -> Spec:
+    return Spec(f"bitsandbytes.optim:{name}", extra="optim", defaults=defaults or {}, decay=decay, **traits)
 
 
 def _ao(name: str) -> Spec:
@@ -26,8 +29,8 @@ def _ao(name: str) -> Spec:
 
 
 _TORCH: dict[str, Spec] = {
-    "adamw": Spec("torch.optim:AdamW", defaults=_ADAM),
-    "adam": Spec("torch.optim:Adam", decay=0.0),
+    "adamw": Spec("torch.optim:AdamW", defaults=_ADAM, fused=True),
+    "adam": Spec("torch.optim:Adam", decay=0.0, fused=True),
     "nadamw": Spec("torch.optim:NAdam", defaults={"decoupled_weight_decay": True}),
     "nadam": Spec("torch.optim:NAdam", decay=0.0),
     "radam": Spec("torch.optim:RAdam", decay=0.0),
@@ -35,31 +38,31 @@ _TORCH: dict[str, Spec] = {
     "adagrad": Spec("torch.optim:Adagrad", decay=0.0),
     "adadelta": Spec("torch.optim:Adadelta", decay=0.0),
     "rmsprop": Spec("torch.optim:RMSprop", decay=0.0),
-    "sgd": Spec("torch.optim:SGD", decay=0.0),
+    "sgd": Spec("torch.optim:SGD", decay=0.0, fused=True),
     "adafactor": Spec("torch.optim:Adafactor", decay=0.0),
-    "lomo": Spec("torch.optim:SGD", decay=0.0, in_backward=True),
+    "lomo": Spec("torch.optim:SGD", decay=0.0, fused=True),
 }
 
 _OURS: dict[str, Spec] = {
-    "adalomo": Spec(adalomo, decay=0.0, in_backward=True),
+    "adalomo": Spec(adalomo, decay=0.0),
     "adam_mini": Spec(adam_mini),
     "badam": Spec(badam, joined=True),
 }
 
 _BITSANDBYTES: dict[str, Spec] = {
     "adam_8bit": _bnb("Adam8bit"),
-    "adamw_8bit": _bnb("AdamW8bit", decay=0.1, **_ADAM),
+    "adamw_8bit": _bnb("AdamW8bit", decay=0.1, defaults=_ADAM),
     "lion_8bit": _bnb("Lion8bit", decay=0.1),
     "ademamix_8bit": _bnb("AdEMAMix8bit", decay=0.1),
     "adagrad_8bit": _bnb("Adagrad8bit"),
     "rmsprop_8bit": _bnb("RMSprop8bit"),
     "lamb_8bit": _bnb("LAMB8bit"),
-    "lars_8bit": _bnb("LARS8bit", momentum=0.9),
-    "sgd_8bit": _bnb("SGD8bit", momentum=0.9),
+    "lars_8bit": _bnb("LARS8bit", defaults={"momentum": 0.9}),
+    "sgd_8bit": _bnb("SGD8bit", defaults={"momentum": 0.9}),
     "paged_adam": _bnb("PagedAdam"),
     "paged_adam_8bit": _bnb("PagedAdam8bit"),
-    "paged_adamw": _bnb("PagedAdamW", decay=0.1, **_ADAM),
-    "paged_adamw_8bit": _bnb("PagedAdamW8bit", decay=0.1, **_ADAM),
+    "paged_adamw": _bnb("PagedAdamW", decay=0.1, defaults=_ADAM),
+    "paged_adamw_8bit": _bnb("PagedAdamW8bit", decay=0.1, defaults=_ADAM),
     "paged_lion": _bnb("PagedLion", decay=0.1),
     "paged_lion_8bit": _bnb("PagedLion8bit", decay=0.1),
     "paged_ademamix": _bnb("PagedAdEMAMix", decay=0.1, accelerator=True),

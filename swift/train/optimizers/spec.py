@@ -72,9 +72,9 @@ class Spec:
         rate: The default peak learning rate, where it is not of AdamW's size.
         draws: Whether a step may draw random numbers.
         averages: Whether it trains one point and evaluates another: the class has `train` and `eval`.
-        in_backward: Whether updating in the backward pass is what it is made for.
         joined: Whether a parameter's update depends on other parameters.
         accelerator: Whether it cannot run on the CPU.
+        fused: Whether torch has a kernel for it that updates everything at once.
     """
 
     make: str | Make
@@ -86,9 +86,9 @@ class Spec:
     rate: float | None = None
     draws: bool = False
     averages: bool = False
-    in_backward: bool = False
     joined: bool = False
     accelerator: bool = False
+    fused: bool = False
 
     def load(self) -> Make:
         """The class or function.
