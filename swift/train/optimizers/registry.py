@@ -101,6 +101,7 @@ _HESSIAN = "needs products with the Hessian, for which the backward pass would h
 _CLOSURE = "evaluates the loss again within a step"
 _TWICE = "needs a second forward and backward pass at moved weights in every step"
 _LOSS = "steers by the value of the loss, which it takes from a closure"
+_INNER = "keeps the moments of the projection in another form, which is not here; use galore"
 _PROCESSES = "exchanges gradients between processes by itself, and here they are summed before the step"
 
 REFUSED: dict[str, str] = {
@@ -121,6 +122,9 @@ REFUSED: dict[str, str] = {
     "magma": "keeps state under memory addresses, which no checkpoint can hold",
     "muonclip": "needs the largest attention score of every head, which no attention kernel gives; use muon",
     "qgalore": "needs the weights in int8 and layers of its own; use galore, or a quantized model with LoRA",
+    "galore_adamw_8bit": _INNER,
+    "galore_adafactor": _INNER,
+    "galore_adamw_layerwise": "updates in the backward pass, which projections that draw numbers cannot; use galore",
     "kron": "multiplies its preconditioners in an order that takes seconds even for a matrix of 64 x 128; use soap",
     "lorarite": "has to be told which two matrices are a pair",
     "spectralsphere": "takes nothing but matrices; use muon",
