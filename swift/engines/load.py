@@ -5,9 +5,9 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.load import load_codec
-from swift.engines.adapters import AdapterSwitch, attach
+from swift.engines.adapters import Switch, attach_any
 from swift.engines.folders import Plan
-from swift.engines.merging import merge
+from swift.engines.merging import merge, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.hub import Located
@@ -38,6 +38,8 @@ def load_engine(
         SwiftError: Something is missing or does not fit; see the parts.
     """
     located = locate_model(plan.model)
+    if merge_lora:
+        require_mergeable(plan.adapters.values())
     model, tokenizer = load_base(plan, located)
     hint = template_hint(plan.model, model.config, tokenizer)
     codec = load_codec(
@@ -50,12 +52,12 @@ def load_engine(
         trust_remote_code=plan.model.trust_remote_code,
         recommended=hint,
     )
-    switch: AdapterSwitch | None = None
+    switch: Switch | None = None
     if plan.adapters and merge_lora:
         for folder in plan.adapters.values():
             model = merge(model, folder)
     elif plan.adapters:
-        switch = attach(model, plan.adapters, dtype=model.dtype)
+        switch = attach_any(model, plan.adapters, dtype=model.dtype)
     warning = dtype_warning(model.dtype, model.device)
     note = "" if warning is None else f" ({warning})"
     if pack and can_pack(model.device, model.dtype):

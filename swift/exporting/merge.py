@@ -17,7 +17,7 @@ from swift.config.runs import ExportConfig
 from swift.engines.adapters import attach
 from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_base
-from swift.engines.merging import merge_attached, refuse_quantized
+from swift.engines.merging import merge_attached, refuse_quantized, require_mergeable
 from swift.errors import ConfigError
 from swift.exporting.folder import new_folder, require_room
 from swift.exporting.push import push, require_hub
@@ -41,6 +41,7 @@ def export(config: ExportConfig) -> Path:
     """
     plan = plan_model(config.model, config.adapters, ChatConfig())
     _check(config, plan)
+    require_mergeable(plan.adapters.values())
     target = _target(config, plan)
     if config.push_to_hub:
         require_hub()

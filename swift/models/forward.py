@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,13 @@ _DERIVED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "second_per_grids": ("video_second_per_grid", lambda seconds: seconds),
 }
 """Parameters of position rules that processors give under another name, or as a mask."""
+
+
+class Caller(Protocol):
+    """Whatever takes a batch through a model: a backbone, or a technique that adds to its inputs."""
+
+    def __call__(self, batch: Batch, run: nn.Module | None = None) -> Any:
+        """The output for a batch, with `last_hidden_state`; of `run` in the backbone's place, with `logits`."""
 
 
 @dataclass(frozen=True, slots=True)

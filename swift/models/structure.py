@@ -29,6 +29,7 @@ __all__ = [
     "language_model",
     "linear_layer_names",
     "output_head",
+    "residual_ends",
     "special_ids",
 ]
 
@@ -168,21 +169,18 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
 def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | None = None) -> list[str]:
     """Full names of the layers that `all-linear` means, in the order of the module tree.
 
-        Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
+    Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
 
-        - the output head;
-        - routers of mixtures of experts, which a low-rank update would unbalance;
-        - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
-    <<<<<<< HEAD
-        - that of torch's own attention, which reads its weight, too.
-    =======
-        - an architecture's own classes of linear layers where they compute something else (in groups, say).
-    >>>>>>> zoo
+    - the output head;
+    - routers of mixtures of experts, which a low-rank update would unbalance;
+    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
+    - that of torch's own attention, which reads its weight, too;
+    - an architecture's own classes of linear layers where they compute something else (in groups, say).
 
-        Experts that are kept in one stacked parameter are not layers, and so not listed.
+    Experts that are kept in one stacked parameter are not layers, and so not listed.
 
-        Args:
-            inside: The modules whose layers are meant; None is the language model.
+    Args:
+        inside: The modules whose layers are meant; None is the language model.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -202,6 +200,17 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
             if not _is_router(full, layer, experts) and not (name == "out_proj" and _is_state_space(parent)):
                 names.append(full)
     return names
+
+
+def residual_ends(layer: nn.Module) -> list[nn.Module]:
+    """The last linear layer of each part of a decoder layer: those that lead back to the hidden states."""
+    from transformers.pytorch_utils import Conv1D
+
+    found: list[nn.Module] = []
+    for part in layer.children():
+        linear = [module for module in part.modules() if isinstance(module, nn.Linear | Conv1D)]
+        found += linear[-1:]
+    return found
 
 
 def _expert_counts(config: PreTrainedConfig) -> frozenset[int]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from swift.batch import Batch
 from swift.losses.linear_cross_entropy import linear_cross_entropy
 from swift.losses.token import chunked_loss, cross_entropy, token_losses
-from swift.models.forward import Backbone
+from swift.models.forward import Caller
 from swift.models.head import HeadTransform
 
 
@@ -28,7 +28,7 @@ class Policy:
     """
 
     model: nn.Module
-    backbone: Backbone
+    backbone: Caller
     head: nn.Module
     transform: HeadTransform | None
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import LoraConfig
+from swift.config.tuner import AdapterConfig, LisaConfig, LoraConfig, TunerConfig
 from swift.models.fused import GATED, GatedMlp
 from swift.models.structure import decoder_layers, input_embeddings, output_head, text_config
 from swift.planning.memory import ModelShape, Training
+from swift.tuners.extra import Extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,9 +48,10 @@ def shape_of(model: nn.Module) -> ModelShape:
     head_dim = int(config.get("head_dim") or hidden // heads)
     width = _width(config, hidden)
     attention = hidden * head_dim * (2 * heads + 2 * kv_heads)
-    in_layer = sum(p.numel() for name, p in layers[0].named_parameters() if "lora_" not in name)
+    own = _base_parameters(model)
+    in_layer = sum(p.numel() for p in layers[0].parameters() if p in own)
     return ModelShape(
-        parameters=sum(p.numel() for name, p in base.named_parameters() if "lora_" not in name),
+        parameters=sum(p.numel() for p in own),
         hidden=hidden,
         layers=len(layers),
         heads=heads,
@@ -61,6 +63,14 @@ def shape_of(model: nn.Module) -> ModelShape:
         fused_norms=any("rmsnorm" in type(module).__name__.lower() for module in layers[0].modules()),
         fused_gate=any(_is_gate(module, config) for module in layers[0].modules()),
     )
+
+
+def _base_parameters(model: nn.Module) -> set[nn.Parameter]:
+    """The model's own: all of them, or beside an adapter, which is all that is trained, those that are frozen."""
+    from peft import PeftModel
+
+    adapted = isinstance(model, PeftModel) or any(isinstance(child, Extra) for child in model.children())
+    return {p for p in model.parameters() if not (adapted and p.requires_grad)}
 
 
 def _is_gate(module: nn.Module, config: dict[str, Any]) -> bool:
@@ -77,8 +87,8 @@ def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: 
     layers = decoder_layers(base)
     rank = config.tuner.rank if isinstance(config.tuner, LoraConfig) else 0
     return Training(
-        tuner=config.tuner.type,
-        trained=sum(p.numel() for p in trained),
+        tuner=_kind(config.tuner),
+        trained=_at_a_time(config.tuner, base, trained),
         trained_layers=len(layers) - _lowest(base, layers),
         weight_bytes=frozen_type.itemsize,
         trained_bytes=trained[0].dtype.itemsize,
@@ -88,6 +98,23 @@ def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: 
         adapter_rank=rank,
         adapter_layers=_adapters(base) // len(layers),
     )
+
+
+def _kind(tuner: TunerConfig) -> Literal["lora", "full", "freeze"]:
+    """Whether weights stay as they are, and if not, whether all are trained."""
+    if isinstance(tuner, AdapterConfig):
+        return "lora"
+    return "full" if tuner.type == "full" else "freeze"
+
+
+def _at_a_time(tuner: TunerConfig, base: PreTrainedModel, trained: list[nn.Parameter]) -> int:
+    """Elements that are trained at a time."""
+    total = sum(p.numel() for p in trained)
+    if not isinstance(tuner, LisaConfig):
+        return total
+    layers = decoder_layers(base)
+    in_layers = sum(p.numel() for p in layers.parameters())
+    return total - in_layers + in_layers * tuner.activated_layers // len(layers)
 
 
 def _standard(model: PreTrainedModel) -> dict[str, Any]:

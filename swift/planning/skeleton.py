@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
+from swift.config.tuner import BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
 from swift.errors import CheckpointError, ModelError
 from swift.hub import Located
 from swift.models.auto import auto_class
 from swift.models.load import load_config, resolve_dtype
 from swift.models.quiet import quiet
-from swift.tuners.freeze import train_all, train_unfrozen
-from swift.tuners.lora import add_lora
+from swift.tuners.build import Start, tune
 
 
 def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Module:
@@ -37,18 +37,17 @@ def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Mo
             model = auto_class(hf_config).from_config(hf_config, dtype=dtype, trust_remote_code=trust)
         except ValueError as error:
             raise ModelError(f"{located.id} is no model that generates text", hint="only those can be tuned") from error
-        if isinstance(config.tuner, LoraConfig):
-            return add_lora(model, _as_planned(config.tuner, config.adapters))
-    if isinstance(config.tuner, FreezeConfig):
-        train_unfrozen(model, config.tuner)
-    elif isinstance(config.tuner, FullConfig):
-        train_all(model, config.tuner)
-    return model  # type: ignore[no-any-return]
+        return tune(model, _as_planned(config.tuner, config.adapters), Start()).model
 
 
-def _as_planned(tuner: LoraConfig, adapters: tuple[str, ...]) -> LoraConfig:
+def _as_planned(tuner: TunerConfig, adapters: tuple[str, ...]) -> TunerConfig:
     """The adapter's shape, without an initialisation that needs weights; that of the adapter to go on from."""
-    shape = tuner.model_copy(update={"init": "true"})
+    if isinstance(tuner, BoftConfig):  # PEFT computes with its weights at once; OFT has as many
+        return OftConfig(rank=tuner.block_num, block_size=tuner.block_size, **_common(tuner))
+    if not isinstance(tuner, LoraConfig):
+        return tuner
+    plain = LoraConfig(**tuner.model_dump(include=set(LoraConfig.model_fields) - {"type"}))
+    shape = plain.model_copy(update={"init": "true"})
     if not adapters:
         return shape
     from peft.config import PeftConfig
@@ -59,3 +58,7 @@ def _as_planned(tuner: LoraConfig, adapters: tuple[str, ...]) -> LoraConfig:
     targets = saved["target_modules"]
     pattern = {"target_regex": targets} if isinstance(targets, str) else {"targets": tuple(targets)}
     return shape.model_copy(update={"rank": int(saved["r"]), "dora": bool(saved.get("use_dora")), **pattern})
+
+
+def _common(tuner: LayerAdapterConfig) -> dict[str, Any]:
+    return tuner.model_dump(include=set(LayerAdapterConfig.model_fields) - {"type"})

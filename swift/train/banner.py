@@ -58,7 +58,7 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
         run_dir=run.folder,
         steps_per_epoch=per_epoch,
         first_step=run.state.step,
-        adapter=prepared.adapter,
+        adapter=prepared.technique.adapter,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -81,6 +81,11 @@ class StepOptimizer:
             group["lr"] = learning_rate * group["rate"]
         self.inner.step()
         self.masters.publish()
+
+    def forget(self, parameters: Collection[nn.Parameter]) -> None:
+        """Drop the state of parameters that are not trained for a while."""
+        for parameter in self.masters.stand_for(parameters):
+            self.inner.state.pop(parameter, None)
 
     def zero_grad(self) -> None:
         """Drop all gradients."""
