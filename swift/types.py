@@ -284,10 +284,12 @@ class Known:
     Attributes:
         template: Name of a fallback template that suits it, where it has none of its own; or empty.
         grounding: Name of the format in which it writes boxes; or empty.
+        tools: Name of the format in which it calls functions; or empty.
     """
 
     template: str = ""
     grounding: str = ""
+    tools: str = ""
 
 
 NOTHING_KNOWN = Known()

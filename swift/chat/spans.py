@@ -50,7 +50,9 @@ class Rendering:
         self._wire = wire_messages(sample.messages, codec.template.dialect)
         self._tools = wire_tools(sample.tools)
         if self._tools and not codec.template.dialect.tools:
-            raise RowError(reasons.TOOLS_UNSUPPORTED, "the chat template has no place for tools")
+            raise RowError(
+                reasons.TOOLS_UNSUPPORTED, "the chat template has no place for tools; --agent_template names a format"
+            )
 
     def prompt(self, count: int) -> str:
         """The first `count` messages and what the template puts before the assistant's next words."""

@@ -41,6 +41,14 @@ class ChatConfig(Config):
     truncation: Literal["drop", "left", "right", "split", "error"] = option(
         "drop", "What happens to longer rows. Every one of them is on the ledger.", "truncation_strategy"
     )
+    tool_format: str = option(
+        "auto",
+        "How tools, calls and results are written: auto (as the chat template does; where it has no place for them, "
+        "as the model's family does, else hermes), template (never but by the template), or a format by name, such "
+        "as hermes, llama3, glm4_5, qwen3_coder, react_en or toolbench.",
+        "agent_template",
+        "tool_format",
+    )
     grounding: str = option(
         "auto",
         "How names and boxes of the column objects are written: auto (as the model's family does), plain, qwen_vl, "
