@@ -18,6 +18,7 @@ from swift.config.tuner import (
     AdapterConfig,
     BoftConfig,
     FreezeConfig,
+    FullConfig,
     LayerAdapterConfig,
     LoraConfig,
     OftConfig,
@@ -197,6 +198,26 @@ def _schedule(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--warmup_steps", f"{warmup} is more than --max_steps {steps}", "lower it")
 
 
+def _optimizer(config: SftConfig) -> Iterator[Problem]:
+    optimizer = config.optimizer
+    if optimizer.lora_plus is not None and isinstance(config.tuner, (FullConfig, FreezeConfig)):
+        why = f"LoRA+ is for adapters, but the tuner is {config.tuner.type}"
+        yield Problem("--lorap_lr_ratio", why, "take it out, or use --tuner_type lora")
+    if not optimizer.updates_in_backward:
+        return
+    flag = "--optim" if optimizer.fused_backward is None else "--optim_in_backward"
+    way_out = "" if optimizer.fused_backward else ", or --optim_in_backward false"
+    if optimizer.max_grad_norm > 0:
+        why = "updates in the backward pass, when the norm to clip by is not known yet"
+        yield Problem(flag, why, f"add --max_grad_norm 0{way_out}")
+    if config.batch.accumulation != 1:
+        why = "updates in the backward pass, and a step has several"
+        yield Problem(flag, why, f"add --gradient_accumulation_steps 1{way_out}")
+    if config.batch.slice_tokens:
+        why = "updates in the backward pass, and each slice has one of its own"
+        yield Problem("--max_tokens_per_slice", f"the optimizer {why}", f"take it out{way_out}")
+
+
 def _saving(config: SftConfig) -> Iterator[Problem]:
     if config.checkpoint.resume is not None and config.overwrite:
         yield Problem("--overwrite_output_dir", "a run that is resumed must not be overwritten", "take one of them out")
@@ -231,6 +252,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _plain_text,
     _tuner,
     _schedule,
+    _optimizer,
     _saving,
     _media,
 )

@@ -22,6 +22,7 @@ __all__ = [
     "decoder_layers",
     "embedding_rows",
     "generating",
+    "head_dim",
     "head_is_tied",
     "head_transform",
     "input_embeddings",
@@ -147,6 +148,13 @@ def text_config(model: PreTrainedModel) -> PreTrainedConfig:
     """The configuration of the language model; of a composite model, its text part."""
     config: PreTrainedConfig = generating(model).config
     return config.get_text_config(decoder=True)
+
+
+def head_dim(model: PreTrainedModel) -> int:
+    """Rows of a query projection that make an attention head; 0 where the architecture does not say."""
+    config = text_config(model).to_dict()
+    heads = int(config.get("num_attention_heads") or 0)
+    return int(config.get("head_dim") or (config.get("hidden_size", 0) // heads if heads else 0))
 
 
 def special_ids(model: PreTrainedModel) -> frozenset[int]:

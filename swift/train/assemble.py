@@ -30,6 +30,7 @@ from swift.losses.token import token_losses
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
 from swift.models.parts import parts_by_parameter
+from swift.models.structure import head_dim, output_head
 from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
 from swift.train.banner import banner
@@ -43,7 +44,8 @@ from swift.train.listeners.console import Console
 from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
 from swift.train.memory import keep_freed_memory
-from swift.train.optim import build_optimizer
+from swift.train.optim import StepOptimizer, build_optimizer
+from swift.train.optimizers import choose
 from swift.train.parallel.processes import Parallel
 from swift.train.parallel.start import device_of, require_same_start
 from swift.train.prepare_model import Prepared, import_code, prepare_model
@@ -59,7 +61,7 @@ from swift.train.run_folder import (
     write_record,
 )
 from swift.train.saving import require_same_share, restore
-from swift.train.scaling import make_loss_scale
+from swift.train.scaling import LossScale, make_loss_scale
 from swift.train.schedule import Schedule, schedules
 from swift.train.state import State
 from swift.train.thinking import taught_thinking
@@ -83,14 +85,34 @@ def assembled(config: SftConfig, parallel: Parallel) -> Iterator[Run]:
     schedules.get(config.schedule.name)
     if isinstance(config.tuner, PeftConfig):
         method_options(config.tuner)
+    choose(config.optimizer)
     seed_everything(config.loop.seed)
     device = device_of(parallel.place, config.model)
     if parallel.size > 1:  # whoever asks for the device later gets this process' own
         config = config.model_copy(update={"model": config.model.model_copy(update={"device": str(device)})})
+    config = _fitting(config, device, parallel)
     if config.loop.allocator == "auto" and device.type == "cpu":
         keep_freed_memory()
     with _folder(config, parallel) as (folder, checkpoint):
         yield _build(config, parallel, folder, device, checkpoint, Ledger())
+
+
+def _fitting(config: SftConfig, device: torch.device, parallel: Parallel) -> SftConfig:
+    """What the optimizer's ways of saving memory need of the device and of the others; refused where it is not so."""
+    if config.optimizer.offload and device.type == "cpu":
+        raise ConfigError(
+            "optimizer.offload moves state to main memory, and the device is the CPU, where it is already",
+            hint="leave out --optim_offload",
+        )
+    if not config.optimizer.updates_in_backward:
+        return config
+    if parallel.size > 1:
+        raise ConfigError(
+            f"updates in the backward pass come before {parallel.size} processes have added up their gradients",
+            hint="use one process, or leave out --optim_in_backward",
+        )
+    # A slice would be a backward pass of its own.
+    return config.model_copy(update={"batch": config.batch.model_copy(update={"slice_tokens": 0})})
 
 
 @contextmanager
@@ -189,10 +211,14 @@ class _Assembly:
             raise ConfigError("streaming needs to know when to stop", hint="set --max_steps")
         for part in prepared.technique.stepwise:
             part.start(total_steps)
-        rate = config.optimizer.learning_rate or (1e-4 if prepared.technique.adapter else 1e-5)
-        model = prepared.policy.model
-        dtype = next(model.parameters()).dtype
-        scale = make_loss_scale(dtype, self.device)
+        usual = choose(config.optimizer).spec.rate or (1e-4 if prepared.technique.adapter else 1e-5)
+        rate = config.optimizer.learning_rate or usual
+        dtype = next(prepared.policy.model.parameters()).dtype
+        if prepared.layout.one_by_one and config.optimizer.updates_in_backward and config.batch.size > 1:
+            raise ConfigError(
+                "this model takes samples one by one, and updates in the backward pass need one to a step",
+                hint="add --per_device_train_batch_size 1, or leave out --optim_in_backward",
+            )
         return Run(
             config=config,
             folder=self.folder,
@@ -200,7 +226,7 @@ class _Assembly:
             policy=prepared.policy,
             objective=SftObjective(config.loop.loss, config.loop.label_smoothing),
             evaluation_objective=SftObjective(config.loop.loss, with_correct=True),
-            optimizer=build_optimizer(model, config.optimizer, rate, scale, parts_by_parameter(prepared.base)),
+            optimizer=self.optimizer(rate, make_loss_scale(dtype, self.device)),
             schedule=Schedule(config.schedule, rate, total_steps),
             feed=feed,
             evaluation=make_evaluation(config, self.codec, self.rows, padding_free=padding_free),
@@ -215,6 +241,20 @@ class _Assembly:
             if prepared.layout.one_by_one
             else slice_limit(config.batch.slice_tokens, self.device),
             parallel=parallel,
+        )
+
+    def optimizer(self, rate: float, scale: LossScale) -> StepOptimizer:
+        """The optimizer over what is trained, with the peak rate `rate`."""
+        base = self.prepared.base
+        return build_optimizer(
+            self.prepared.policy.model,
+            self.config.optimizer,
+            rate,
+            scale,
+            parts_by_parameter(base),
+            head=list(output_head(base).parameters()),
+            head_dim=head_dim(base),
+            seed=self.config.loop.seed,
         )
 
     def chat(self) -> ChatConfig:

@@ -105,7 +105,7 @@ def dry_step(run: Run) -> None:
     try:
         with recompute_cheap():
             loss = run.objective(run.policy, batch.to(run.device))
-        run.optimizer.backward(loss.total / batch.count)
+        run.optimizer.backward(loss.total / batch.count, update=False)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(batch) from error
     finally:

@@ -54,6 +54,13 @@ class MasterWeights:
         for parameter, master in self._pairs.values():
             parameter.copy_(master)
 
+    @torch.no_grad()
+    def publish_one(self, name: str) -> None:
+        """Round one copy into the model's weight; nothing where the parameter stands for itself."""
+        if name in self._pairs:
+            parameter, master = self._pairs[name]
+            parameter.copy_(master)
+
     def tensors(self) -> dict[str, Tensor]:
         """The copies by name, for the checkpoint."""
         return {name: master.detach() for name, (_, master) in self._pairs.items()}

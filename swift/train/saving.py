@@ -20,7 +20,7 @@ from swift.train.checkpoint import (
     read_values,
     save_checkpoint,
 )
-from swift.train.optim import load_state_tensors, state_tensors
+from swift.train.optim_state import load_state_tensors, state_tensors
 from swift.train.run import Run
 from swift.train.state import State
 
@@ -46,6 +46,11 @@ def save(run: Run) -> Path | None:
 
 def _write(run: Run, randoms: list[tuple[dict[str, Tensor], dict[str, JSON]]]) -> None:
     """The files; `randoms` has the random numbers of each process, or nothing where only the model is saved."""
+    with run.optimizer.averaged():
+        _write_checkpoint(run, randoms)
+
+
+def _write_checkpoint(run: Run, randoms: list[tuple[dict[str, Tensor], dict[str, JSON]]]) -> None:
     tensors: dict[str, Tensor] = {}
     state: dict[str, JSON] = {}
     if randoms:
