@@ -27,8 +27,10 @@ from swift.losses.token import token_losses
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
 from swift.models.parts import parts_by_parameter
+from swift.models.quantize.layers import number_type
 from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
+from swift.planning.skeleton import require_trainable
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
@@ -105,6 +107,7 @@ def _build(
     with parallel.local_main_first("downloading the model"):
         located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    require_trainable(config, located.id, model_config, device)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
@@ -165,7 +168,7 @@ class _Assembly:
             raise ConfigError("streaming needs to know when to stop", hint="set --max_steps")
         rate = config.optimizer.learning_rate or (1e-4 if prepared.adapter else 1e-5)
         model = prepared.policy.model
-        dtype = next(model.parameters()).dtype
+        dtype = number_type(prepared.base)
         scale = make_loss_scale(dtype, self.device)
         return Run(
             config=config,
@@ -182,7 +185,11 @@ class _Assembly:
             state=State(),
             total_steps=total_steps,
             # `auto` is another type on another machine, and then no resumed step would be the same.
-            fingerprints={"data": self.rows.fingerprint, "number type": str(dtype).removeprefix("torch.")},
+            fingerprints={
+                "data": self.rows.fingerprint,
+                "number type": str(dtype).removeprefix("torch."),
+                **({} if prepared.quantization is None else {"quantization": prepared.quantization}),
+            },
             info=RunInfo((), total_steps, self.folder),
             slice_tokens=ONE_BY_ONE
             if prepared.layout.one_by_one

@@ -24,6 +24,8 @@ from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.parts import part_modules
+from swift.models.quantize.method import describe
+from swift.models.quantize.qat import prepare_qat
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
 from swift.models.vocabulary import add_special_tokens, fit_vocabulary
@@ -42,6 +44,7 @@ class Prepared:
         fused: Modules that compute in one operation what the architecture's own do in several.
         layout: Whether batches are padding-free, and why.
         adapter: Whether an adapter is trained; else weights.
+        quantization: How the base weights are held, in words; None where they are plain numbers.
         write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
     """
 
@@ -50,6 +53,7 @@ class Prepared:
     fused: Fused
     layout: Layout
     adapter: bool
+    quantization: str | None
     write_weights: Callable[[Path], None]
 
 
@@ -82,7 +86,8 @@ def prepare_model(
     weights = located
     if checkpoint is not None and not (checkpoint / "adapter_config.json").is_file():
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
-    dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
+    hf_config = load_config(weights, trust_remote_code=config.model.trust_remote_code)
+    dtype = resolve_dtype(config.model, hf_config, device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     if config.model.new_special_tokens:
         fit_vocabulary(model, tokenizer)
@@ -99,9 +104,8 @@ def prepare_model(
     adapter = isinstance(config.tuner, LoraConfig)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
-    return Prepared(
-        policy, model, fused, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter)
-    )
+    write = _writer(tuned, model, tokenizer, located, config, adapter=adapter)
+    return Prepared(policy, model, fused, layout, adapter, describe(config.model, hf_config), write)
 
 
 def _switch_on(model: PreTrainedModel, config: SftConfig) -> None:
@@ -158,6 +162,8 @@ def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None, ne
         train_unfrozen(model, tuner)
     elif isinstance(tuner, FullConfig):
         train_all(model, tuner)
+    if config.qat.scheme != "none":
+        prepare_qat(model, config.qat)
     return model
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from swift.config.tuner import LoraConfig
 from swift.errors import CheckpointError, ConfigError, UnknownNameError
 from swift.models.parts import PARTS, part_modules
+from swift.models.quantize.layers import is_quantized, quantized_layers
 from swift.models.structure import head_is_tied, linear_layer_names
 from swift.models.vocabulary import token_modules
 from swift.tuners.freeze import frozen_parts
@@ -106,9 +107,17 @@ def _peft_config(model: PreTrainedModel, config: LoraConfig, new_tokens: Sequenc
 
 def _use_our_layer(peft_config: Any) -> None:
     """PEFT's documented way of dispatching a layer type to another class."""
+    peft_config._register_custom_module({nn.Linear: _our_layer})
+
+
+def _our_layer(target: nn.Module, adapter_name: str, **options: Any) -> nn.Module | None:
+    """Our layer over plain weights; None leaves quantized ones, which are linear layers too, to PEFT's own."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     from swift.tuners.lora_layer import LoraLinear
 
-    peft_config._register_custom_module({nn.Linear: LoraLinear})
+    base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+    return None if is_quantized(base) else LoraLinear(target, adapter_name, **options)
 
 
 def _targets(model: PreTrainedModel, config: LoraConfig) -> str | list[str]:
@@ -169,6 +178,14 @@ def _full_modules(model: PreTrainedModel, config: LoraConfig) -> list[str]:
         if part == "llm":
             raise ConfigError("tuner.full_parts names llm", hint="--tuner_type full trains the language model in full")
         found += [names[id(module)] for module in modules[part]]
+    quantized = quantized_layers(model)
+    for name in found:
+        inside = [layer for layer in quantized if f".{name}." in f".{layer}."]
+        if inside:
+            raise ConfigError(
+                f"{name} is to be trained in full, and its layer {inside[0]} is quantized",
+                hint=f"leave it out, or keep it as it is: --modules_to_not_convert {name}",
+            )
     # A module inside another that is trained in full would be copied twice.
     return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
 
