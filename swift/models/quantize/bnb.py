@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,6 +41,8 @@ def options(config: BnbConfig, skip: Sequence[str], dtype: torch.dtype) -> dict[
     from transformers import BitsAndBytesConfig
 
     if config.bits == 8:
+        # It tells every layer of every step that the inputs become 16 bit before they become 8 bit.
+        logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
         eight = BitsAndBytesConfig(
             load_in_8bit=True, llm_int8_threshold=config.threshold, llm_int8_skip_modules=list(skip)
         )

@@ -19,6 +19,8 @@ from swift.models.structure import linear_layer_names
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+_FOUR: torch.dtype = torch.int4  # type: ignore[attr-defined]
+
 
 def prepare_qat(model: PreTrainedModel, config: QatConfig) -> int:
     """Let the linear layers of the language model round their weights, in place; returns how many.
@@ -52,5 +54,5 @@ def base_scheme(config: QatConfig) -> Any:
         return IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=PerAxis(0))
     group = PerGroup(config.group_size)
     if config.scheme == "int4-weight":
-        return IntxWeightOnlyConfig(weight_dtype=getattr(torch, "int4"), granularity=group)
-    return Int8DynamicActivationIntxWeightConfig(weight_dtype=getattr(torch, "int4"), weight_granularity=group)
+        return IntxWeightOnlyConfig(weight_dtype=_FOUR, granularity=group)
+    return Int8DynamicActivationIntxWeightConfig(weight_dtype=_FOUR, weight_granularity=group)
