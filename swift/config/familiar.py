@@ -113,8 +113,6 @@ FLAGS: dict[str, Familiar] = {
     "lr_scheduler_kwargs": Familiar("use --min_lr_ratio, --lr_power or --wsd_decay_ratio"),
     "deepspeed": Familiar(f"leave it out: {_WHOLE_MODEL}"),
     "fsdp": Familiar(f"leave it out: {_WHOLE_MODEL}"),
-    "quant_method": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
-    "quant_bits": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
 }
 
 VALUES: dict[str, dict[str, str]] = {

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from swift.config import quantization_rules
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.model import ModelConfig
@@ -251,6 +252,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _batches,
     _plain_text,
     _tuner,
+    quantization_rules.training,
     _schedule,
     _optimizer,
     _saving,
@@ -285,6 +287,7 @@ INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
     _infer_model,
     _infer_rows,
     _media,
+    quantization_rules.inference,
 )
 """Rules of infer."""
 
@@ -300,5 +303,5 @@ def _export(config: ExportConfig) -> Iterator[Problem]:
         yield Problem("--output_dir", f"{config.output_dir!r} is what is exported", "choose another folder")
 
 
-EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export,)
+EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export, quantization_rules.export)
 """Rules of export."""

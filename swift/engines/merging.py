@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from swift.engines.adapters import attach
 from swift.errors import CheckpointError, ConfigError, ModelError
+from swift.models.quantize.layers import quantized_layers
 from swift.tuners.attach import read_adapter_config
 from swift.tuners.extra import extra_config
 
@@ -90,11 +91,17 @@ def refuse_quantized(model: PreTrainedModel) -> None:
     Raises:
         ModelError: They are quantized.
     """
-    if getattr(model.config, "quantization_config", None) is not None:
-        raise ModelError(
-            "an adapter cannot be merged into quantized weights without losing what it learned",
-            hint="name the model's 16-bit original with --model",
-        )
+    if quantized_layers(model):
+        raise quantized_error()
+
+
+def quantized_error() -> ModelError:
+    """What to tell who would merge into quantized weights."""
+    return ModelError(
+        "an adapter cannot be merged into quantized weights without losing what it learned",
+        hint="merge into 16 bits: --quant_method none, and where the model itself is quantized, name its original "
+        "with --model",
+    )
 
 
 def _shared_parameters(model: nn.Module) -> set[int]:

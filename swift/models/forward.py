@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from swift.batch import Batch, MediaInputs
 from swift.models.blocks import in_blocks
+from swift.models.quantize.layers import number_type
 from swift.types import Origin
 
 _TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
@@ -105,7 +106,7 @@ class Backbone:
     def media(self, batch: Batch) -> dict[str, Tensor]:
         """The media of all samples as the model's arguments."""
         found = [item for item in batch.media if item is not None]
-        dtype = next(self.module.parameters()).dtype
+        dtype = number_type(self.module)
         merged = {
             name: _cast(_stacked([item.tensors[name] for item in found if name in item.tensors]), dtype)
             for name in dict.fromkeys(name for item in found for name in item.tensors if name not in item.aligned)

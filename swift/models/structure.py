@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from swift.errors import ModelError
 from swift.models.head import HeadTransform, measure_transform
+from swift.models.quantize.layers import is_linear, sizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
-    from transformers.pytorch_utils import Conv1D
 
 __all__ = [
     "HeadTransform",
@@ -190,8 +190,6 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
     Args:
         inside: The modules whose layers are meant; None is the language model.
     """
-    from transformers.pytorch_utils import Conv1D
-
     head = output_head(model)
     known = {id(module) for outer in inside or (language_model(model),) for module in outer.modules()}
     experts = _expert_counts(text_config(model))
@@ -200,7 +198,7 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
         if isinstance(parent, nn.MultiheadAttention):
             continue
         for name, layer in parent.named_children():
-            if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in known:
+            if not is_linear(layer) or layer is head or id(layer) not in known:
                 continue
             if type(layer).__module__.startswith(_ARCHITECTURES) and not _is_plain(layer):
                 continue
@@ -226,19 +224,21 @@ def _expert_counts(config: PreTrainedConfig) -> frozenset[int]:
     return frozenset(value for name in _EXPERT_COUNTS if isinstance(value := values.get(name), int) and value > 1)
 
 
-def _is_router(name: str, layer: nn.Linear | Conv1D, experts: frozenset[int]) -> bool:
+def _is_router(name: str, layer: nn.Module, experts: frozenset[int]) -> bool:
     """One output per expert, and called a gate or router, itself or its parent."""
     words = name.lower().split(".")[-2:]
-    outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.nf
+    _, outputs = sizes(layer)
     return outputs in experts and any("gate" in word or "router" in word for word in words)
 
 
 @torch.no_grad()
-def _is_plain(layer: nn.Linear | Conv1D) -> bool:
+def _is_plain(layer: nn.Module) -> bool:
     """Whether a layer whose class an architecture defines computes what a linear layer does."""
-    weight = layer.weight
-    x = torch.ones(1, 1, layer.in_features if isinstance(layer, nn.Linear) else layer.nx).to(weight)
-    expected = F.linear(x, weight if isinstance(layer, nn.Linear) else weight.t(), layer.bias)
+    weights = dict(layer.named_parameters(recurse=False))
+    inputs, outputs = sizes(layer)
+    x = torch.ones(1, 1, inputs).to(weights["weight"])
+    weight = weights["weight"] if weights["weight"].shape[0] == outputs else weights["weight"].t()
+    expected = F.linear(x, weight, weights.get("bias"))
     try:
         found = layer(x)
     except (RuntimeError, TypeError, ValueError):

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
-from swift.errors import CheckpointError, ModelError
+from swift.config.tuner import AdapterConfig, BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
+from swift.errors import CheckpointError, ConfigError
 from swift.hub import Located
-from swift.models.auto import auto_class
 from swift.models.load import load_config, resolve_dtype
+from swift.models.quantize.checkpoint import describe_checkpoint, quantization_of
+from swift.models.quantize.method import describe, require_libraries, require_loadable
+from swift.models.quantize.method import skeleton as bare
+from swift.models.quantize.size import planned_bytes
 from swift.models.quiet import quiet
 from swift.tuners.build import Start, tune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Module:
@@ -32,12 +38,37 @@ def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Mo
     trust = config.model.trust_remote_code
     hf_config = load_config(located, trust_remote_code=trust)
     dtype = resolve_dtype(config.model, hf_config, device)
+    model = bare(hf_config, trust_remote_code=trust, dtype=dtype)
     with torch.device("meta"), quiet():
-        try:
-            model = auto_class(hf_config).from_config(hf_config, dtype=dtype, trust_remote_code=trust)
-        except ValueError as error:
-            raise ModelError(f"{located.id} is no model that generates text", hint="only those can be tuned") from error
         return tune(model, _as_planned(config.tuner, config.adapters), Start()).model
+
+
+def require_trainable(config: SftConfig, name: str, hf_config: PreTrainedConfig, device: torch.device) -> None:
+    """Make sure, before weights are read, that what is quantized can be held on `device` and trained as configured.
+
+    Raises:
+        ConfigError: Weights that are quantized in the checkpoint were to be trained themselves.
+        SwiftError: See `require_loadable`.
+    """
+    found = quantization_of(hf_config)
+    if found is not None and not isinstance(config.tuner, AdapterConfig):
+        raise ConfigError(
+            f"weights of {name} are quantized ({describe_checkpoint(found)}) and cannot be trained themselves",
+            hint="--tuner_type lora, or name the 16-bit original",
+        )
+    require_loadable(name, config.model, hf_config, device, training=True)
+    if config.qat.scheme != "none":
+        require_libraries(("torchao",), f"--qat {config.qat.scheme}")
+
+
+def stored_bytes(config: SftConfig, located: Located, device: torch.device) -> int | None:
+    """What the weights will take where they are quantized; None where they are plain numbers."""
+    hf_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    if describe(config.model, hf_config) is None:
+        return None
+    dtype = resolve_dtype(config.model, hf_config, device)
+    model = bare(hf_config, trust_remote_code=config.model.trust_remote_code, dtype=dtype)
+    return planned_bytes(model, config.model.quantization)
 
 
 def _as_planned(tuner: TunerConfig, adapters: tuple[str, ...]) -> TunerConfig:

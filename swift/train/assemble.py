@@ -30,9 +30,11 @@ from swift.losses.token import token_losses
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
 from swift.models.parts import parts_by_parameter
+from swift.models.quantize.layers import number_type
 from swift.models.structure import head_dim, output_head
 from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
+from swift.planning.skeleton import require_trainable
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
@@ -133,6 +135,7 @@ def _build(
     with parallel.local_main_first("downloading the model"):
         located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    require_trainable(config, located.id, model_config, device)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
@@ -213,7 +216,7 @@ class _Assembly:
             part.start(total_steps)
         usual = choose(config.optimizer).spec.rate or (1e-4 if prepared.technique.adapter else 1e-5)
         rate = config.optimizer.learning_rate or usual
-        dtype = next(prepared.policy.model.parameters()).dtype
+        dtype = number_type(prepared.base)
         if prepared.layout.one_by_one and config.optimizer.updates_in_backward and config.batch.size > 1:
             raise ConfigError(
                 "this model takes samples one by one, and updates in the backward pass need one to a step",
@@ -235,7 +238,11 @@ class _Assembly:
             state=State(),
             total_steps=total_steps,
             # `auto` is another type on another machine, and then no resumed step would be the same.
-            fingerprints={"data": self.rows.fingerprint, "number type": str(dtype).removeprefix("torch.")},
+            fingerprints={
+                "data": self.rows.fingerprint,
+                "number type": str(dtype).removeprefix("torch."),
+                **({} if prepared.quantization is None else {"quantization": prepared.quantization}),
+            },
             info=RunInfo((), total_steps, self.folder),
             slice_tokens=ONE_BY_ONE
             if prepared.layout.one_by_one

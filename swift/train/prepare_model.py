@@ -26,6 +26,8 @@ from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.parts import part_modules
+from swift.models.quantize.method import describe
+from swift.models.quantize.qat import prepare_qat
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
 from swift.models.vocabulary import add_special_tokens, fit_vocabulary
@@ -50,6 +52,7 @@ class Prepared:
         fused: Modules that compute in one operation what the architecture's own do in several.
         layout: Whether batches are padding-free, and why.
         technique: The tuner in the model.
+        quantization: How the base weights are held, in words; None where they are plain numbers.
         write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
     """
 
@@ -58,6 +61,7 @@ class Prepared:
     fused: Fused
     layout: Layout
     technique: Technique
+    quantization: str | None
     write_weights: Callable[[Path], None]
 
 
@@ -92,7 +96,8 @@ def prepare_model(
     weights = located
     if checkpoint is not None and not (checkpoint / "adapter_config.json").is_file():
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
-    dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
+    hf_config = load_config(weights, trust_remote_code=config.model.trust_remote_code)
+    dtype = resolve_dtype(config.model, hf_config, device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     if config.model.new_special_tokens:
         fit_vocabulary(model, tokenizer)
@@ -104,6 +109,8 @@ def prepare_model(
     transform = head_transform(model)
     looking = None if rows is None else partial(look_at, model, layout, transform, rows)
     technique = tune(model, config.tuner, _start(config, located, checkpoint, new, looking))
+    if config.qat.scheme != "none":
+        prepare_qat(model, config.qat)
     _switch_on(model, config)
     caller: Caller = layout.backbone if technique.caller is None else technique.caller(layout.backbone)
     # Adapters may have replaced the head.
@@ -111,7 +118,7 @@ def prepare_model(
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
     write = _writer(technique, model, tokenizer, located, config)
-    return Prepared(policy, model, fused, layout, technique, write)
+    return Prepared(policy, model, fused, layout, technique, describe(config.model, hf_config), write)
 
 
 def _switch_on(model: PreTrainedModel, config: SftConfig) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from swift.errors import CheckpointError, ConfigError
+from swift.models.quantize.layers import is_quantized
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -95,9 +96,17 @@ def read_adapter_config(folder: Path) -> Any:
 
 def use_our_layer(peft_config: Any) -> None:
     """PEFT's documented way of dispatching a layer type to another class."""
+    peft_config._register_custom_module({nn.Linear: _our_layer})
+
+
+def _our_layer(target: nn.Module, adapter_name: str, **options: Any) -> nn.Module | None:
+    """Our layer over plain weights; None leaves quantized ones, which are linear layers too, to PEFT's own."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
     from swift.tuners.lora_layer import LoraLinear
 
-    peft_config._register_custom_module({nn.Linear: LoraLinear})
+    base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+    return None if is_quantized(base) else LoraLinear(target, adapter_name, **options)
 
 
 def set_adapter_type(model: nn.Module, dtype: torch.dtype) -> None:

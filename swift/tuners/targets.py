@@ -11,6 +11,7 @@ from torch import nn
 from swift.config.tuner import AdapterConfig, LayerAdapterConfig
 from swift.errors import ConfigError, UnknownNameError
 from swift.models.parts import PARTS, part_modules
+from swift.models.quantize.layers import quantized_layers
 from swift.models.structure import decoder_layers, head_is_tied, linear_layer_names, residual_ends
 from swift.tuners.freeze import frozen_parts
 
@@ -93,6 +94,14 @@ def full_modules(model: PreTrainedModel, config: AdapterConfig) -> list[str]:
         if part == "llm":
             raise ConfigError("tuner.full_parts names llm", hint="--tuner_type full trains the language model in full")
         found += [names[id(module)] for module in modules[part]]
+    quantized = quantized_layers(model)
+    for name in found:
+        inside = [layer for layer in quantized if f".{name}." in f".{layer}."]
+        if inside:
+            raise ConfigError(
+                f"{name} is to be trained in full, and its layer {inside[0]} is quantized",
+                hint=f"leave it out, or keep it as it is: --modules_to_not_convert {name}",
+            )
     # A module inside another that is trained in full would be copied twice.
     return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
 
