@@ -20,6 +20,7 @@ from swift.chat.dialect import adapt, adapt_media
 from swift.chat.fallback import FALLBACKS, fallback
 from swift.chat.grounding.formats import DEFAULT, Format, choose, formats
 from swift.chat.inspect import anchor, any_of, known_bytes, splits_apart
+from swift.chat.loss_scale import LossScale, read_loss_scale
 from swift.chat.template import ChatTemplate
 from swift.chat.tools.choose import writing_format
 from swift.config.chat import ChatConfig
@@ -68,6 +69,7 @@ class Codec:
         writes_tools: Name of the format in which we write tools, calls and results as text; empty where the template
             writes them.
         family_tools: Name of the format of the model's family, or empty.
+        loss_scale: Weights within answers.
     """
 
     tokenizer: Tokenizer
@@ -93,6 +95,7 @@ class Codec:
     grounding: Format = field(default_factory=lambda: formats.get(DEFAULT))
     writes_tools: str = ""
     family_tools: str = ""
+    loss_scale: LossScale = field(default_factory=LossScale)
 
     def require_template(self) -> ChatTemplate:
         """The chat template.
@@ -183,15 +186,14 @@ def make_codec(
 
     Raises:
         TemplateError: The template cannot be used, the tokenizer is not a fast one, or nothing ends an answer.
-        ConfigError: A template, grounding format or tool format of that name does not exist or cannot be used so.
+        ConfigError: A template, grounding format, tool format or loss scale does not exist or cannot be used so.
     """
-    form = choose(options.grounding, known.grounding, options.norm_bbox)
     backend = _backend(tokenizer)
     described = backend.to_str()  # megabytes, so once
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
     template, media = _with_media(template, media)
-    writes = writing_format(options.tool_format, template, known.tools) if template.source else ""
+    chosen = _chosen(options, template, known)
     return Codec(
         tokenizer=backend,
         template=template,
@@ -202,16 +204,25 @@ def make_codec(
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
         max_length=_max_length(tokenizer, options, positions),
         template_source=origin,
-        fingerprint=_fingerprint(described, template, eos_ids, options, media, form, writes),
+        fingerprint=_fingerprint(described, template, eos_ids, options, media, chosen),
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
         **_added_tokens(backend, described),
-        notes=_notes(template, writes),
         media=media,
-        recommended=known.template,
-        grounding=form,
-        writes_tools=writes,
-        family_tools=known.tools,
+        **chosen,
     )
+
+
+def _chosen(options: ChatConfig, template: ChatTemplate, known: Known) -> dict[str, Any]:
+    """The codec's attributes that the user or the model's family chooses by name."""
+    writes = writing_format(options.tool_format, template, known.tools) if template.source else ""
+    return {
+        "notes": _notes(template, writes),
+        "recommended": known.template,
+        "grounding": choose(options.grounding, known.grounding, options.norm_bbox),
+        "writes_tools": writes,
+        "family_tools": known.tools,
+        "loss_scale": read_loss_scale(options.loss_scale),
+    }
 
 
 def _optional_int(value: int | None) -> int | None:
@@ -304,8 +315,7 @@ def _fingerprint(
     eos_ids: frozenset[int],
     options: ChatConfig,
     media: MediaProcessor | None,
-    form: Format,
-    writes: str,
+    chosen: Mapping[str, Any],
 ) -> str:
     dated = "strftime_now" in template.source + (template.tools_source or "")
     parts = [
@@ -318,8 +328,9 @@ def _fingerprint(
         options.model_dump(mode="json"),
         date.today().isoformat() if dated else None,
         None if media is None else media.fingerprint,
-        asdict(form),
-        writes,
+        asdict(chosen["grounding"]),
+        chosen["writes_tools"],
+        asdict(chosen["loss_scale"]),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

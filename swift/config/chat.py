@@ -23,6 +23,13 @@ class ChatConfig(Config):
         'A message\'s own "loss" or "loss_weight" wins.',
         "train_on",
     )
+    loss_scale: str = option(
+        "default",
+        "Weights within answers, joined with + (they multiply): react, alpha_umi, agentflan, qwen, hermes, "
+        "ignore_empty_think, ignore_think_prefix, a plugin's name or a JSON file; and which turns: default (as "
+        "train_on), last_round (behind the last user or tool turn) or all (every token).",
+        "loss_scale",
+    )
     thinking: Literal["template", "keep", "strip"] = option(
         "template",
         "Thinking text of assistant turns. template: as the template shows it at inference, with one sample per "

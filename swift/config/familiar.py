@@ -55,10 +55,6 @@ FLAGS: dict[str, Familiar] = {
         "a bad row stops the run or is dropped: --on_data_error error|drop",
         becomes={"true": ("on_data_error", "error"), "false": ("on_data_error", "drop")},
     ),
-    "loss_scale": Familiar(
-        "choose the turns with --train_on all|last|everything, or put loss_weight into the messages",
-        becomes={"default": ("train_on", "all"), "last_round": ("train_on", "last"), "all": ("train_on", "everything")},
-    ),
     # Say what is the case anyway.
     "add_version": _nothing("--output_dir is used as given; no version folder is added"),
     "create_checkpoint_symlink": _nothing("the links `best` and `last` are always there"),

@@ -126,6 +126,16 @@ def _batches(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--max_tokens_per_batch", why, "raise the one or lower the other")
 
 
+def _turns(config: SftConfig) -> Iterator[Problem]:
+    chat = config.chat
+    bases = [name for name in chat.loss_scale.split("+") if name.strip() in ("last_round", "all")]
+    if len(bases) > 1:
+        yield Problem("--loss_scale", f"both {' and '.join(bases)} say which turns are trained on", "give one of them")
+    elif bases and chat.train_on != "all":
+        why = f"{bases[0]} says which turns are trained on, and so does --train_on {chat.train_on}"
+        yield Problem("--loss_scale", why, "give one of them")
+
+
 def _plain_text(config: SftConfig) -> Iterator[Problem]:
     if config.task != "pt":
         return
@@ -135,6 +145,7 @@ def _plain_text(config: SftConfig) -> Iterator[Problem]:
         "--system": chat.system is not None,
         "--train_on": chat.train_on == "last",
         "--thinking": chat.thinking != "template",
+        "--loss_scale": chat.loss_scale != "default",
         "--enable_thinking": chat.enable_thinking is not None,
     }
     for flag in (flag for flag, on in set_.items() if on):
@@ -250,6 +261,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _streaming,
     _mixing,
     _batches,
+    _turns,
     _plain_text,
     _tuner,
     quantization_rules.training,

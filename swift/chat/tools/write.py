@@ -76,4 +76,4 @@ def _told(
     text = form.results(found)
     role = form.role if dialect.results else "user"
     media = tuple(Placed(len(text), placed.media) for turn in turns for placed in turn.media)
-    return Message(role, text, media=media)
+    return Message(role, text, media=media, results=role == "user")

@@ -124,3 +124,17 @@ def test_rows_as_sharegpt_has_them() -> None:
     (tokens,) = encode(sample, codec, OPTIONS).sequences
     assert trained(tokens, codec) == [f"{CALL}<|im_end|>", "Clear.<|im_end|>"]
     assert '{"sky": "clear"}' in codec.decode(tokens.ids.tolist())
+
+
+def test_what_functions_gave_back_does_not_begin_an_exchange() -> None:
+    earlier = (("user", "word " * 40), ("assistant", "yes"))
+    sample = chat(*earlier, *CONVERSATIONS["tools"].messages[:4], tools=TOOLS)
+    whole = len(encode(sample, codec_for(CHATML), OPTIONS).sequences[0])
+    options = {"max_length": whole - 10, "truncation": "left"}
+    codec = codec_for(CHATML, **options)
+    row = encode(sample, codec, ChatConfig(**options))
+    (tokens,) = row.sequences
+    assert row.outcome == "truncated"
+    assert trained(tokens, codec) == [f"{CALL}<|im_end|>", "It is 21 degrees.<|im_end|>"]
+    assert "Weather in São Paulo?" in codec.decode(tokens.ids.tolist())
+    assert "word word" not in codec.decode(tokens.ids.tolist())
