@@ -99,7 +99,7 @@ def load_model(
         say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
     require_loadable(located.id, config, hf_config, device, training=False)
     quantized = loading(config, hf_config, device, dtype)
-    options: dict[str, Any] = {} if config.device_map is None else {"device_map": config.device_map}
+    placed = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
             loaded: Any = auto_class(hf_config).from_pretrained(
@@ -111,8 +111,7 @@ def load_model(
                 local_files_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused by us, with the names
-                **options,
-                **quantized.options,
+                **{**placed, **quantized.options},
             )
         except Exception as error:  # errors of every type again, each about this checkpoint or this machine
             raise _load_error(located, attention, error) from error
@@ -120,9 +119,8 @@ def load_model(
     _require_all(located, loaded[1])
     if quantized.convert is not None:
         quantized.convert(model)
-    # Weights of these libraries are where they belong already, and may not be moved.
-    placed = config.device_map is not None or bool(quantized.options)
-    return model if placed else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
+    # Weights that are placed, as those of quantizing libraries are, may not be moved.
+    return model if placed or quantized.options else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
 
 
 def _require_all(located: Located, report: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from swift.config.model import ModelConfig
-from swift.errors import ConfigError, ModelError, ResourceError, UnknownNameError
+from swift.errors import ConfigError, MissingExtraError, ModelError, ResourceError, UnknownNameError
 from swift.hub import Located
 from swift.models.load import load_config, load_model
 from swift.models.quantize.layers import is_quantized, number_type, quantized_layers
@@ -145,6 +145,16 @@ def test_groups_that_do_not_fit_are_refused_before_weights(method: dict[str, Any
 def test_what_needs_another_device_is_refused(folder: Path) -> None:
     with pytest.raises(ResourceError, match="need a CUDA device"):
         load(folder, {"type": "torchao", "scheme": "int4-packed"})
+
+
+@pytest.mark.parametrize(("method", "library"), [("bnb", "bitsandbytes"), ("hqq", "hqq"), ("torchao", "torchao")])
+def test_a_missing_library_names_what_installs_it(
+    method: str, library: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swift.models.quantize.method.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=f"--quant_method {method} needs the library '{library}'") as caught:
+        load(folder, {"type": method})
+    assert "swift-finetune[quant]" in caught.value.hint
 
 
 def _checkpoint(folder: Path, target: Path, **values: Any) -> Any:
