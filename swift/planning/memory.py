@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 _FLOAT32 = 4
-_ADAM_MOMENTS = 2 * _FLOAT32
 _PINNED = 0.4  # with checkpointing, layer inputs lie between activations that are freed; measured
 
 
@@ -69,6 +68,9 @@ class Training:
         trains_head: Whether the output head is trained (through the embeddings, if tied to them).
         adapter_rank: Rank of the adapters; 0 without.
         adapter_layers: Adapted linear layers in one decoder layer.
+        state_bytes: Optimizer state for a trained element, where the optimizer updates float32.
+        in_backward: Whether each gradient lives only until its parameter is updated.
+        offload: Whether optimizer state is in main memory between steps.
     """
 
     tuner: Literal["lora", "full", "freeze"]
@@ -81,6 +83,19 @@ class Training:
     trains_head: bool = False
     adapter_rank: int = 0
     adapter_layers: int = 7
+    state_bytes: float = 2.0 * _FLOAT32
+    in_backward: bool = False
+    offload: bool = False
+
+    @property
+    def has_masters(self) -> bool:
+        """Whether what the optimizer updates are float32 copies."""
+        return self.master_weights and self.trained_bytes < _FLOAT32
+
+    @property
+    def element_state(self) -> float:
+        """Bytes of optimizer state for a trained element: moments have the type of what the optimizer updates."""
+        return self.state_bytes if self.has_masters else self.state_bytes * self.trained_bytes / _FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +126,7 @@ class MemoryPlan:
     Attributes:
         weights: The base model and adapters.
         masters: Float32 copies of trained 16-bit weights.
-        optimizer: Two float32 moments for each trained element.
+        optimizer: Its state, such as AdamW's two float32 moments for each trained element.
         gradients: Of what is trained; float32 where there are master weights.
         activations: Kept for the backward pass.
         logits: One chunk with its gradient, the states that it is made from, and the output head's own gradient.
@@ -173,17 +188,18 @@ def plan_memory(
         holes: What the allocator wastes, as a share of the activations without checkpointing.
     """
     adapters = training.trained if training.tuner == "lora" else 0
-    masters = training.master_weights and training.trained_bytes < _FLOAT32
-    # Moments have the type of what the optimizer updates: the float32 copy where there is one.
-    moments = _ADAM_MOMENTS if masters else 2 * training.trained_bytes
+    masters = training.has_masters
+    gradients = training.trained * (_FLOAT32 if masters else training.trained_bytes)
+    if training.in_backward:
+        gradients //= max(1, training.trained_layers)
     activations = activation_bytes(shape, training, load)
     everything = activation_bytes(shape, replace(training, gradient_checkpointing=False), load)
     pinned = _PINNED if training.gradient_checkpointing else 1.0
     return MemoryPlan(
         weights=_base_bytes(shape, training) + adapters * training.trained_bytes,
         masters=training.trained * _FLOAT32 if masters else 0,
-        optimizer=training.trained * moments,
-        gradients=training.trained * (_FLOAT32 if masters else training.trained_bytes),
+        optimizer=0 if training.offload else int(training.trained * training.element_state),
+        gradients=gradients,
         activations=activations,
         logits=logits_bytes(shape, training, load),
         overhead=overhead,

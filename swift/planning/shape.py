@@ -14,6 +14,7 @@ from swift.models.quantize.layers import number_type, quantized_layers
 from swift.models.quantize.size import weight_bytes, weight_elements
 from swift.models.structure import decoder_layers, input_embeddings, output_head, text_config
 from swift.planning.memory import ModelShape, Training
+from swift.planning.optimizer_state import state_bytes
 from swift.tuners.extra import Extra
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: 
         trains_head=any(p.requires_grad for p in output_head(base).parameters()),
         adapter_rank=rank,
         adapter_layers=_adapters(base) // len(layers),
+        state_bytes=state_bytes(
+            config.optimizer.name, config.optimizer.options, int(_standard(base)["hidden_size"]), len(layers)
+        ),
+        in_backward=config.optimizer.updates_in_backward,
+        offload=config.optimizer.offload,
     )
 
 

@@ -106,6 +106,12 @@ def _fitting(config: SftConfig, device: torch.device, parallel: Parallel) -> Sft
             "optimizer.offload moves state to main memory, and the device is the CPU, where it is already",
             hint="leave out --optim_offload",
         )
+    if choose(config.optimizer).spec.accelerator and device.type == "cpu":
+        raise ConfigError(
+            f"optimizer.name is {config.optimizer.name}, which pages its state to and from an accelerator, and the "
+            "device is the CPU",
+            hint="take the same one without paged_",
+        )
     if not config.optimizer.updates_in_backward:
         return config
     if parallel.size > 1:

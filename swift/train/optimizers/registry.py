@@ -17,8 +17,8 @@ parameters, with defaults, become the options of `optimizer.options`; it returns
 _ADAM = {"betas": (0.9, 0.95), "eps": 1e-8}
 
 
-def _bnb(name: str, *, decay: float = 0.0, **defaults: object) -> Spec:
-    return Spec(f"bitsandbytes.optim:{name}", extra="optim", defaults=defaults, decay=decay)
+def _bnb(name: str, *, decay: float = 0.0, accelerator: bool = False, **defaults: object) -> Spec:
+    return Spec(f"bitsandbytes.optim:{name}", extra="optim", defaults=defaults, decay=decay, accelerator=accelerator)
 
 
 def _ao(name: str) -> Spec:
@@ -62,8 +62,8 @@ _BITSANDBYTES: dict[str, Spec] = {
     "paged_adamw_8bit": _bnb("PagedAdamW8bit", decay=0.1, **_ADAM),
     "paged_lion": _bnb("PagedLion", decay=0.1),
     "paged_lion_8bit": _bnb("PagedLion8bit", decay=0.1),
-    "paged_ademamix": _bnb("PagedAdEMAMix", decay=0.1),
-    "paged_ademamix_8bit": _bnb("PagedAdEMAMix8bit", decay=0.1),
+    "paged_ademamix": _bnb("PagedAdEMAMix", decay=0.1, accelerator=True),
+    "paged_ademamix_8bit": _bnb("PagedAdEMAMix8bit", decay=0.1, accelerator=True),
 }
 
 _TORCHAO: dict[str, Spec] = {

@@ -74,6 +74,7 @@ class Spec:
         averages: Whether it trains one point and evaluates another: the class has `train` and `eval`.
         in_backward: Whether updating in the backward pass is what it is made for.
         joined: Whether a parameter's update depends on other parameters.
+        accelerator: Whether it cannot run on the CPU.
     """
 
     make: str | Make
@@ -87,6 +88,7 @@ class Spec:
     averages: bool = False
     in_backward: bool = False
     joined: bool = False
+    accelerator: bool = False
 
     def load(self) -> Make:
         """The class or function.
