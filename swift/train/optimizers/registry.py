@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from swift.registry import Registry
 from swift.train.optimizers.adalomo import adalomo
 from swift.train.optimizers.adam_mini import adam_mini
