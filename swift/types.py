@@ -97,6 +97,7 @@ class Message:
         loss_weight: Weight of this turn's tokens in the loss; None means the run's rule decides,
             0 means never trained on.
         media: What is shown or played in this turn, in order.
+        results: A turn of the user that holds what functions gave back, and so asks nothing new.
     """
 
     role: Role
@@ -107,6 +108,7 @@ class Message:
     tool_call_id: str | None = None
     loss_weight: float | None = None
     media: tuple[Placed, ...] = ()
+    results: bool = False
 
     @property
     def parts(self) -> tuple[str | Media, ...]:
@@ -284,10 +286,12 @@ class Known:
     Attributes:
         template: Name of a fallback template that suits it, where it has none of its own; or empty.
         grounding: Name of the format in which it writes boxes; or empty.
+        tools: Name of the format in which it calls functions; or empty.
     """
 
     template: str = ""
     grounding: str = ""
+    tools: str = ""
 
 
 NOTHING_KNOWN = Known()

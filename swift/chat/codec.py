@@ -20,9 +20,12 @@ from swift.chat.dialect import adapt, adapt_media
 from swift.chat.fallback import FALLBACKS, fallback
 from swift.chat.grounding.formats import DEFAULT, Format, choose, formats
 from swift.chat.inspect import anchor, any_of, known_bytes, splits_apart
+from swift.chat.loss_scale import LossScale, read_loss_scale
 from swift.chat.template import ChatTemplate
+from swift.chat.tools.choose import writing_format
 from swift.config.chat import ChatConfig
 from swift.errors import TemplateError
+from swift.types import NOTHING_KNOWN, Known
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -63,6 +66,10 @@ class Codec:
         media: The processor of a multimodal model; None where it takes text only.
         recommended: Name of a fallback that suits the model, to be told where it has no template; or empty.
         grounding: How boxes in pictures are written.
+        writes_tools: Name of the format in which we write tools, calls and results as text; empty where the template
+            writes them.
+        family_tools: Name of the format of the model's family, or empty.
+        loss_scale: Weights within answers.
     """
 
     tokenizer: Tokenizer
@@ -86,6 +93,9 @@ class Codec:
     media: MediaProcessor | None = None
     recommended: str = ""
     grounding: Format = field(default_factory=lambda: formats.get(DEFAULT))
+    writes_tools: str = ""
+    family_tools: str = ""
+    loss_scale: LossScale = field(default_factory=LossScale)
 
     def require_template(self) -> ChatTemplate:
         """The chat template.
@@ -160,7 +170,7 @@ def make_codec(
     stop_ids: Iterable[int] = (),
     positions: int | None = None,
     media: MediaProcessor | None = None,
-    grounding: str = "",
+    known: Known = NOTHING_KNOWN,
 ) -> Codec:
     """Build the codec of a model.
 
@@ -172,36 +182,51 @@ def make_codec(
         stop_ids: `eos_token_id` of the checkpoint's generation config.
         positions: The longest sequence that the model's positions allow.
         media: The processor of a multimodal model.
-        grounding: Name of the format in which the model's family writes boxes; or empty.
+        known: What is known of the model's family.
 
     Raises:
         TemplateError: The template cannot be used, the tokenizer is not a fast one, or nothing ends an answer.
-        UnknownNameError: The named template is neither a fallback nor a file, or there is no such grounding format.
-        ConfigError: The grounding format cannot count in what `norm_bbox` says.
+        ConfigError: A template, grounding format, tool format or loss scale does not exist or cannot be used so.
     """
-    form = choose(options.grounding, grounding, options.norm_bbox)
     backend = _backend(tokenizer)
     described = backend.to_str()  # megabytes, so once
     end, eos_ids = _ends(tokenizer, stop_ids)
     template, origin = _template(tokenizer, backend, options)
     template, media = _with_media(template, media)
+    chosen = _chosen(options, template, known)
     return Codec(
         tokenizer=backend,
         template=template,
         eos_ids=eos_ids,
         end_id=end,
         pad_id=min(eos_ids) if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id),
-        bos_id=None if tokenizer.bos_token_id is None else int(tokenizer.bos_token_id),
+        bos_id=_optional_int(tokenizer.bos_token_id),
         vocab_size=backend.get_vocab_size(with_added_tokens=True),
         max_length=_max_length(tokenizer, options, positions),
         template_source=origin,
-        fingerprint=_fingerprint(described, template, eos_ids, options, media, form),
+        fingerprint=_fingerprint(described, template, eos_ids, options, media, chosen),
         stops=tuple(text for text in (backend.id_to_token(stop) for stop in sorted(eos_ids)) if text),
         **_added_tokens(backend, described),
-        notes=_notes(template),
         media=media,
-        grounding=form,
+        **chosen,
     )
+
+
+def _chosen(options: ChatConfig, template: ChatTemplate, known: Known) -> dict[str, Any]:
+    """The codec's attributes that the user or the model's family chooses by name."""
+    writes = writing_format(options.tool_format, template, known.tools) if template.source else ""
+    return {
+        "notes": _notes(template, writes),
+        "recommended": known.template,
+        "grounding": choose(options.grounding, known.grounding, options.norm_bbox),
+        "writes_tools": writes,
+        "family_tools": known.tools,
+        "loss_scale": read_loss_scale(options.loss_scale),
+    }
+
+
+def _optional_int(value: int | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def _with_media(template: ChatTemplate, media: MediaProcessor | None) -> tuple[ChatTemplate, MediaProcessor | None]:
@@ -290,7 +315,7 @@ def _fingerprint(
     eos_ids: frozenset[int],
     options: ChatConfig,
     media: MediaProcessor | None,
-    form: Format,
+    chosen: Mapping[str, Any],
 ) -> str:
     dated = "strftime_now" in template.source + (template.tools_source or "")
     parts = [
@@ -303,12 +328,18 @@ def _fingerprint(
         options.model_dump(mode="json"),
         date.today().isoformat() if dated else None,
         None if media is None else media.fingerprint,
-        asdict(form),
+        asdict(chosen["grounding"]),
+        chosen["writes_tools"],
+        asdict(chosen["loss_scale"]),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _notes(template: ChatTemplate) -> tuple[str, ...]:
-    if template.dialect.system:
-        return ()
-    return ("the template has no system role: system messages go in front of the first user message",)
+def _notes(template: ChatTemplate, writes: str) -> tuple[str, ...]:
+    notes = []
+    if not template.dialect.system:
+        notes.append("the template has no system role: system messages go in front of the first user message")
+    if writes:
+        why = "" if template.dialect.tools else ": the template has no place for them"
+        notes.append(f"tools, where rows have any, are written as text in the format {writes}{why}")
+    return tuple(notes)

@@ -13,7 +13,7 @@ from swift.types import Media, MediaKind, Message, Placed, ToolCall
 
 # Words that no template contains, so that finding them proves that a field was rendered.
 _USER, _ANSWER, _SYSTEM, _THOUGHT = "Qzuser asks", "Qzanswer given", "Qzsystem rules", "Qzthought held"
-_TOOL, _VALUE = "qztool", "qzvalue"
+_TOOL, _VALUE, _RESULT = "qztool", "qzvalue", "Qzresult told"
 PROBE_TOOLS: tuple[dict[str, Any], ...] = (
     {
         "type": "function",
@@ -71,12 +71,15 @@ def _places(template: ChatTemplate, kind: MediaKind) -> bool:
 def _with_roles(template: ChatTemplate, dialect: Dialect) -> Dialect:
     system = _shows(template, [Message("system", _SYSTEM), _user(), _answer()], _SYSTEM, _USER)
     tools = _shows(template, [_user()], _TOOL, tools=PROBE_TOOLS)
+    told = Message("tool", _RESULT, name=_TOOL, tool_call_id=_CALL.id)
+    results = _shows(template, [_user(), _answer(), told], _RESULT)
+    dialect = replace(dialect, system=system, tools=tools, results=results)
     for arguments in ("object", "json"):
-        spoken = replace(dialect, arguments=arguments, system=system, tools=tools)
+        spoken = replace(dialect, arguments=arguments)
         call = Message("assistant", "", tool_calls=(_CALL,))
         if _shows(replace(template, dialect=spoken), [_user(), call], _TOOL, _VALUE):
             return replace(spoken, calls=True)
-    return replace(dialect, system=system, tools=tools)
+    return dialect
 
 
 def _with_thinking(template: ChatTemplate, dialect: Dialect) -> Dialect:

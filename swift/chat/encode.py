@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from swift.chat.media.place import illustrated, illustrated_text, media_of, requ
 from swift.chat.messages import prepare, with_system
 from swift.chat.said import appears
 from swift.chat.spans import Rendering, Turn, chains, keep_thinking
-from swift.chat.tokens import TokenSpans, tokenize_chain
+from swift.chat.targets import TokenSpans
+from swift.chat.tokens import tokenize_chain
 from swift.chat.truncate import fit_chat, fit_text, too_long
 from swift.config.chat import ChatConfig
 from swift.errors import RowError
@@ -24,7 +25,19 @@ from swift.types import Conversation, Illustrated, Media, Message, Outcome, Text
 if TYPE_CHECKING:
     from swift.batch import MediaInputs
 
-__all__ = ["EncodedRow", "encode", "prompt_ids", "prompt_of", "prompt_text", "trained_turns", "with_system"]
+__all__ = [
+    "EncodedRow",
+    "encode",
+    "prompt_ids",
+    "prompt_of",
+    "prompt_text",
+    "trained_turns",
+    "turn_rule",
+    "with_system",
+]
+
+TurnRule = Literal["all", "last", "last_round", "everything"]
+"""As `ChatConfig.train_on`; and `last_round`: all turns behind the last user or tool turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,10 @@ def encode(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> En
         prepared,
         lambda shorter: _tokenize(shorter, trained_turns(shorter, codec, options), codec, options),
     )
-    sequences = tuple(_tokens(spans, sample, part) for part, spans in enumerate(fitted.sequences))
+    trained = [spans for spans in fitted.sequences if spans.prompt_weight or any(t.value for t in spans.targets)]
+    if not trained:
+        raise RowError(reasons.NO_TARGET, f"the loss scale {options.loss_scale} gives everything the weight 0")
+    sequences = tuple(_tokens(spans, sample, part) for part, spans in enumerate(trained))
     own = None if sample.objects is None else codec.grounding
     reason, detail = (fitted.reason, fitted.detail) if fitted.reason else _remark(prepared, turns, codec, own)
     return EncodedRow(sequences, fitted.outcome, reason, detail)
@@ -126,7 +142,7 @@ def trained_turns(prepared: Conversation, codec: Codec, options: ChatConfig) -> 
     Raises:
         RowError: There is none, or one of them cannot be rendered as inference would see it.
     """
-    weights = _turn_weights(prepared.messages, options)
+    weights = _turn_weights(prepared.messages, turn_rule(codec, options))
     asked = next((n for n, message in enumerate(prepared.messages) if message.role in ("user", "tool")), None)
     if asked is None and prepared.messages[0].role == "assistant":
         raise RowError(reasons.NO_PROMPT, "no assistant turn answers anything")
@@ -137,20 +153,27 @@ def trained_turns(prepared: Conversation, codec: Codec, options: ChatConfig) -> 
     return keep_thinking(turns, prepared.messages) if options.thinking == "keep" else turns
 
 
-def _turn_weights(messages: Sequence[Message], options: ChatConfig) -> dict[int, float]:
+def turn_rule(codec: Codec, options: ChatConfig) -> TurnRule:
+    """Which turns are trained on: what the loss scale says, or else `train_on`."""
+    rules: dict[str, TurnRule] = {"last_round": "last_round", "all": "everything"}
+    return rules.get(codec.loss_scale.base, options.train_on)
+
+
+def _turn_weights(messages: Sequence[Message], rule: TurnRule) -> dict[int, float]:
     assistant = [number for number, message in enumerate(messages) if message.role == "assistant"]
     if not assistant:
         raise RowError(reasons.NO_ASSISTANT)
-    everything = options.train_on == "everything"
+    asked = max((n for n, message in enumerate(messages) if message.role in ("user", "tool")), default=-1)
+    from_turn = {"last": assistant[-1], "last_round": asked}.get(rule, 0)
     weights: dict[int, float] = {}
     for number, message in enumerate(messages):
         if message.role != "assistant":
             if message.loss_weight:
                 raise RowError(reasons.PROMPT_WEIGHT, f"message {number + 1} is a {message.role} turn")
             continue
-        ruled = 1.0 if options.train_on != "last" or number == assistant[-1] else 0.0
+        ruled = 1.0 if number >= from_turn else 0.0
         weight = ruled if message.loss_weight is None else message.loss_weight
-        if weight or everything:
+        if weight or rule == "everything":
             weights[number] = weight
     if not any(weights.values()):
         raise RowError(reasons.NO_TARGET, "every assistant turn has the loss weight 0")
@@ -163,7 +186,7 @@ def _tokenize(prepared: Conversation, turns: list[Turn], codec: Codec, options: 
         for chain in _chains(turns, prepared.messages, codec)
         for spans in tokenize_chain(chain, codec, prepared.messages, apart=_apart(prepared.messages, codec))
     ]
-    if options.train_on == "everything":
+    if turn_rule(codec, options) == "everything":
         # Prompts are trained on once: in the sequence that shows the most of the conversation.
         longest = max(range(len(found)), key=lambda number: len(found[number].ids))
         found[longest] = replace(found[longest], prompt_weight=1.0)
@@ -192,7 +215,7 @@ def _shown(spans: TokenSpans, messages: Sequence[Message], codec: Codec) -> Toke
 def _tokens(spans: TokenSpans, sample: Conversation, part: int) -> Tokens:
     weights = np.full(len(spans.ids), spans.prompt_weight * sample.weight, np.float32)
     for target in spans.targets:
-        weights[target.start : target.end] = target.weight * sample.weight
+        weights[target.start : target.end] = target.value * sample.weight
     weights[[0, *spans.inserted]] = 0.0
     return Tokens(np.array(spans.ids, np.int32), weights, sample.origin, part, spans.shown)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,15 +55,14 @@ def load_codec(
             tokenizer.chat_template = processor_template(folder)
     text = model_config.get_text_config(decoder=True)
     configured = _ids(text.to_dict().get("eos_token_id"))
-    codec = make_codec(
+    return make_codec(
         tokenizer,
         options,
         stop_ids=(stop_ids(checkpoint) if checkpoint else ()) or stop_ids(folder) or configured,
         positions=getattr(text, "max_position_embeddings", None),
         media=processor,
-        grounding=recommended.grounding,
+        known=recommended,
     )
-    return replace(codec, recommended=recommended.template)
 
 
 def _media_ids(config: PreTrainedConfig) -> list[int]:

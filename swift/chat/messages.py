@@ -10,6 +10,8 @@ from typing import Any
 from swift.chat.codec import Codec
 from swift.chat.grounding.write import ground
 from swift.chat.template import Dialect
+from swift.chat.tools.base import tool_formats
+from swift.chat.tools.write import write_tools
 from swift.config.chat import ChatConfig
 from swift.types import Conversation, Message, Placed
 
@@ -19,17 +21,20 @@ _INLINE_THINKING = re.compile(r"\s*<think>(.*?)</think>\s*(.*)\Z", re.DOTALL)
 def prepare(sample: Conversation, codec: Codec, options: ChatConfig) -> Conversation:
     """The conversation that is rendered, for training and for inference alike.
 
-    Names and boxes in place of their tags; system override; thinking where the template looks for it; a system
+    Names and boxes in place of their tags; system override; tools as text where the template does not write them or
+    another format is asked for; thinking where the template looks for it; a system
     message is put in front of the first user message where the template has no system role.
 
     Raises:
         TemplateError: The codec has no template.
-        RowError: A box of the row cannot be written; see `ground`.
+        RowError: A box or a call of the row cannot be written; see `ground` and `write_tools`.
     """
     sample = ground(sample, codec)
     dialect = codec.require_template().dialect
     if options.system is not None:
         sample = with_system(sample, options.system)
+    if codec.writes_tools:
+        sample = write_tools(sample, tool_formats.get(codec.writes_tools), codec.writes_tools, dialect)
     strip = options.thinking == "strip"
     messages = tuple(
         _thinking(message, dialect, strip=strip) if message.role == "assistant" else message

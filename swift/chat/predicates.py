@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from swift.chat import reasons
 from swift.chat.codec import CHECKPOINT, Codec
-from swift.chat.encode import EncodedRow, encode, prompt_ids, trained_turns
+from swift.chat.encode import EncodedRow, encode, prompt_ids, trained_turns, turn_rule
+from swift.chat.loss_scale import LossScale
 from swift.chat.media.place import media_of, require_processor
 from swift.chat.messages import prepare
 from swift.chat.probes import OPTIONAL, REQUIRED
@@ -68,7 +69,7 @@ def prove_template(codec: Codec, options: ChatConfig) -> list[Verdict]:
     """Verdicts on the template: the required predicates over all probes, then one for each optional ability."""
     # The user's system message, length and turn rule are proved on rows; probes try the template alone.
     bare = options.model_copy(update={"system": None, "train_on": "all", "truncation": "drop"})
-    wide = replace(codec, max_length=2**31)
+    wide = replace(codec, max_length=2**31, loss_scale=LossScale())
     broken: dict[str, list[str]] = {name: [] for name in REQUIRED_PREDICATES}
     for title, probe in REQUIRED.items():
         for name, why in _failures(probe, wide, bare):
@@ -100,6 +101,8 @@ def require(codec: Codec, options: ChatConfig) -> None:
 
 def prove_rows(samples: Iterable[Conversation | Text], codec: Codec, options: ChatConfig) -> list[Verdict]:
     """Verdicts on the user's rows: the required predicates, and rows that are dropped, truncated or remarkable."""
+    # Weights within answers say how much, not what; they come on top of what is proved here.
+    codec = replace(codec, loss_scale=replace(codec.loss_scale, scales=()))
     broken: dict[str, list[str]] = {name: [] for name in REQUIRED_PREDICATES}
     seen: Counter[str] = Counter()
     first: dict[str, str] = {}
@@ -174,7 +177,7 @@ def _failures(sample: Conversation | Text, codec: Codec, options: ChatConfig) ->
         return
     if row.reason:
         yield row.reason, row.detail
-    if isinstance(sample, Conversation) and row.outcome == "kept" and options.train_on != "everything":
+    if isinstance(sample, Conversation) and row.outcome == "kept" and turn_rule(codec, options) != "everything":
         prepared = prepare(sample, codec, options)
         yield from _check_tokens(row, trained_turns(prepared, codec, options), prepared, codec, options)
 

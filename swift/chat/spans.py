@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
 from swift.chat.continuation import continuation, realigned
+from swift.chat.loss_scale import Stretch
 from swift.chat.said import count_stops, nth_stop, require_said, said_pieces
 from swift.chat.template import WireMessage, wire_messages, wire_tools
 from swift.errors import RowError, TemplateError
@@ -23,12 +24,14 @@ class Turn:
         prompt: What inference is given: the messages before it, with the generation prompt.
         span: What the model must write, up to and including the stop token.
         weight: Multiplies the loss of the span.
+        scales: Where its weight is multiplied by something else than 1: stretches of the span's characters.
     """
 
     index: int
     prompt: str
     span: str
     weight: float
+    scales: tuple[Stretch, ...] = ()
 
     @property
     def text(self) -> str:
@@ -50,7 +53,9 @@ class Rendering:
         self._wire = wire_messages(sample.messages, codec.template.dialect)
         self._tools = wire_tools(sample.tools)
         if self._tools and not codec.template.dialect.tools:
-            raise RowError(reasons.TOOLS_UNSUPPORTED, "the chat template has no place for tools")
+            raise RowError(
+                reasons.TOOLS_UNSUPPORTED, "the chat template has no place for tools; --agent_template names a format"
+            )
 
     def prompt(self, count: int) -> str:
         """The first `count` messages and what the template puts before the assistant's next words."""
@@ -82,7 +87,14 @@ class Rendering:
             )
         span = self._ended(index, written)
         require_said(span, message, index)
-        return Turn(index, prompt, span, weight)
+        return Turn(index, prompt, span, weight, self._scales(index, span))
+
+    def _scales(self, index: int, span: str) -> tuple[Stretch, ...]:
+        """Weights within a span; its stop token counts as ever."""
+        stop = next(stop for stop in self.codec.stops if span.endswith(stop))
+        before = reversed(self.sample.messages[:index])
+        question = next((message.content for message in before if message.role != "assistant"), "")
+        return self.codec.loss_scale.stretches(span.removesuffix(stop), question)
 
     def _ended(self, index: int, written: str) -> str:
         """`written` up to and including its stop token."""
@@ -182,7 +194,7 @@ def _put_back(shown: Turn, kept: Turn, turn: Turn, message: Message) -> Turn:
     common = _common(shown.text, turn.prompt)
     for start in range(common, max(len(_trimmed(shown.prompt)) - 1, -1), -1):
         if answer and turn.prompt.startswith(tail, start):
-            return Turn(turn.index, kept.text + turn.prompt[start + len(tail) :], turn.span, turn.weight)
+            return replace(turn, prompt=kept.text + turn.prompt[start + len(tail) :])
     return turn
 
 

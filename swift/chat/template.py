@@ -24,6 +24,7 @@ class Dialect:
         arguments: Arguments of a tool call as an object, or as JSON text.
         calls: Whether tool calls are rendered at all.
         tools: Whether offered tools are rendered.
+        results: Whether turns of the tool are rendered.
         system: Whether a system message is rendered; where not, it is folded into the first user message.
         reasoning: Thinking comes from a field of its own; or the generation prompt opens it and the template drops
             it from finished turns; or it is written into the text.
@@ -39,6 +40,7 @@ class Dialect:
     arguments: Literal["object", "json"] = "object"
     calls: bool = False
     tools: bool = False
+    results: bool = True
     system: bool = True
     reasoning: Literal["field", "opened", "inline"] = "inline"
     opened: bool = False

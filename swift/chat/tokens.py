@@ -3,64 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 
 from tokenizers import Encoding
 
 from swift.chat import reasons
 from swift.chat.codec import Codec, segment_ids
 from swift.chat.spans import Turn
+from swift.chat.targets import Target, TokenSpans, scaled
 from swift.errors import RowError
-from swift.types import Illustrated, Message
+from swift.types import Message
 
 _CACHED_SEGMENT = 256  # characters; longer ones do not repeat
 _LOOK_AHEAD = 16  # characters; a token's offsets may leave out white space at its start
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Tokens `start` to `end` (exclusive) are trained on with `weight`; `index` is the message's number."""
-
-    start: int
-    end: int
-    weight: float
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSpans:
-    """One sequence of ids and what of it is trained on.
-
-    Attributes:
-        ids: Token ids.
-        targets: Trained spans, in order.
-        prompt_weight: Weight of every other token; 0 unless everything is trained on.
-        text: The text that the ids were made of.
-        tail: How many ids at the end were made of other text, which follows.
-        inserted: Places of tokens that media made; never trained on.
-        shown: What a processor made the ids of, where there are media.
-    """
-
-    ids: list[int]
-    targets: tuple[Target, ...]
-    prompt_weight: float = 0.0
-    text: str = ""
-    tail: int = 0
-    inserted: tuple[int, ...] = ()
-    shown: Illustrated | None = None
-
-    def window(self, start: int, end: int) -> TokenSpans:
-        """Tokens `start` to `end`, with what is left of the targets. Not to be cut through media."""
-        cut = (
-            replace(target, start=max(target.start, start) - start, end=min(target.end, end) - start)
-            for target in self.targets
-        )
-        return replace(self, ids=self.ids[start:end], targets=tuple(t for t in cut if t.end > max(t.start, 0)))
-
-    def behind(self, ids: list[int]) -> TokenSpans:
-        """The same with `ids` in front."""
-        moved = (replace(t, start=t.start + len(ids), end=t.end + len(ids)) for t in self.targets)
-        return replace(self, ids=[*ids, *self.ids], targets=tuple(moved))
 
 
 def tokenize_chain(
@@ -96,7 +50,10 @@ def tokenize_chain(
     found = [TokenSpans(ids[: targets[-1].end], tuple(targets), text=text)] if targets else []
     for sequence in [*found, *pieces]:
         _require_decodable(sequence, codec, messages)
-    return [*found, *pieces]
+    if not any(turn.scales for turn in chain):
+        return [*found, *pieces]
+    turns = {turn.index: turn for turn in chain}
+    return [scaled(sequence, turns, codec) for sequence in [*found, *pieces]]
 
 
 Place = tuple[int, int]

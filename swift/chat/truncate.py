@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from swift.chat import reasons
 from swift.chat.codec import Codec
-from swift.chat.tokens import TokenSpans
+from swift.chat.targets import TokenSpans
 from swift.config.chat import ChatConfig
 from swift.errors import DataError, RowError
 from swift.types import Conversation, Message, Origin, Outcome
@@ -55,7 +55,7 @@ def fit_chat(
             kept.append(sequence.window(0, limit))
         elif options.truncation == "left":
             kept.extend(_cut_left(sequence, codec, prepared, retokenize))
-    kept = [sequence for sequence in kept if any(target.weight for target in sequence.targets)]
+    kept = [sequence for sequence in kept if any(target.value for target in sequence.targets)]
     if not kept:
         if any(sequence.inserted for sequence in sequences) and options.truncation in ("left", "right"):
             raise RowError(reasons.MEDIA_CUT, detail)
@@ -108,7 +108,7 @@ def _cut_left(
         for number, message in enumerate(prepared.messages[: sequence.targets[-1].index + 1])
     ]
     head = next((number for number, message in enumerate(messages) if message.role != "system"), 0)
-    starts = [number for number, message in enumerate(messages) if message.role == "user" and number > head]
+    starts = [n for n, message in enumerate(messages) if message.role == "user" and n > head and not message.results]
 
     def without(exchanges: int) -> list[TokenSpans] | None:
         """The sequences without the oldest exchanges, if they fit."""

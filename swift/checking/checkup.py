@@ -72,6 +72,7 @@ def _facts(config: CheckConfig, located: Located, codec: Codec, rows: Rows) -> t
         ("template", codec.template_source if config.task == "sft" else "none: plain text"),
         *(("note", note) for note in codec.notes),
         ("stops at", stops),
+        *((("loss scale", config.chat.loss_scale),) if config.chat.loss_scale != "default" else ()),
         ("max_length", f"{codec.max_length:,} tokens, longer rows: {config.chat.truncation}"),
         ("rows", f"{len(selection.train):,} train, {len(selection.validation):,} validation{sampled}"),
     )

@@ -9,6 +9,7 @@ from jinja2 import Environment, StrictUndefined
 import swift
 from swift.checking.findings import Checkup
 from swift.checking.lengths import Lengths
+from swift.checking.terminal import weights_of
 from swift.checking.visible import visible
 
 _WIDTH, _HEIGHT, _BASE = 720, 180, 24
@@ -18,6 +19,7 @@ def page(checkup: Checkup) -> str:
     """The report. All text of rows is escaped; no script runs and nothing is fetched."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["visible"] = visible
+    environment.filters["weights_of"] = weights_of
     source = files("swift.checking").joinpath("report.html.j2").read_text(encoding="utf-8")
     columns = [] if checkup.lengths is None else histogram(checkup.lengths)
     warnings = sum(finding.status == "warning" for finding in (*checkup.predicates, *checkup.findings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
@@ -16,6 +17,8 @@ OPEN, CLOSE = "⟦", "⟧"
 """Around what is trained on, where there are no colours."""
 
 _TRAINED = ("black on green", "black on bright_green")  # neighbouring tokens differ
+_MORE = ("black on yellow", "black on bright_yellow")  # of a weight above 1
+_LESS = ("black on cyan", "black on bright_cyan")  # of one below 1
 _CONTEXT = ("grey50", "grey66")
 _STATUS = {
     "ok": ("ok", "green"),
@@ -57,6 +60,18 @@ def sample_text(sample: Sample, *, colour: bool) -> Text:
     return lines
 
 
+def weights_of(sample: Sample) -> str:
+    """How many tokens have which weight; empty where all that are trained on have the same, 1."""
+    counts: Counter[float] = Counter()
+    for turn in sample.turns:
+        for piece in turn.pieces:
+            counts[piece.weight] += len(piece.ids)
+    if counts.keys() <= {0.0, 1.0}:
+        return ""
+    told = [f"{count:,} of weight {weight:g}" for weight, count in sorted(counts.items())]
+    return f"tokens by weight: {', '.join(told)}"
+
+
 def bars(lengths: Lengths) -> Iterator[str]:
     """The histogram, a line for each bin."""
     most = max(bin.count for bin in lengths.bins)
@@ -70,19 +85,30 @@ def bars(lengths: Lengths) -> Iterator[str]:
 def _coloured(turn: TurnPieces) -> Text:
     text = Text()
     for number, piece in enumerate(turn.pieces):
-        text.append(visible(piece.text), style=(_TRAINED if piece.weight else _CONTEXT)[number % 2])
+        text.append(visible(piece.text), style=_styles(piece.weight)[number % 2])
     return text
 
 
+def _styles(weight: float) -> tuple[str, str]:
+    if not weight:
+        return _CONTEXT
+    return _TRAINED if weight == 1 else _MORE if weight > 1 else _LESS
+
+
 def _bracketed(turn: TurnPieces) -> Iterator[str]:
-    inside = False
+    """The text with brackets; behind an opening one stands a weight that is not 1, such as `⟦2× `."""
+    weight = 0.0
     for piece in turn.pieces:
-        if bool(piece.weight) != inside:
-            inside = not inside
-            yield OPEN if inside else CLOSE
+        if piece.weight != weight:
+            yield (CLOSE if weight else "") + (_opened(piece.weight) if piece.weight else "")
+            weight = piece.weight
         yield visible(piece.text)
-    if inside:
+    if weight:
         yield CLOSE
+
+
+def _opened(weight: float) -> str:
+    return OPEN if weight == 1 else f"{OPEN}{weight:g}× "
 
 
 def _heading(text: str, console: Console) -> None:
@@ -100,6 +126,8 @@ def _facts(title: str, facts: Sequence[Fact], console: Console) -> None:
 def _sample(sample: Sample, console: Console) -> None:
     part = f", sequence {sample.part} of {sample.parts}" if sample.parts > 1 else ""
     _heading(f"{sample.origin}{part}: {sample.trained} of {sample.tokens} tokens are trained on", console)
+    if told := weights_of(sample):
+        console.print(Text(told, style="cyan"))
     console.print(sample_text(sample, colour=console.is_terminal), end="")
 
 

@@ -23,6 +23,13 @@ class ChatConfig(Config):
         'A message\'s own "loss" or "loss_weight" wins.',
         "train_on",
     )
+    loss_scale: str = option(
+        "default",
+        "Weights within answers, joined with + (they multiply): react, alpha_umi, agentflan, qwen, hermes, "
+        "ignore_empty_think, ignore_think_prefix, a plugin's name or a JSON file; and which turns: default (as "
+        "train_on), last_round (behind the last user or tool turn) or all (every token).",
+        "loss_scale",
+    )
     thinking: Literal["template", "keep", "strip"] = option(
         "template",
         "Thinking text of assistant turns. template: as the template shows it at inference, with one sample per "
@@ -40,6 +47,14 @@ class ChatConfig(Config):
     )
     truncation: Literal["drop", "left", "right", "split", "error"] = option(
         "drop", "What happens to longer rows. Every one of them is on the ledger.", "truncation_strategy"
+    )
+    tool_format: str = option(
+        "auto",
+        "How tools, calls and results are written: auto (as the chat template does; where it has no place for them, "
+        "as the model's family does, else hermes), template (never but by the template), or a format by name, such "
+        "as hermes, llama3, glm4_5, qwen3_coder, react_en or toolbench.",
+        "agent_template",
+        "tool_format",
     )
     grounding: str = option(
         "auto",

@@ -55,10 +55,6 @@ FLAGS: dict[str, Familiar] = {
         "a bad row stops the run or is dropped: --on_data_error error|drop",
         becomes={"true": ("on_data_error", "error"), "false": ("on_data_error", "drop")},
     ),
-    "loss_scale": Familiar(
-        "choose the turns with --train_on all|last|everything, or put loss_weight into the messages",
-        becomes={"default": ("train_on", "all"), "last_round": ("train_on", "last"), "all": ("train_on", "everything")},
-    ),
     # Say what is the case anyway.
     "add_version": _nothing("--output_dir is used as given; no version folder is added"),
     "create_checkpoint_symlink": _nothing("the links `best` and `last` are always there"),
@@ -113,8 +109,6 @@ FLAGS: dict[str, Familiar] = {
     "lr_scheduler_kwargs": Familiar("use --min_lr_ratio, --lr_power or --wsd_decay_ratio"),
     "deepspeed": Familiar(f"leave it out: {_WHOLE_MODEL}"),
     "fsdp": Familiar(f"leave it out: {_WHOLE_MODEL}"),
-    "quant_method": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
-    "quant_bits": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
 }
 
 VALUES: dict[str, dict[str, str]] = {

@@ -6,13 +6,27 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from swift.config import quantization_rules
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
 from swift.config.runs import ExportConfig, InferConfig, SftConfig
-from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
+from swift.config.tuner import (
+    PROMPTS,
+    AdaLoraConfig,
+    AdapterConfig,
+    BoftConfig,
+    FreezeConfig,
+    FullConfig,
+    LayerAdapterConfig,
+    LoraConfig,
+    OftConfig,
+    PeftConfig,
+    TokensConfig,
+    TunerConfig,
+)
 
 _HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|\[?[0-9a-fA-F:.]+\]?")
 
@@ -112,6 +126,16 @@ def _batches(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--max_tokens_per_batch", why, "raise the one or lower the other")
 
 
+def _turns(config: SftConfig) -> Iterator[Problem]:
+    chat = config.chat
+    bases = [name for name in chat.loss_scale.split("+") if name.strip() in ("last_round", "all")]
+    if len(bases) > 1:
+        yield Problem("--loss_scale", f"both {' and '.join(bases)} say which turns are trained on", "give one of them")
+    elif bases and chat.train_on != "all":
+        why = f"{bases[0]} says which turns are trained on, and so does --train_on {chat.train_on}"
+        yield Problem("--loss_scale", why, "give one of them")
+
+
 def _plain_text(config: SftConfig) -> Iterator[Problem]:
     if config.task != "pt":
         return
@@ -121,6 +145,7 @@ def _plain_text(config: SftConfig) -> Iterator[Problem]:
         "--system": chat.system is not None,
         "--train_on": chat.train_on == "last",
         "--thinking": chat.thinking != "template",
+        "--loss_scale": chat.loss_scale != "default",
         "--enable_thinking": chat.enable_thinking is not None,
     }
     for flag in (flag for flag, on in set_.items() if on):
@@ -129,13 +154,16 @@ def _plain_text(config: SftConfig) -> Iterator[Problem]:
 
 def _tuner(config: SftConfig) -> Iterator[Problem]:
     tuner = config.tuner
-    if isinstance(tuner, LoraConfig):
+    if isinstance(tuner, LayerAdapterConfig):
         if tuner.target_regex is not None and tuner.targets not in ((), ("all-linear",)):
             yield Problem("--target_regex", "there is --target_modules too", "give one of them")
         yield from _regex("--target_regex", tuner.target_regex)
-    elif config.adapters:
+    if config.adapters and (not isinstance(tuner, AdapterConfig) or isinstance(tuner, PROMPTS)):
         why = f"an adapter cannot be continued with --tuner_type {tuner.type}"
         yield Problem("--adapters", why, "merge it first (swift merge-lora), or use --tuner_type lora")
+    if isinstance(tuner, PROMPTS) and (config.batch.packing or config.batch.padding_free):
+        yield Problem("--packing", f"--tuner_type {tuner.type} puts something in front of each row", "leave it out")
+    yield from _technique(tuner)
     if isinstance(tuner, FreezeConfig):
         if tuner.ratio == 0 and not (tuner.freeze or tuner.freeze_regex or tuner.train or tuner.train_regex):
             why = "freeze, but nothing says what stays as it is"
@@ -144,6 +172,23 @@ def _tuner(config: SftConfig) -> Iterator[Problem]:
         yield from _regex("--trainable_parameters_regex", tuner.train_regex)
     if len(config.adapters) > 1:
         yield Problem("--adapters", f"{len(config.adapters)} adapters, but one can be continued", "give one")
+
+
+def _technique(tuner: TunerConfig) -> Iterator[Problem]:
+    """Options of one technique that do not go together."""
+    if isinstance(tuner, AdaLoraConfig) and tuner.target_r >= tuner.init_r:
+        why = f"{tuner.target_r} is not less than --adalora_init_r {tuner.init_r}"
+        yield Problem("--adalora_target_r", why, "raise the one or lower the other")
+    if isinstance(tuner, BoftConfig) and bool(tuner.block_size) == bool(tuner.block_num):
+        yield Problem("--boft_block_size", "exactly one of it and --boft_block_num is above 0", "set the other to 0")
+    if isinstance(tuner, OftConfig) and bool(tuner.block_size) == bool(tuner.rank):
+        yield Problem("--oft_block_size", "exactly one of it and --oft_rank is above 0", "set the other to 0")
+    if isinstance(tuner, TokensConfig) and not tuner.token_ids:
+        yield Problem("--trainable_token_ids", "is required with --tuner_type tokens", "such as 5 17")
+    if isinstance(tuner, PeftConfig) and not tuner.method:
+        yield Problem("--peft_method", "is required with --tuner_type peft", "such as randlora")
+    if isinstance(tuner, LoraConfig) and tuner.dora and tuner.init.startswith(("pissa", "olora", "corda", "lora")):
+        yield Problem("--use_dora", f"does not go with --init_weights {tuner.init}", "take one of them out")
 
 
 def _regex(flag: str, pattern: str | None) -> Iterator[Problem]:
@@ -216,8 +261,10 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _streaming,
     _mixing,
     _batches,
+    _turns,
     _plain_text,
     _tuner,
+    quantization_rules.training,
     _schedule,
     _optimizer,
     _saving,
@@ -252,6 +299,7 @@ INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
     _infer_model,
     _infer_rows,
     _media,
+    quantization_rules.inference,
 )
 """Rules of infer."""
 
@@ -267,5 +315,5 @@ def _export(config: ExportConfig) -> Iterator[Problem]:
         yield Problem("--output_dir", f"{config.output_dir!r} is what is exported", "choose another folder")
 
 
-EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export,)
+EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export, quantization_rules.export)
 """Rules of export."""

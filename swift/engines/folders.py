@@ -220,7 +220,8 @@ def _chat(said: ChatConfig, run: SftConfig | None, *, carries: bool) -> ChatConf
     """The run's rendering, changed by what the user said; a template that the checkpoint carries needs no file."""
     if run is None:
         return said
-    chat = run.chat.model_copy(update={"template": None}) if carries else run.chat
+    # Weights are for training; their file need not be there any more.
+    chat = run.chat.model_copy(update={"loss_scale": "default", **({"template": None} if carries else {})})
     return chat.model_copy(update={name: getattr(said, name) for name in said.model_fields_set})
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from swift.chat.codec import Codec
 from swift.chat.grounding.write import ground
+from swift.chat.parse import parse_answer
 from swift.config.runs import InferConfig
 from swift.data.columns import to_sample
 from swift.data.progress import RowProgress, row_progress
@@ -23,7 +24,7 @@ from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import draw_found, found_in, spots_json
-from swift.inference.results import Results, message_json, open_results
+from swift.inference.results import Results, calls_json, message_json, open_results
 from swift.types import Completion, Conversation, Origin, Request, Row, Text
 
 _WINDOW = 4
@@ -210,8 +211,10 @@ def _answer(
     spots = found_in(answer.text, sample, codec, cut=answer.finish == "length")
     if drawing is not None:
         draw_found(spots, sample, codec, drawing)
+    calls = () if isinstance(sample, Text) else parse_answer(answer.text, codec, sample.tools).tool_calls
     return {
         "response": answer.text,
+        **({"tool_calls": calls_json(calls)} if calls else {}),
         **({"objects": spots_json(spots)} if spots else {}),
         "finish": answer.finish,
         "prompt_tokens": answer.prompt_tokens,

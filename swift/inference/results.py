@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from swift.errors import DataError
-from swift.types import Media, Message
+from swift.types import Media, Message, ToolCall
 
 _BESIDE = ".run.json"
 
@@ -75,16 +75,21 @@ def message_json(message: Message) -> dict[str, Any]:
     if message.reasoning is not None:
         values["reasoning_content"] = message.reasoning
     if message.tool_calls:
-        values["tool_calls"] = [
-            {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-            | ({"id": call.id} if call.id is not None else {})
-            for call in message.tool_calls
-        ]
+        values["tool_calls"] = calls_json(message.tool_calls)
     if message.name is not None:
         values["name"] = message.name
     if message.tool_call_id is not None:
         values["tool_call_id"] = message.tool_call_id
     return values
+
+
+def calls_json(calls: Sequence[ToolCall]) -> list[dict[str, Any]]:
+    """Calls in the form that data files have."""
+    return [
+        {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        | ({"id": call.id} if call.id is not None else {})
+        for call in calls
+    ]
 
 
 def _named(media: Media) -> str | list[str]:

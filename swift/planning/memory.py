@@ -33,6 +33,8 @@ class ModelShape:
         gated: Whether the feed-forward network has a gate (three matrices, as SwiGLU) or not (two).
         fused_norms: Whether a norm keeps its input only, and what it puts out is computed again.
         fused_gate: Whether of the feed-forward network only the two branches are kept.
+        stored: Bytes of the weights where they are not `parameters` plain numbers, but quantized.
+        largest: Elements of the largest quantized layer, which is computed from plain numbers for a moment.
     """
 
     parameters: int
@@ -46,6 +48,8 @@ class ModelShape:
     gated: bool = True
     fused_norms: bool = False
     fused_gate: bool = False
+    stored: int | None = None
+    largest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ def plan_memory(
     everything = activation_bytes(shape, replace(training, gradient_checkpointing=False), load)
     pinned = _PINNED if training.gradient_checkpointing else 1.0
     return MemoryPlan(
-        weights=shape.parameters * training.weight_bytes + adapters * training.trained_bytes,
+        weights=_base_bytes(shape, training) + adapters * training.trained_bytes,
         masters=training.trained * _FLOAT32 if masters else 0,
         optimizer=0 if training.offload else int(training.trained * training.element_state),
         gradients=gradients,
@@ -202,6 +206,13 @@ def plan_memory(
         fragments=int(holes * pinned * everything),
         accumulates=load.accumulates,
     )
+
+
+def _base_bytes(shape: ModelShape, training: Training) -> int:
+    """The base weights; of quantized ones also the plain numbers of one layer at a time."""
+    if shape.stored is None:
+        return shape.parameters * training.weight_bytes
+    return shape.stored + shape.largest * training.weight_bytes
 
 
 def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> int:
@@ -224,6 +235,9 @@ def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> 
     branches = 2 if shape.fused_gate or not shape.gated else 4
     feed_forward = normed + b * branches * shape.intermediate
     adapters = b * training.adapter_rank * training.adapter_layers
+    if shape.stored is not None and training.adapter_rank:
+        # Adapters over quantized layers each keep their input, in their own type.
+        adapters += training.adapter_layers * training.trained_bytes * shape.hidden
     scores = shape.heads * load.longest * (b + _FLOAT32) if load.score_matrix else 0
     return 2 * norm + attention + feed_forward + adapters + scores
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,10 +11,13 @@ from threading import Thread
 
 import torch
 
+from swift.batch import Batch
 from swift.chat.codec import Codec
 from swift.chat.predicates import require
 from swift.config.chat import ChatConfig
 from swift.config.runs import SftConfig
+from swift.config.tuner import LoraConfig, PeftConfig
+from swift.data.collate import collate
 from swift.data.feed import MapFeed
 from swift.data.ledger import Ledger
 from swift.data.order import Share
@@ -27,9 +30,11 @@ from swift.losses.token import token_losses
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
 from swift.models.parts import parts_by_parameter
+from swift.models.quantize.layers import number_type
 from swift.models.structure import head_dim, output_head
 from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
+from swift.planning.skeleton import require_trainable
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
@@ -62,6 +67,7 @@ from swift.train.scaling import LossScale, make_loss_scale
 from swift.train.schedule import Schedule, schedules
 from swift.train.state import State
 from swift.train.thinking import taught_thinking
+from swift.tuners.methods import method_options
 
 
 @contextmanager
@@ -79,6 +85,8 @@ def assembled(config: SftConfig, parallel: Parallel) -> Iterator[Run]:
     # A wrong name shall not wait for the model.
     token_losses.get(config.loop.loss)
     schedules.get(config.schedule.name)
+    if isinstance(config.tuner, PeftConfig):
+        method_options(config.tuner)
     choose(config.optimizer)
     seed_everything(config.loop.seed)
     device = device_of(parallel.place, config.model)
@@ -133,6 +141,7 @@ def _build(
     with parallel.local_main_first("downloading the model"):
         located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    require_trainable(config, located.id, model_config, device)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
@@ -144,8 +153,26 @@ def _build(
     importing.join()
     # What is streamed is not known: every kind that the model takes is tried.
     media = frozenset(codec.media.tokens) if codec.media and config.data.streaming else rows.store.media_kinds
-    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint, media=media)
+    prepared = prepare_model(
+        config, located, tokenizer, codec, checkpoint=checkpoint, media=media, rows=_first_rows(config, codec, rows)
+    )
     return _Assembly(config, parallel, folder, device, located, codec, rows, prepared, checkpoint).run()
+
+
+def _first_rows(config: SftConfig, codec: Codec, rows: Rows) -> Callable[[], list[Batch]] | None:
+    """The first rows, a batch each, for tuners that look at some."""
+    if not isinstance(config.tuner, LoraConfig):
+        return None
+    wanted = config.tuner.init_rows
+
+    def first() -> list[Batch]:
+        if config.data.streaming:
+            raise ConfigError("tuner.init looks at training rows, and these are streamed", hint="--streaming false")
+        media = None if codec.media is None else codec.media.inputs
+        picked = [rows.store[number] for number in rows.store.sequences_in_order(rows.selection.train)[:wanted]]
+        return [collate([tokens], padding_free=False, pad_id=codec.pad_id, media=media) for tokens in picked]
+
+    return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +218,11 @@ class _Assembly:
         total_steps = feed.total_steps
         if total_steps is None:
             raise ConfigError("streaming needs to know when to stop", hint="set --max_steps")
-        usual = choose(config.optimizer).spec.rate or (1e-4 if prepared.adapter else 1e-5)
+        for part in prepared.technique.stepwise:
+            part.start(total_steps)
+        usual = choose(config.optimizer).spec.rate or (1e-4 if prepared.technique.adapter else 1e-5)
         rate = config.optimizer.learning_rate or usual
-        dtype = next(prepared.policy.model.parameters()).dtype
+        dtype = number_type(prepared.base)
         if prepared.layout.one_by_one and config.optimizer.updates_in_backward and config.batch.size > 1:
             raise ConfigError(
                 "this model takes samples one by one, and updates in the backward pass need one to a step",
@@ -211,10 +240,15 @@ class _Assembly:
             feed=feed,
             evaluation=make_evaluation(config, self.codec, self.rows, padding_free=padding_free),
             write_weights=prepared.write_weights,
+            stepwise=prepared.technique.stepwise,
             state=State(),
             total_steps=total_steps,
             # `auto` is another type on another machine, and then no resumed step would be the same.
-            fingerprints={"data": self.rows.fingerprint, "number type": str(dtype).removeprefix("torch.")},
+            fingerprints={
+                "data": self.rows.fingerprint,
+                "number type": str(dtype).removeprefix("torch."),
+                **({} if prepared.quantization is None else {"quantization": prepared.quantization}),
+            },
             info=RunInfo((), total_steps, self.folder),
             slice_tokens=ONE_BY_ONE
             if prepared.layout.one_by_one

@@ -161,6 +161,12 @@ class StepOptimizer:
                 inner.step()
         self.masters.publish()
 
+    def forget(self, parameters: Collection[nn.Parameter]) -> None:
+        """Drop the state of parameters that are not trained for a while."""
+        for parameter in self.masters.stand_for(parameters):
+            for inner in self.inners:
+                inner.state.pop(parameter, None)
+
     def zero_grad(self) -> None:
         """Drop all gradients."""
         for inner in self.inners:

@@ -33,9 +33,12 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
         [sum(column) for column in zip((0, 0, 0, 0), *counts, strict=True)]
     )
     run.policy.model.train()
+    for part in run.stepwise:
+        run.optimizer.forget(part.before(run.state.step))
     rate = run.schedule.at(run.state.step)
     run.optimizer.set_rate(rate)  # some update in the backward pass
     losses = [_accumulate(run, batch, count) for batch in micro_batches]
+    _add_penalties(run)
     own = torch.stack(losses).sum().item() if losses else 0.0
     total, *asked = run.parallel.total([own, *votes(run.asked)])
     run.stop_signal = elected(asked)
@@ -47,6 +50,8 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         stop_on_nonfinite(run, micro_batches, loss=loss, grad_norm=grad_norm)
     run.optimizer.step(rate)
+    for part in run.stepwise:
+        part.after(run.state.step)
     run.optimizer.zero_grad()
     return Metrics(
         loss=loss,
@@ -61,6 +66,13 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
         extra={},
         samples=samples,
     )
+
+
+def _add_penalties(run: Run) -> None:
+    """Add the gradient of what the tuner adds to the loss; the processes' gradients will be summed."""
+    for penalty in (part.penalty() for part in run.stepwise):
+        if penalty is not None:
+            run.optimizer.backward(penalty / run.parallel.size)
 
 
 def _accumulate(run: Run, batch: Batch, count: int) -> torch.Tensor:

@@ -162,8 +162,6 @@ def test_special_tokens_in_text_are_encoded_as_inference_does_and_reported(codec
         (chat(("user", "a"), Message("assistant", "b", loss_weight=0.0)), reasons.NO_TARGET),
         (chat(("user", "a"), ("assistant", "b"), weight=0.0), reasons.NO_TARGET),
         (chat(Message("user", "a", loss_weight=1.0), ("assistant", "b")), reasons.PROMPT_WEIGHT),
-        (chat(("user", "a"), ("assistant", "b"), tools=TOOLS), reasons.TOOLS_UNSUPPORTED),
-        (chat(("user", "a"), Message("assistant", "", tool_calls=(ToolCall("f", {}),))), reasons.TOOL_CALL_LOST),
         (chat(("user", "a"), ("assistant", "\ud800")), reasons.NOT_DECODABLE),
         (Text("", ORIGIN), reasons.EMPTY_TEXT),
     ],
@@ -171,6 +169,19 @@ def test_special_tokens_in_text_are_encoded_as_inference_does_and_reported(codec
 def test_rows_that_cannot_be_trained_on_have_a_reason(codec: Codec, sample: object, reason: str) -> None:
     with pytest.raises(RowError) as caught:
         run(sample, codec)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        (chat(("user", "a"), ("assistant", "b"), tools=TOOLS), reasons.TOOLS_UNSUPPORTED),
+        (chat(("user", "a"), Message("assistant", "", tool_calls=(ToolCall("f", {}),))), reasons.TOOL_CALL_LOST),
+    ],
+)
+def test_tools_fail_a_row_where_only_the_template_may_write_them(sample: object, reason: str) -> None:
+    with pytest.raises(RowError) as caught:
+        run(sample, codec_for(CHATML, tool_format="template"), tool_format="template")
     assert caught.value.reason == reason
 
 

@@ -21,7 +21,9 @@ def test_a_sound_template_passes() -> None:
     verdicts = {verdict.name: verdict for verdict in prove_template(codec_for(CHATML), OPTIONS)}
     assert all(verdicts[name].ok for name in predicates.REQUIRED_PREDICATES)
     assert verdicts["system"].ok
-    assert not verdicts["tools"].ok
+    assert verdicts["tools"].ok
+    alone = {verdict.name: verdict for verdict in prove_template(codec_for(CHATML, tool_format="template"), OPTIONS)}
+    assert not alone["tools"].ok
     require(codec_for(CHATML), OPTIONS)
 
 

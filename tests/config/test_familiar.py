@@ -26,11 +26,11 @@ def test_spellings_of_values() -> None:
 
 
 def test_flags_with_another_name() -> None:
-    argv = "--bf16 true --strict false --loss_scale last_round --train_type full"
+    argv = "--bf16 true --strict false --train_type full"
     parsed = parse(SftConfig, [*BASE, *argv.split()])
     config = parsed.config
     assert parsed.notes == ()
-    assert (config.model.dtype, config.data.on_error, config.chat.train_on) == ("bfloat16", "drop", "last")
+    assert (config.model.dtype, config.data.on_error) == ("bfloat16", "drop")
     assert config.tuner.type == "full"
     assert parse(SftConfig, [*BASE, "--fp16"]).config.model.dtype == "float16"
 

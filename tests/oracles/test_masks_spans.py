@@ -24,7 +24,7 @@ from tests.chat.support import CONVERSATIONS, tokenizer_for
 from tests.oracles import mask_exceptions as known
 from tests.oracles.templates import PAIRS, read, stops
 
-OPTIONS = ChatConfig()
+OPTIONS = ChatConfig(tool_format="template")
 CASES = [(name, kind) for name in PAIRS for kind in CONVERSATIONS]
 
 

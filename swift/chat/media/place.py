@@ -9,7 +9,7 @@ from difflib import SequenceMatcher
 from swift.chat import reasons
 from swift.chat.codec import Codec
 from swift.chat.media.processor import MediaProcessor
-from swift.chat.tokens import Target, TokenSpans
+from swift.chat.targets import Target, TokenSpans
 from swift.errors import RowError
 from swift.types import Conversation, Illustrated, Media, Message, Text
 

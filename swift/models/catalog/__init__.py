@@ -12,6 +12,7 @@ from swift.models.catalog.find import (
     of_architecture,
     recommended_template,
     search,
+    tool_format,
 )
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "of_architecture",
     "recommended_template",
     "search",
+    "tool_format",
 ]

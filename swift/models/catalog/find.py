@@ -78,6 +78,17 @@ def grounding_format(model: str, architectures: Sequence[str] = ()) -> str:
     return "" if family is None else family.grounding.of(model)
 
 
+def tool_format(model: str, architectures: Sequence[str] = ()) -> str:
+    """Name of the format of `swift.chat.tools` in which a model calls functions; empty where nothing is known.
+
+    Args:
+        model: As for `--model`; a model that is not listed is judged by its architecture and its name.
+        architectures: Model type and class names, as its `config.json` says.
+    """
+    family = _family(model, architectures)
+    return "" if family is None else family.tools.of(model)
+
+
 def _family(model: str, architectures: Sequence[str]) -> Family | None:
     listed = find(model)
     if listed is not None:

@@ -17,7 +17,7 @@ optimizers: Registry[Spec | Make] = Registry("optimizer")
 """All optimizers. A plugin adds one with `@optimizers.register("name")` above a function of `Groups`, whose other
 parameters, with defaults, become the options of `optimizer.options`; it returns a torch optimizer over the groups."""
 
-_ADAM = {"betas": (0.9, 0.95), "eps": 1e-8}
+_ADAM: dict[str, Any] = {"betas": (0.9, 0.95), "eps": 1e-8}
 
 
 def _bnb(name: str, decay: float = 0.0, defaults: Mapping[str, Any] | None = None, **traits: Any) -> Spec:
