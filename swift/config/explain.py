@@ -18,9 +18,9 @@ def explain(detail: dict[str, Any], table: Table, chosen: Mapping[str, Given]) -
         at = len(union)
         if tuple(path[:at]) == union and len(path) > at and path[at] in tags:
             del path[at]
+    if detail["type"] == "union_tag_invalid":
+        path.append("type")
     key = next((".".join(path[:n]) for n in range(len(path), 0, -1) if ".".join(path[:n]) in table.by_name), "")
-    if not key and detail["type"] == "union_tag_invalid":
-        key = f"{path[0]}.type"
     if detail["type"] == "missing":
         return _missing(".".join(path), table)
     option = table.by_name[key][0] if key else None

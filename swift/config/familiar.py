@@ -109,8 +109,6 @@ FLAGS: dict[str, Familiar] = {
     "lr_scheduler_kwargs": Familiar("use --min_lr_ratio, --lr_power or --wsd_decay_ratio"),
     "deepspeed": Familiar(f"leave it out: {_WHOLE_MODEL}"),
     "fsdp": Familiar(f"leave it out: {_WHOLE_MODEL}"),
-    "quant_method": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
-    "quant_bits": Familiar("leave it out: models are loaded in 16 or 32 bits for now"),
 }
 
 VALUES: dict[str, dict[str, str]] = {
@@ -119,7 +117,26 @@ VALUES: dict[str, dict[str, str]] = {
     "backend": {"pt": "transformers"},
     "model.attention": {"flash_attn": "flash_attention_2", "flash_attention": "flash_attention_2"},
     "model.dtype": {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"},
-    "optimizer.name": dict.fromkeys(("adamw_torch", "adamw_torch_fused"), "adamw"),
+    "optimizer.name": {
+        **dict.fromkeys(("adamw_torch", "adamw_torch_fused", "adamw_torch_xla", "adamw_hf"), "adamw"),
+        "adamw_torch_4bit": "torchao_adamw_4bit",
+        "adamw_torch_8bit": "torchao_adamw_8bit",
+        "adamw_bnb_8bit": "adamw_8bit",
+        "paged_adamw_32bit": "paged_adamw",
+        "lion_32bit": "lion",
+        "paged_lion_32bit": "paged_lion",
+        "paged_ademamix_32bit": "paged_ademamix",
+        "rmsprop_bnb": "rmsprop",
+        "rmsprop_bnb_8bit": "rmsprop_8bit",
+        "galore_adamw": "galore",
+        "apollo_adamw": "apollo",
+        "stable_adamw": "stableadamw",
+        "schedulefreeadamw": "schedule_free_adamw",
+        "schedulefreeradam": "schedule_free_radam",
+        "schedulefreesgd": "schedule_free_sgd",
+        "adammini": "adam_mini",
+        "adam-mini": "adam_mini",
+    },
     "schedule.name": {"constant_with_warmup": "constant", "warmup_stable_decay": "wsd"},
 }
 """Dotted name of an option to other systems' spellings of its values, and ours."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 from swift.config.problems import Problem
 from swift.config.schema import Option, Table
 from swift.errors import UnknownNameError
+
+_PAIR = re.compile(r"[A-Za-z_]\w*\s*=")
+_BETWEEN_PAIRS = re.compile(r",(?=\s*[A-Za-z_]\w*\s*=)")
+_PYTHON = {"True": "true", "False": "false", "None": "null"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +81,24 @@ def _json_list(text: str) -> list[Any]:
 
 
 def _json_object(text: str) -> dict[str, Any]:
+    if _PAIR.match(text):
+        pairs = (pair.partition("=") for pair in _BETWEEN_PAIRS.split(text))
+        return {name.strip(): _scalar(value.strip()) for name, _, value in pairs}
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{text!r} is not JSON: {error}") from error
+        raise ValueError(f"{text!r} is neither JSON nor NAME=VALUE,NAME=VALUE: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f'{text!r} is not a JSON object, such as {{"key": "value"}}')
     return value
+
+
+def _scalar(text: str) -> Any:
+    """A number, true, false, null or a list where it reads as one, in JSON or in Python; else the text."""
+    try:
+        return json.loads(_PYTHON.get(text, re.sub(r"^\((.*)\)$", r"[\1]", text)))
+    except json.JSONDecodeError:
+        return text
 
 
 def expand(given: Given, table: Table) -> list[Given]:

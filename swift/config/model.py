@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from swift.config.option import Config, option
+from swift.config.quantization import QuantizationConfig, no_quantization
 
 
 class ModelConfig(Config):
@@ -44,6 +45,11 @@ class ModelConfig(Config):
     )
     new_special_tokens: tuple[str, ...] = option(
         (), "Tokens that are added to the vocabulary, and whose embeddings are trained.", "new_special_tokens"
+    )
+    quantization: QuantizationConfig = option(
+        no_quantization,
+        "In how few bits the weights are held. infer: default, as the adapter's run had them.",
+        "quant_method",
     )
     hub_token: str | None = option(None, "Access token of the hub; never written to the run folder.", "hub_token")
 

@@ -123,7 +123,10 @@ class _Reader:
             if option is not None:
                 self._convert(given, option, result)
         for path, tag in tags.items():
-            if isinstance(inner := result.get(path[0]), dict) and len(path) == 1:
+            inner: Any = result
+            for part in path:
+                inner = inner.get(part) if isinstance(inner, dict) else None
+            if isinstance(inner, dict):
                 inner.setdefault("type", tag)
         for key, value in preset.items():
             item = self.chosen.get(key)
@@ -152,9 +155,8 @@ class _Reader:
             owners = " or ".join(str(option.variant) for option in candidates)
             name = path[-1]
             why = f"an option of {name} {owners}, but the {name} is {tag}"
-            self.problems.append(
-                Problem(given.where, why, f"add --{name}_type {candidates[0].variant}, or take it out")
-            )
+            flag = self.table.by_name[".".join((*path, "type"))][0].names[0]
+            self.problems.append(Problem(given.where, why, f"add --{flag} {candidates[0].variant}, or take it out"))
         return None
 
     def _convert(self, given: Given, option: Option, result: dict[str, Any]) -> None:

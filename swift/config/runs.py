@@ -12,6 +12,7 @@ from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.optim import OptimizerConfig, ScheduleConfig
 from swift.config.option import Config, option
+from swift.config.quantization import QatConfig
 from swift.config.train import CheckpointConfig, EvaluationConfig, LoggingConfig, LoopConfig
 from swift.config.tuner import TunerConfig, default_tuner
 
@@ -29,6 +30,7 @@ class SftConfig(Config):
     chat: ChatConfig = option(ChatConfig, "Rendering and masks.")
     batch: BatchConfig = option(BatchConfig, "Batches.")
     tuner: TunerConfig = option(default_tuner, "What is trained.")
+    qat: QatConfig = option(QatConfig, "Quantization-aware training.")
     optimizer: OptimizerConfig = option(OptimizerConfig, "The optimizer.")
     schedule: ScheduleConfig = option(ScheduleConfig, "The learning rate.")
     loop: LoopConfig = option(LoopConfig, "Length and numerics.")

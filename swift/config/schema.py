@@ -161,7 +161,7 @@ def _sections(model: type[BaseModel], path: tuple[str, ...], tag: str | None, he
 
 
 def _union(field: FieldInfo, classes: list[type[BaseModel]], path: tuple[str, ...]) -> Iterator[Section]:
-    """A tagged union: first the choice itself (flag `--<name>_type`), then every class's own options.
+    """A tagged union: first the choice itself (flag `--<name>_type`, or the field's own), then each class's options.
 
     The first class is the default. (Asking the field for it would build the class's validators, which
     takes a third of the time of `--help`.)
@@ -170,7 +170,7 @@ def _union(field: FieldInfo, classes: list[type[BaseModel]], path: tuple[str, ..
     order = tuple(tags)
     choice = Option(
         path=(*path, "type"),
-        flags=(f"{path[-1]}_type",),
+        flags=_flags(field) or (f"{path[-1]}_type",),
         help=f"{field.description or ''} Selects the class of options: "
         + "; ".join(f"{tag}: {_first_line(cls)}" for tag, cls in tags.items()),
         kind="one",
@@ -184,13 +184,11 @@ def _union(field: FieldInfo, classes: list[type[BaseModel]], path: tuple[str, ..
 
 
 def _option(field: FieldInfo, path: tuple[str, ...], tag: str | None) -> Option:
-    extra = field.json_schema_extra
-    names = extra.get("flags", []) if isinstance(extra, dict) else []
     types_, nullable = _alternatives(field.annotation)
     kind, words, choices = _kind(types_)
     return Option(
         path=path,
-        flags=tuple(str(name) for name in names) if isinstance(names, list) else (),
+        flags=_flags(field),
         help=field.description or "",
         kind=kind,
         type=words,
@@ -201,6 +199,12 @@ def _option(field: FieldInfo, path: tuple[str, ...], tag: str | None) -> Option:
         textual=str in types_,
         variant=tag,
     )
+
+
+def _flags(field: FieldInfo) -> tuple[str, ...]:
+    extra = field.json_schema_extra
+    names = extra.get("flags", []) if isinstance(extra, dict) else []
+    return tuple(str(name) for name in names) if isinstance(names, list) else ()
 
 
 def _classes(field: FieldInfo) -> list[type[BaseModel]]:

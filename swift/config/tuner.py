@@ -6,47 +6,59 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from swift.config.option import Config, option
+from swift.config.option import option
+from swift.config.tuner_adapters import (
+    AdaLoraConfig,
+    BoftConfig,
+    FourierFtConfig,
+    Ia3Config,
+    LohaConfig,
+    LokrConfig,
+    LongLoraConfig,
+    LoraConfig,
+    MissConfig,
+    NormConfig,
+    OftConfig,
+    PeftConfig,
+    PrefixConfig,
+    PromptConfig,
+    PTuningConfig,
+    TokensConfig,
+    VeraConfig,
+)
+from swift.config.tuner_base import AdapterConfig, LayerAdapterConfig, PartsConfig
 
-
-class PartsConfig(Config):
-    """Which parts of a multimodal model are trained. A text model is all language model."""
-
-    freeze_llm: bool = option(False, "Leave the language model as it is.", "freeze_llm")
-    freeze_vit: bool = option(True, "Leave the towers of pictures and sound as they are.", "freeze_vit")
-    freeze_aligner: bool = option(
-        True, "Leave what stands between the towers and the language model as it is.", "freeze_aligner"
-    )
-
-
-class LoraConfig(PartsConfig):
-    """Low-rank adapters (arXiv 2106.09685) through PEFT, with its variants."""
-
-    type: Literal["lora"] = "lora"
-    rank: int = option(8, "Rank of the update.", "lora_rank", ge=1)
-    alpha: float = option(32.0, "The update is scaled by alpha / rank.", "lora_alpha", gt=0)
-    dropout: float = option(0.0, "Dropout on the adapter's input.", "lora_dropout", ge=0.0, lt=1.0)
-    targets: tuple[str, ...] = option(
-        ("all-linear",), "all-linear, or names, or name endings of the layers that get an adapter.", "target_modules"
-    )
-    target_regex: str | None = option(None, "A regular expression over full layer names, instead.", "target_regex")
-    modules_to_save: tuple[str, ...] = option(
-        (), "Layers trained in full and saved beside the adapter.", "modules_to_save"
-    )
-    full_parts: tuple[Literal["llm", "vit", "aligner"], ...] = option(
-        (), "Parts trained in full and saved beside the adapter, such as an aligner that is new.", "full_parts"
-    )
-    bias: Literal["none", "all", "lora_only"] = option("none", "Which biases are trained.", "lora_bias")
-    rslora: bool = option(False, "Scale by alpha / sqrt(rank) (arXiv 2312.03732).", "use_rslora")
-    dora: bool = option(False, "Weight-decomposed adapters (arXiv 2402.09353).", "use_dora")
-    init: str = option(
-        "true",
-        "true (Kaiming, zero), gaussian, pissa, pissa_niter_N, olora, orthogonal, mica, loftq or false.",
-        "init_weights",
-    )
-    dtype: Literal["float32", "bfloat16", "float16"] = option(
-        "float32", "Type of the adapter's weights; they are computed with in the model's type.", "lora_dtype"
-    )
+__all__ = [
+    "PROMPTS",
+    "AdaLoraConfig",
+    "AdapterConfig",
+    "BoftConfig",
+    "BottleneckConfig",
+    "FourierFtConfig",
+    "FreezeConfig",
+    "FullConfig",
+    "Ia3Config",
+    "LayerAdapterConfig",
+    "LisaConfig",
+    "LlamaProConfig",
+    "LohaConfig",
+    "LokrConfig",
+    "LongLoraConfig",
+    "LoraConfig",
+    "MissConfig",
+    "NormConfig",
+    "OftConfig",
+    "PTuningConfig",
+    "PartsConfig",
+    "PeftConfig",
+    "PrefixConfig",
+    "PromptConfig",
+    "ReftConfig",
+    "TokensConfig",
+    "TunerConfig",
+    "VeraConfig",
+    "default_tuner",
+]
 
 
 class FullConfig(PartsConfig):
@@ -74,8 +86,76 @@ class FreezeConfig(PartsConfig):
     train_regex: str | None = option(None, "A regular expression of such names.", "trainable_parameters_regex")
 
 
-TunerConfig = Annotated[LoraConfig | FullConfig | FreezeConfig, Field(discriminator="type")]
+class LlamaProConfig(PartsConfig):
+    """New decoder layers between the old ones, which begin as the identity (arXiv 2401.02415)."""
+
+    type: Literal["llamapro"] = "llamapro"
+    new_blocks: int = option(4, "Number of new layers.", "llamapro_num_new_blocks", ge=1)
+    groups: int | None = option(
+        None,
+        "Groups of old layers that each get as many new ones; default: one new layer each.",
+        "llamapro_num_groups",
+        ge=1,
+    )
+
+
+class LisaConfig(PartsConfig):
+    """Embeddings, head and a few layers that are drawn anew every so many steps (arXiv 2403.17919)."""
+
+    type: Literal["lisa"] = "lisa"
+    activated_layers: int = option(2, "Decoder layers that are trained at a time.", "lisa_activated_layers", ge=1)
+    step_interval: int = option(20, "Steps for which they are.", "lisa_step_interval", ge=1)
+
+
+class BottleneckConfig(LayerAdapterConfig):
+    """A narrow network after attention and feed-forward network, before the residual is added (arXiv 1902.00751)."""
+
+    type: Literal["adapter"] = "adapter"
+    merges = False
+    width: int = option(64, "Width of the network.", "adapter_length", ge=1)
+    activation: Literal["gelu", "relu", "silu", "tanh"] = option("gelu", "Its activation function.", "adapter_act")
+
+
+class ReftConfig(AdapterConfig):
+    """Low-rank edits of hidden states (LoReFT, arXiv 2404.03592), at every position."""
+
+    type: Literal["reft"] = "reft"
+    merges = False
+    rank: int = option(4, "Dimensions of a hidden state that are edited.", "reft_rank", ge=1)
+    layers: tuple[int, ...] = option((), "Numbers of the decoder layers; default: all.", "reft_layers")
+
+
+TunerConfig = Annotated[
+    LoraConfig
+    | FullConfig
+    | FreezeConfig
+    | AdaLoraConfig
+    | Ia3Config
+    | VeraConfig
+    | BoftConfig
+    | OftConfig
+    | FourierFtConfig
+    | LohaConfig
+    | LokrConfig
+    | MissConfig
+    | NormConfig
+    | TokensConfig
+    | PromptConfig
+    | PTuningConfig
+    | PrefixConfig
+    | LongLoraConfig
+    | LlamaProConfig
+    | LisaConfig
+    | BottleneckConfig
+    | ReftConfig
+    | PeftConfig,
+    Field(discriminator="type"),
+]
 """Chosen by `tuner.type` (flag `--tuner_type`)."""
+
+
+PROMPTS = (PromptConfig, PTuningConfig, PrefixConfig)
+"""Techniques that put something in front of the input."""
 
 
 def default_tuner() -> Any:

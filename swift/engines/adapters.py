@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from transformers import PreTrainedModel
@@ -13,6 +13,36 @@ from transformers import PreTrainedModel
 from swift.engines.base import BASE
 from swift.errors import CheckpointError, ConfigError
 from swift.models.quiet import quiet
+from swift.tuners.extra import Extra, extra_config, load_extra
+
+
+class Switch(Protocol):
+    """Chooses what a model computes with.
+
+    Attributes:
+        names: Of the adapters, in the order in which they were loaded.
+    """
+
+    names: tuple[str, ...]
+
+    def activate(self, name: str) -> None:
+        """Compute with this adapter, or with the bare weights for `base`."""
+
+
+class ExtraSwitch:
+    """The same for adapters that PEFT does not have.
+
+    Args:
+        extra: The modules that work beside the model's own.
+    """
+
+    def __init__(self, extra: Extra) -> None:
+        self._extra = extra
+        self.names = tuple(extra.adapters)
+
+    def activate(self, name: str) -> None:
+        """Compute with this adapter, or with the bare weights for `base`."""
+        self._extra.active = None if name == BASE else name
 
 
 class AdapterSwitch:
@@ -41,6 +71,27 @@ class AdapterSwitch:
         self._active = name
 
 
+def attach_any(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.dtype) -> Switch:
+    """Load adapters of whatever kind into a model; all must be of PEFT, or all of our own.
+
+    Raises:
+        ConfigError: The kinds are mixed, a name is taken, or an adapter adds prompt tokens instead of weights.
+        CheckpointError: A folder holds no adapter, or one for another model.
+    """
+    own = {name: extra_config(folder) for name, folder in folders.items()}
+    if not any(own.values()):
+        return attach(model, folders, dtype=dtype)
+    extra: Extra | None = None
+    for name, config in own.items():
+        _require_free(name, folders[name])
+        if config is None:
+            raise ConfigError(f"the adapter {name} is of PEFT and others are not", hint="load one kind at a time")
+        extra = load_extra(model, folders[name], config, name=name)
+    assert extra is not None
+    extra.to(dtype).eval()
+    return ExtraSwitch(extra)
+
+
 def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.dtype) -> AdapterSwitch:
     """Load adapters into a model.
 
@@ -55,8 +106,7 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
     """
     tuned: Any = None
     for name, folder in folders.items():
-        if name == BASE or "." in name:
-            raise ConfigError(f"an adapter cannot be called {name!r}", hint=f"name it: --adapters other={folder}")
+        _require_free(name, folder)
         _require_weights(folder)
         try:
             with quiet(), warnings.catch_warnings():
@@ -69,6 +119,11 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
     _match_type(tuned, dtype)
     tuned.eval()
     return AdapterSwitch(tuned, tuple(folders))
+
+
+def _require_free(name: str, folder: Path) -> None:
+    if name == BASE or "." in name:
+        raise ConfigError(f"an adapter cannot be called {name!r}", hint=f"name it: --adapters other={folder}")
 
 
 def _add(model: PreTrainedModel, tuned: Any, name: str, folder: Path) -> Any:

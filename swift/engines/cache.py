@@ -133,7 +133,7 @@ def new_cache(config: PretrainedConfig) -> Cache | None:
 def keep_rows(cache: Cache, rows: Tensor) -> None:
     """Drop all rows but these (int64 [kept])."""
     for layer in cache.layers:
-        if isinstance(layer, (FullLayer, WindowLayer)):
+        if isinstance(layer, (FullLayer, WindowLayer)) and layer.keys is not None:
             keys, values = (states.index_select(0, rows) for states in layer.states)
             if isinstance(layer, FullLayer):
                 layer.replace(keys, values)
@@ -144,13 +144,15 @@ def keep_rows(cache: Cache, rows: Tensor) -> None:
 def trim_left(cache: Cache, slots: int) -> None:
     """Drop the `slots` leftmost token slots, which are padding in every row."""
     for layer in cache.layers:
-        if isinstance(layer, (FullLayer, WindowLayer)):
+        if isinstance(layer, (FullLayer, WindowLayer)) and layer.keys is not None:
             layer.trim(slots)
 
 
 def join_rows(cache: Cache, newcomers: Cache) -> None:
     """Append the rows of another cache of the same model, aligned to the right."""
     for mine, theirs in zip(cache.layers, newcomers.layers, strict=True):
+        if isinstance(mine, (FullLayer, WindowLayer)) and mine.keys is None:
+            continue  # a layer that looks at pictures, and there are none
         if isinstance(mine, FullLayer) and isinstance(theirs, FullLayer):
             keys, values = map(_stack, mine.states, theirs.states)
             mine.replace(keys, values)

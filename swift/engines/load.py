@@ -5,9 +5,9 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.load import load_codec
-from swift.engines.adapters import AdapterSwitch, attach
+from swift.engines.adapters import Switch, attach_any
 from swift.engines.folders import Plan
-from swift.engines.merging import merge
+from swift.engines.merging import merge, quantized_error, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.hub import Located
@@ -15,6 +15,7 @@ from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
 from swift.models.locate import locate_model, template_hint
+from swift.models.quantize.method import describe
 from swift.models.structure import embedding_rows
 from swift.models.vocabulary import fit_vocabulary
 
@@ -38,6 +39,11 @@ def load_engine(
         SwiftError: Something is missing or does not fit; see the parts.
     """
     located = locate_model(plan.model)
+    if plan.adapters and merge_lora:
+        require_mergeable(plan.adapters.values())
+        config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
+        if describe(plan.model, config) is not None:  # before the weights are read
+            raise quantized_error()
     model, tokenizer = load_base(plan, located)
     hint = template_hint(plan.model, model.config, tokenizer)
     codec = load_codec(
@@ -50,14 +56,16 @@ def load_engine(
         trust_remote_code=plan.model.trust_remote_code,
         recommended=hint,
     )
-    switch: AdapterSwitch | None = None
+    switch: Switch | None = None
     if plan.adapters and merge_lora:
         for folder in plan.adapters.values():
             model = merge(model, folder)
     elif plan.adapters:
-        switch = attach(model, plan.adapters, dtype=model.dtype)
+        switch = attach_any(model, plan.adapters, dtype=model.dtype)
     warning = dtype_warning(model.dtype, model.device)
     note = "" if warning is None else f" ({warning})"
+    if (held := describe(plan.model, model.config)) is not None:
+        note += f", weights: {held}"
     if pack and can_pack(model.device, model.dtype):
         note += f", {pack_linears(model)} weights packed for the CPU"
     return TransformersEngine(model, codec, plan.chat, switch=switch, limits=limits, note=note)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,7 +13,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from swift.engines.adapters import attach
-from swift.errors import CheckpointError, ModelError
+from swift.errors import CheckpointError, ConfigError, ModelError
+from swift.models.quantize.layers import quantized_layers
+from swift.tuners.attach import read_adapter_config
+from swift.tuners.extra import extra_config
+
+_NOT_MERGED = ("osf",)
+"""Techniques of PEFT whose merged weights are not those that were trained, by measurement."""
 
 
 def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
@@ -29,6 +36,7 @@ def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         CheckpointError: `folder` holds no adapter, one for another model, or one that is not finite.
     """
     refuse_quantized(model)
+    require_mergeable([folder])
     return merge_attached(attach(model, {"default": folder}, dtype=torch.float32).tuned, folder)
 
 
@@ -55,17 +63,45 @@ def merge_attached(tuned: Any, folder: Path) -> PreTrainedModel:
         return cast(PreTrainedModel, tuned.merge_and_unload())
 
 
+def require_mergeable(folders: Iterable[Path]) -> None:
+    """Make sure that adapters can be merged, from their files alone.
+
+    Raises:
+        ConfigError: One changes no weights.
+        CheckpointError: A folder holds no adapter.
+    """
+    for folder in folders:
+        own = extra_config(folder)
+        if own is not None:
+            kind = own.type
+        else:
+            saved = read_adapter_config(folder)
+            kind = saved.peft_type.value.lower()
+            if not saved.is_prompt_learning and kind not in _NOT_MERGED:
+                continue
+        raise ConfigError(
+            f"the adapter in {folder} is of the type {kind}, which cannot be merged into weights",
+            hint="keep it apart from the model",
+        )
+
+
 def refuse_quantized(model: PreTrainedModel) -> None:
     """Make sure that weights are plain numbers.
 
     Raises:
         ModelError: They are quantized.
     """
-    if getattr(model.config, "quantization_config", None) is not None:
-        raise ModelError(
-            "an adapter cannot be merged into quantized weights without losing what it learned",
-            hint="name the model's 16-bit original with --model",
-        )
+    if quantized_layers(model):
+        raise quantized_error()
+
+
+def quantized_error() -> ModelError:
+    """What to tell who would merge into quantized weights."""
+    return ModelError(
+        "an adapter cannot be merged into quantized weights without losing what it learned",
+        hint="merge into 16 bits: --quant_method none, and where the model itself is quantized, name its original "
+        "with --model",
+    )
 
 
 def _shared_parameters(model: nn.Module) -> set[int]:

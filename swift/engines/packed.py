@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from swift.models.quantize.layers import is_quantized
+
 _MINIMUM = 1 << 12
 """Weights smaller than this are not worth a layout of their own."""
 
@@ -53,6 +55,8 @@ def pack_linears(model: nn.Module) -> int:
     packed = 0
     for name, layer in list(model.named_modules()):
         if type(layer) is not nn.Linear or layer.weight.numel() < _MINIMUM or layer.weight.dtype != torch.bfloat16:
+            continue
+        if is_quantized(layer):
             continue
         if _read_by_others(model, name):
             continue

@@ -12,7 +12,7 @@ from swift.batch import MediaInputs
 from swift.chat.codec import Codec
 from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
-from swift.engines.adapters import AdapterSwitch
+from swift.engines.adapters import Switch
 from swift.engines.base import BASE, OnDone
 from swift.engines.batching import Job, RowBatch
 from swift.engines.cache import new_cache
@@ -58,7 +58,7 @@ class TransformersEngine:
         codec: Codec,
         chat: ChatConfig,
         *,
-        switch: AdapterSwitch | None = None,
+        switch: Switch | None = None,
         limits: Limits = Limits(),
         note: str = "",
     ) -> None:

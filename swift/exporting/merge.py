@@ -13,17 +13,20 @@ from transformers import GenerationConfig, PreTrainedModel
 from swift.chat.media.files import copy_processor
 from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
+from swift.config.quantization import NoQuantization
 from swift.config.runs import ExportConfig
 from swift.engines.adapters import attach
 from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_base
-from swift.engines.merging import merge_attached, refuse_quantized
+from swift.engines.merging import merge_attached, quantized_error, refuse_quantized, require_mergeable
 from swift.errors import ConfigError
 from swift.exporting.folder import new_folder, require_room
 from swift.exporting.push import push, require_hub
-from swift.exporting.verify import probe_ids, probe_logits, require_close, require_equal
+from swift.exporting.verify import compare, probe_ids, probe_logits, require_close, require_equal
+from swift.hub import Located
 from swift.models.load import load_config
 from swift.models.locate import locate_model
+from swift.models.quantize.checkpoint import quantization_of
 from swift.models.quiet import quiet
 
 
@@ -41,6 +44,7 @@ def export(config: ExportConfig) -> Path:
     """
     plan = plan_model(config.model, config.adapters, ChatConfig())
     _check(config, plan)
+    require_mergeable(plan.adapters.values())
     target = _target(config, plan)
     if config.push_to_hub:
         require_hub()
@@ -79,10 +83,12 @@ def _target(config: ExportConfig, plan: Plan) -> Path:
 
 def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
     """Load, merge, cast, save into `folder`, and compare."""
+    located = locate_model(plan.model)
+    _require_plain(plan, located)
+    trained = _trained_logits(plan, located)
     stored = _stored_type(plan)
     wanted = _wanted_type(config.model) or stored
     wide = stored if stored == wanted else torch.float32
-    located = locate_model(plan.model)
     model, tokenizer = load_base(_typed(plan, wide), located)
     refuse_quantized(model)
     require_room(folder, sum(p.numel() for p in model.parameters()) * wanted.itemsize)
@@ -94,8 +100,37 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
         model.save_pretrained(folder, max_shard_size=config.max_shard_size)
         tokenizer.save_pretrained(folder)
     copy_processor(located.path, folder)
-    difference = require_close(folder, expected, ids, model, plan.model)
+    difference = require_close(folder, expected, ids, model, _typed(plan, wide).model)
     sys.stderr.write(f"compared with the files on disk: {difference}\n")
+    if trained is not None:
+        apart = compare(trained, probe_logits(model, ids))
+        method = plan.model.quantization.type
+        sys.stderr.write(f"compared with the adapter over the {method} weights that it was trained on: {apart}\n")
+
+
+def _require_plain(plan: Plan, located: Located) -> None:
+    """Make sure, before weights are read, that the checkpoint's are plain numbers.
+
+    Raises:
+        ModelError: They are quantized.
+    """
+    config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
+    if quantization_of(config) is not None:
+        raise quantized_error()
+
+
+def _trained_logits(plan: Plan, located: Located) -> Tensor | None:
+    """The probe's logits of the adapters over the quantized weights of their training; None where those were plain.
+
+    The model is gone when this returns: there need not be room for two.
+    """
+    if isinstance(plan.model.quantization, NoQuantization) or not plan.adapters:
+        return None
+    model, tokenizer = load_base(plan, located)
+    ids = probe_ids(tokenizer, model)
+    switch = attach(model, plan.adapters, dtype=torch.float32)
+    switch.tuned.base_model.set_adapter(list(plan.adapters), inference_mode=True)
+    return probe_logits(model, ids)
 
 
 def _stored_type(plan: Plan) -> torch.dtype:
@@ -115,8 +150,9 @@ def _wanted_type(said: ModelConfig | None) -> torch.dtype | None:
 
 
 def _typed(plan: Plan, dtype: torch.dtype) -> Plan:
-    """The same plan, loaded in this type; where both types have 16 bits but differ, float32 holds both."""
-    model: ModelConfig = plan.model.model_copy(update={"dtype": str(dtype).removeprefix("torch.")})
+    """The same plan, loaded as plain numbers of this type; where two types of 16 bits differ, float32 holds both."""
+    update = {"dtype": str(dtype).removeprefix("torch."), "quantization": NoQuantization()}
+    model: ModelConfig = plan.model.model_copy(update=update)
     return Plan(model, plan.adapters, plan.chat, plan.tokenizer)
 
 

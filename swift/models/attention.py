@@ -35,7 +35,7 @@ def register_packed_attention() -> str:
     from transformers import AttentionInterface, AttentionMaskInterface
 
     AttentionInterface.register(PACKED, packed_attention)
-    AttentionMaskInterface.register(PACKED, _packed_mask)
+    AttentionMaskInterface.register(PACKED, packed_mask)
     return PACKED
 
 
@@ -80,16 +80,15 @@ def packed_attention(
     spans = _spans(cu_seq_lens_q, query)
     windowed = sliding_window is not None and any(end - begin > sliding_window for begin, end in spans)
     trains = torch.is_grad_enabled() and query.requires_grad
-    together = trains or cu_seq_lens_q is not None
-    if query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and together and not windowed:
+    ours = query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and not windowed
+    if ours and (trains or cu_seq_lens_q is not None):
         output: Tensor = _CausalAttention.apply(query, key, value, spans, scale)
         return output, None
     outputs = [
         _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, sliding_window)
         for begin, end in spans
     ]
-    whole = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
-    return whole.transpose(1, 2).contiguous(), None  # architectures take it as one block of memory
+    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None  # architectures take it as one block of memory
 
 
 def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
@@ -100,7 +99,7 @@ def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | Non
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
 
 
-def _packed_mask(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+def packed_mask(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
     """No mask for packed rows (boundaries say it all); for padded rows the one that sdpa would get."""
     from transformers.masking_utils import sdpa_mask
 

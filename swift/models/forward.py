@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from swift.batch import Batch, MediaInputs
 from swift.models.blocks import in_blocks
+from swift.models.quantize.layers import number_type
 from swift.types import Origin
 
 _TOKEN_TYPES = ("mm_token_type_ids", "token_type_ids")
@@ -25,6 +26,13 @@ _DERIVED: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "second_per_grids": ("video_second_per_grid", lambda seconds: seconds),
 }
 """Parameters of position rules that processors give under another name, or as a mask."""
+
+
+class Caller(Protocol):
+    """Whatever takes a batch through a model: a backbone, or a technique that adds to its inputs."""
+
+    def __call__(self, batch: Batch, run: nn.Module | None = None) -> Any:
+        """The output for a batch, with `last_hidden_state`; of `run` in the backbone's place, with `logits`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Backbone:
     def media(self, batch: Batch) -> dict[str, Tensor]:
         """The media of all samples as the model's arguments."""
         found = [item for item in batch.media if item is not None]
-        dtype = next(self.module.parameters()).dtype
+        dtype = number_type(self.module)
         merged = {
             name: _cast(_stacked([item.tensors[name] for item in found if name in item.tensors]), dtype)
             for name in dict.fromkeys(name for item in found for name in item.tensors if name not in item.aligned)

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swift.models.quantize.layers import is_linear, is_quantized, number_type, sizes
 from swift.models.recompute import recomputable
 
 _EPSILONS = ("variance_epsilon", "eps", "epsilon")
@@ -36,13 +37,14 @@ class Fused:
 def fuse(model: nn.Module) -> Fused:
     """Replace what can be proved equal, in place. Call it before adapters are added."""
     norms = activations = 0
+    dtype = number_type(model)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             norm = _as_norm(child)
             if norm is not None:
                 parent.add_module(name, norm)
                 norms += 1
-            elif _is_gated(child):
+            elif _is_gated(child, dtype):
                 parent.add_module(name, GatedMlp(child))
                 activations += 1
     return Fused(norms, activations)
@@ -158,20 +160,22 @@ def _as_norm(module: nn.Module) -> RmsNorm | None:
 
 
 @torch.no_grad()
-def _is_gated(module: nn.Module) -> bool:
-    """Whether `module` is exactly three linear layers around a gated SiLU."""
+def _is_gated(module: nn.Module, dtype: torch.dtype) -> bool:
+    """Whether `module` is exactly three linear layers around a gated SiLU; `dtype` is what quantized ones take."""
     children = dict(module.named_children())
     layers = [children.get(name) for name in ("gate_proj", "up_proj", "down_proj")]
-    if not all(isinstance(layer, nn.Linear) for layer in layers):
+    if not all(layer is not None and is_linear(layer) for layer in layers):
         return False
     if any(list(child.parameters()) for name, child in children.items() if name not in GATED):
         return False
     if {name for name, _ in module.named_parameters(recurse=False)}:
         return False
     gate = layers[0]
-    assert isinstance(gate, nn.Linear)
+    assert gate is not None
+    weight = next(gate.parameters())
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(1, _ROWS, gate.in_features, generator=generator).to(gate.weight.device, gate.weight.dtype)
+    x = torch.randn(1, _ROWS, sizes(gate)[0], generator=generator)
+    x = x.to(weight.device, dtype if is_quantized(gate) else weight.dtype)
     return _agree(module, GatedMlp(module), x)
 
 

@@ -14,6 +14,7 @@ from swift.hub.network import one_line
 from swift.models.auto import auto_class
 from swift.models.device import resolve_device, resolve_dtype
 from swift.models.gguf import as_folder
+from swift.models.quantize.method import loading, require_loadable
 from swift.models.quiet import quiet
 from swift.models.weights import require_weights
 
@@ -82,7 +83,7 @@ def load_model(
     """The language model, with its towers if it has any, and its weights, in evaluation mode, on `device`.
 
     Args:
-        config: For `trust_remote_code` and `device_map`; with the latter, `device` is not used.
+        config: For `trust_remote_code`, `quantization` and `device_map`; with the latter, `device` is not used.
         dtype: Type of the weights.
         attention: Name of an attention implementation that transformers knows; `auto` takes the fastest that
             the architecture can use.
@@ -90,12 +91,15 @@ def load_model(
     Raises:
         ModelError: Weights that are absent, cut short, of other shapes, or that the file does not hold; an
             architecture that generates no text, or without this attention.
+        SwiftError: Weights cannot be held as the quantization says; see `require_loadable`.
     """
     folder = as_folder(located)
     hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
     if any(file.suffix == ".bin" for file in require_weights(folder)):
         say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
-    options: dict[str, Any] = {} if config.device_map is None else {"device_map": config.device_map}
+    require_loadable(located.id, config, hf_config, device, training=False)
+    quantized = loading(config, hf_config, device, dtype)
+    placed = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
             loaded: Any = auto_class(hf_config).from_pretrained(
@@ -107,13 +111,16 @@ def load_model(
                 local_files_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # refused by us, with the names
-                **options,
+                **{**placed, **quantized.options},
             )
         except Exception as error:  # errors of every type again, each about this checkpoint or this machine
             raise _load_error(located, attention, error) from error
     model: PreTrainedModel = loaded[0]
     _require_all(located, loaded[1])
-    return model if config.device_map is not None else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
+    if quantized.convert is not None:
+        quantized.convert(model)
+    # Weights that are placed, as those of quantizing libraries are, may not be moved.
+    return model if placed or quantized.options else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
 
 
 def _require_all(located: Located, report: dict[str, Any]) -> None:

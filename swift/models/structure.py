@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from swift.errors import ModelError
 from swift.models.head import HeadTransform, measure_transform
+from swift.models.quantize.layers import is_linear, sizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
-    from transformers.pytorch_utils import Conv1D
 
 __all__ = [
     "HeadTransform",
@@ -22,6 +22,7 @@ __all__ = [
     "decoder_layers",
     "embedding_rows",
     "generating",
+    "head_dim",
     "head_is_tied",
     "head_transform",
     "input_embeddings",
@@ -29,6 +30,7 @@ __all__ = [
     "language_model",
     "linear_layer_names",
     "output_head",
+    "residual_ends",
     "special_ids",
 ]
 
@@ -148,6 +150,13 @@ def text_config(model: PreTrainedModel) -> PreTrainedConfig:
     return config.get_text_config(decoder=True)
 
 
+def head_dim(model: PreTrainedModel) -> int:
+    """Rows of a query projection that make an attention head; 0 where the architecture does not say."""
+    config = text_config(model).to_dict()
+    heads = int(config.get("num_attention_heads") or 0)
+    return int(config.get("head_dim") or (config.get("hidden_size", 0) // heads if heads else 0))
+
+
 def special_ids(model: PreTrainedModel) -> frozenset[int]:
     """Token ids to which the configuration gives a meaning, such as that of a picture."""
     values = {**text_config(model).to_dict(), **generating(model).config.to_dict()}
@@ -168,24 +177,19 @@ def head_transform(model: PreTrainedModel) -> HeadTransform | None:
 def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | None = None) -> list[str]:
     """Full names of the layers that `all-linear` means, in the order of the module tree.
 
-        Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
+    Every linear layer of the language model, quantized ones and GPT-2's transposed ones included, except
 
-        - the output head;
-        - routers of mixtures of experts, which a low-rank update would unbalance;
-        - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
-    <<<<<<< HEAD
-        - that of torch's own attention, which reads its weight, too.
-    =======
-        - an architecture's own classes of linear layers where they compute something else (in groups, say).
-    >>>>>>> zoo
+    - the output head;
+    - routers of mixtures of experts, which a low-rank update would unbalance;
+    - the output projection of state-space mixers, whose fused kernels read the weight and skip the layer;
+    - that of torch's own attention, which reads its weight, too;
+    - an architecture's own classes of linear layers where they compute something else (in groups, say).
 
-        Experts that are kept in one stacked parameter are not layers, and so not listed.
+    Experts that are kept in one stacked parameter are not layers, and so not listed.
 
-        Args:
-            inside: The modules whose layers are meant; None is the language model.
+    Args:
+        inside: The modules whose layers are meant; None is the language model.
     """
-    from transformers.pytorch_utils import Conv1D
-
     head = output_head(model)
     known = {id(module) for outer in inside or (language_model(model),) for module in outer.modules()}
     experts = _expert_counts(text_config(model))
@@ -194,7 +198,7 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
         if isinstance(parent, nn.MultiheadAttention):
             continue
         for name, layer in parent.named_children():
-            if not isinstance(layer, nn.Linear | Conv1D) or layer is head or id(layer) not in known:
+            if not is_linear(layer) or layer is head or id(layer) not in known:
                 continue
             if type(layer).__module__.startswith(_ARCHITECTURES) and not _is_plain(layer):
                 continue
@@ -204,24 +208,37 @@ def linear_layer_names(model: PreTrainedModel, inside: Collection[nn.Module] | N
     return names
 
 
+def residual_ends(layer: nn.Module) -> list[nn.Module]:
+    """The last linear layer of each part of a decoder layer: those that lead back to the hidden states."""
+    from transformers.pytorch_utils import Conv1D
+
+    found: list[nn.Module] = []
+    for part in layer.children():
+        linear = [module for module in part.modules() if isinstance(module, nn.Linear | Conv1D)]
+        found += linear[-1:]
+    return found
+
+
 def _expert_counts(config: PreTrainedConfig) -> frozenset[int]:
     values = config.to_dict()
     return frozenset(value for name in _EXPERT_COUNTS if isinstance(value := values.get(name), int) and value > 1)
 
 
-def _is_router(name: str, layer: nn.Linear | Conv1D, experts: frozenset[int]) -> bool:
+def _is_router(name: str, layer: nn.Module, experts: frozenset[int]) -> bool:
     """One output per expert, and called a gate or router, itself or its parent."""
     words = name.lower().split(".")[-2:]
-    outputs = layer.out_features if isinstance(layer, nn.Linear) else layer.nf
+    _, outputs = sizes(layer)
     return outputs in experts and any("gate" in word or "router" in word for word in words)
 
 
 @torch.no_grad()
-def _is_plain(layer: nn.Linear | Conv1D) -> bool:
+def _is_plain(layer: nn.Module) -> bool:
     """Whether a layer whose class an architecture defines computes what a linear layer does."""
-    weight = layer.weight
-    x = torch.ones(1, 1, layer.in_features if isinstance(layer, nn.Linear) else layer.nx).to(weight)
-    expected = F.linear(x, weight if isinstance(layer, nn.Linear) else weight.t(), layer.bias)
+    weights = dict(layer.named_parameters(recurse=False))
+    inputs, outputs = sizes(layer)
+    x = torch.ones(1, 1, inputs).to(weights["weight"])
+    weight = weights["weight"] if weights["weight"].shape[0] == outputs else weights["weight"].t()
+    expected = F.linear(x, weight, weights.get("bias"))
     try:
         found = layer(x)
     except (RuntimeError, TypeError, ValueError):

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from swift.batch import Batch
 from swift.losses.linear_cross_entropy import linear_cross_entropy
 from swift.losses.token import chunked_loss, cross_entropy, token_losses
-from swift.models.forward import Backbone
+from swift.models.forward import Caller
 from swift.models.head import HeadTransform
+from swift.models.quantize.layers import is_quantized
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Policy:
     """
 
     model: nn.Module
-    backbone: Backbone
+    backbone: Caller
     head: nn.Module
     transform: HeadTransform | None
 
@@ -42,7 +43,9 @@ class Policy:
         self, hidden: Tensor, batch: Batch, *, loss: str, smoothing: float, with_correct: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Weighted loss sum over the batch's targets, and how many were predicted right (if asked for)."""
-        if loss == "cross_entropy" and type(self.head) is nn.Linear and self.transform is not None:
+        plain = type(self.head) is nn.Linear and not is_quantized(self.head)
+        if loss == "cross_entropy" and plain and self.transform is not None:
+            assert isinstance(self.head, nn.Linear)
             return linear_cross_entropy(
                 hidden,
                 self.head.weight,

@@ -35,6 +35,7 @@ def memory_plan(
     padding_free: bool,
     gradient_checkpointing: bool | None = None,
     overhead: int = 0,
+    stored: int | None = None,
 ) -> MemoryPlan:
     """The memory that training takes at its peak.
 
@@ -47,10 +48,11 @@ def memory_plan(
         padding_free: Whether samples lie back to back; scores that are kept then span the whole row.
         gradient_checkpointing: Default: what the configuration says; off where it says nothing.
         overhead: Bytes that are there before the model is.
+        stored: As for `shape_of`.
     """
     if gradient_checkpointing is None:
         gradient_checkpointing = bool(config.loop.gradient_checkpointing)
-    shape = shape_of(model)
+    shape = shape_of(model, stored)
     load = load_of(config, shape, slots=slots, targets=targets, longest=longest, padding_free=padding_free)
     training = training_of(model, config, gradient_checkpointing=gradient_checkpointing)
     return plan_memory(shape, training, load, overhead=overhead, holes=holes_of(config))

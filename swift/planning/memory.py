@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 _FLOAT32 = 4
-_ADAM_MOMENTS = 2 * _FLOAT32
 _PINNED = 0.4  # with checkpointing, layer inputs lie between activations that are freed; measured
 
 
@@ -34,6 +33,8 @@ class ModelShape:
         gated: Whether the feed-forward network has a gate (three matrices, as SwiGLU) or not (two).
         fused_norms: Whether a norm keeps its input only, and what it puts out is computed again.
         fused_gate: Whether of the feed-forward network only the two branches are kept.
+        stored: Bytes of the weights where they are not `parameters` plain numbers, but quantized.
+        largest: Elements of the largest quantized layer, which is computed from plain numbers for a moment.
     """
 
     parameters: int
@@ -47,6 +48,8 @@ class ModelShape:
     gated: bool = True
     fused_norms: bool = False
     fused_gate: bool = False
+    stored: int | None = None
+    largest: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,9 @@ class Training:
         trains_head: Whether the output head is trained (through the embeddings, if tied to them).
         adapter_rank: Rank of the adapters; 0 without.
         adapter_layers: Adapted linear layers in one decoder layer.
+        state_bytes: Optimizer state for a trained element, where the optimizer updates float32.
+        in_backward: Whether each gradient lives only until its parameter is updated.
+        offload: Whether optimizer state is in main memory between steps.
     """
 
     tuner: Literal["lora", "full", "freeze"]
@@ -77,6 +83,19 @@ class Training:
     trains_head: bool = False
     adapter_rank: int = 0
     adapter_layers: int = 7
+    state_bytes: float = 2.0 * _FLOAT32
+    in_backward: bool = False
+    offload: bool = False
+
+    @property
+    def has_masters(self) -> bool:
+        """Whether what the optimizer updates are float32 copies."""
+        return self.master_weights and self.trained_bytes < _FLOAT32
+
+    @property
+    def element_state(self) -> float:
+        """Bytes of optimizer state for a trained element: moments have the type of what the optimizer updates."""
+        return self.state_bytes if self.has_masters else self.state_bytes * self.trained_bytes / _FLOAT32
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +126,7 @@ class MemoryPlan:
     Attributes:
         weights: The base model and adapters.
         masters: Float32 copies of trained 16-bit weights.
-        optimizer: Two float32 moments for each trained element.
+        optimizer: Its state, such as AdamW's two float32 moments for each trained element.
         gradients: Of what is trained; float32 where there are master weights.
         activations: Kept for the backward pass.
         logits: One chunk with its gradient, the states that it is made from, and the output head's own gradient.
@@ -169,23 +188,31 @@ def plan_memory(
         holes: What the allocator wastes, as a share of the activations without checkpointing.
     """
     adapters = training.trained if training.tuner == "lora" else 0
-    masters = training.master_weights and training.trained_bytes < _FLOAT32
-    # Moments have the type of what the optimizer updates: the float32 copy where there is one.
-    moments = _ADAM_MOMENTS if masters else 2 * training.trained_bytes
+    masters = training.has_masters
+    gradients = training.trained * (_FLOAT32 if masters else training.trained_bytes)
+    if training.in_backward:
+        gradients //= max(1, training.trained_layers)
     activations = activation_bytes(shape, training, load)
     everything = activation_bytes(shape, replace(training, gradient_checkpointing=False), load)
     pinned = _PINNED if training.gradient_checkpointing else 1.0
     return MemoryPlan(
-        weights=shape.parameters * training.weight_bytes + adapters * training.trained_bytes,
+        weights=_base_bytes(shape, training) + adapters * training.trained_bytes,
         masters=training.trained * _FLOAT32 if masters else 0,
-        optimizer=training.trained * moments,
-        gradients=training.trained * (_FLOAT32 if masters else training.trained_bytes),
+        optimizer=0 if training.offload else int(training.trained * training.element_state),
+        gradients=gradients,
         activations=activations,
         logits=logits_bytes(shape, training, load),
         overhead=overhead,
         fragments=int(holes * pinned * everything),
         accumulates=load.accumulates,
     )
+
+
+def _base_bytes(shape: ModelShape, training: Training) -> int:
+    """The base weights; of quantized ones also the plain numbers of one layer at a time."""
+    if shape.stored is None:
+        return shape.parameters * training.weight_bytes
+    return shape.stored + shape.largest * training.weight_bytes
 
 
 def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> int:
@@ -208,6 +235,9 @@ def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> 
     branches = 2 if shape.fused_gate or not shape.gated else 4
     feed_forward = normed + b * branches * shape.intermediate
     adapters = b * training.adapter_rank * training.adapter_layers
+    if shape.stored is not None and training.adapter_rank:
+        # Adapters over quantized layers each keep their input, in their own type.
+        adapters += training.adapter_layers * training.trained_bytes * shape.hidden
     scores = shape.heads * load.longest * (b + _FLOAT32) if load.score_matrix else 0
     return 2 * norm + attention + feed_forward + adapters + scores
 

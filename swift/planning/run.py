@@ -24,7 +24,7 @@ from swift.planning.estimate import holes_of, load_of, memory_plan
 from swift.planning.largest import LargestBatch, from_lengths, from_limits
 from swift.planning.memory import ModelShape, Training
 from swift.planning.shape import shape_of, training_of
-from swift.planning.skeleton import skeleton
+from swift.planning.skeleton import require_trainable, skeleton, stored_bytes
 from swift.planning.storage import checkpoint_bytes, checkpoints_at_once, free_space
 from swift.planning.terminal import GIB, Estimate, show
 
@@ -54,7 +54,10 @@ def plan(config: PlanConfig) -> int:
 
 def estimate(config: PlanConfig, located: Located, device: torch.device) -> Estimate:
     """All that is planned."""
+    hf_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    require_trainable(config, located.id, hf_config, device)
     model = skeleton(config, located, device)
+    stored = stored_bytes(config, located, device)
     largest = largest_batch(config, _codec(config, located))
     padding_free = config.batch.padding_free is not False
     overhead = process_memory() if device.type == "cpu" else _CONTEXT
@@ -68,10 +71,11 @@ def estimate(config: PlanConfig, located: Located, device: torch.device) -> Esti
             padding_free=padding_free,
             gradient_checkpointing=on,
             overhead=overhead,
+            stored=stored,
         )
         for on in (False, True)
     )
-    shape = shape_of(model)
+    shape = shape_of(model, stored)
     training = training_of(model, config, gradient_checkpointing=bool(config.loop.gradient_checkpointing))
     return Estimate(
         config=config,

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import LoraConfig
+from swift.config.tuner import AdapterConfig, LisaConfig, LoraConfig, TunerConfig
 from swift.models.fused import GATED, GatedMlp
+from swift.models.quantize.layers import number_type, quantized_layers
+from swift.models.quantize.size import weight_bytes, weight_elements
 from swift.models.structure import decoder_layers, input_embeddings, output_head, text_config
 from swift.planning.memory import ModelShape, Training
+from swift.planning.optimizer_state import state_bytes
+from swift.tuners.extra import Extra
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -33,11 +38,12 @@ def base_model(model: nn.Module) -> PreTrainedModel:
     return base
 
 
-def shape_of(model: nn.Module) -> ModelShape:
+def shape_of(model: nn.Module, stored: int | None = None) -> ModelShape:
     """The model's numbers.
 
     Args:
         model: With its tuner in place; adapters do not count.
+        stored: Bytes of the weights, where the model on the meta device stands for one with quantized layers.
     """
     base = base_model(model)
     config: dict[str, Any] = {**text_config(base).to_dict(), **_standard(base)}
@@ -47,9 +53,12 @@ def shape_of(model: nn.Module) -> ModelShape:
     head_dim = int(config.get("head_dim") or hidden // heads)
     width = _width(config, hidden)
     attention = hidden * head_dim * (2 * heads + 2 * kv_heads)
-    in_layer = sum(p.numel() for name, p in layers[0].named_parameters() if "lora_" not in name)
+    own = _adapter_parameters(model)
+    in_layer = weight_elements(layers[0]) - _size(layers[0], own, Tensor.numel)
+    if stored is None and quantized_layers(base):
+        stored = weight_bytes(base) - _size(base, own, lambda p: p.numel() * p.element_size())
     return ModelShape(
-        parameters=sum(p.numel() for name, p in base.named_parameters() if "lora_" not in name),
+        parameters=weight_elements(base) - _size(base, own, Tensor.numel),
         hidden=hidden,
         layers=len(layers),
         heads=heads,
@@ -60,7 +69,22 @@ def shape_of(model: nn.Module) -> ModelShape:
         gated=in_layer - attention > _GATED * hidden * width,
         fused_norms=any("rmsnorm" in type(module).__name__.lower() for module in layers[0].modules()),
         fused_gate=any(_is_gate(module, config) for module in layers[0].modules()),
+        stored=stored,
+        largest=0 if stored is None else hidden * max(width, heads * head_dim),
     )
+
+
+def _adapter_parameters(model: nn.Module) -> set[nn.Parameter]:
+    """Those of an adapter, beside which all others are frozen; none where weights themselves are trained."""
+    from peft import PeftModel
+
+    adapted = isinstance(model, PeftModel) or any(isinstance(child, Extra) for child in model.children())
+    return {p for p in model.parameters() if adapted and p.requires_grad}
+
+
+def _size(model: nn.Module, own: set[nn.Parameter], size: Callable[[Tensor], int]) -> int:
+    """The size of the adapters in it, by any measure."""
+    return sum(size(p) for p in model.parameters() if p in own)
 
 
 def _is_gate(module: nn.Module, config: dict[str, Any]) -> bool:
@@ -73,12 +97,12 @@ def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: 
     """How `model`, with its tuner in place, is trained."""
     base = base_model(model)
     trained = [p for p in model.parameters() if p.requires_grad]
-    frozen_type = next((p.dtype for p in base.parameters() if not p.requires_grad), trained[0].dtype)
+    frozen_type = number_type(base) if any(not p.requires_grad for p in base.parameters()) else trained[0].dtype
     layers = decoder_layers(base)
     rank = config.tuner.rank if isinstance(config.tuner, LoraConfig) else 0
     return Training(
-        tuner=config.tuner.type,
-        trained=sum(p.numel() for p in trained),
+        tuner=_kind(config.tuner),
+        trained=_at_a_time(config.tuner, base, trained),
         trained_layers=len(layers) - _lowest(base, layers),
         weight_bytes=frozen_type.itemsize,
         trained_bytes=trained[0].dtype.itemsize,
@@ -87,7 +111,29 @@ def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: 
         trains_head=any(p.requires_grad for p in output_head(base).parameters()),
         adapter_rank=rank,
         adapter_layers=_adapters(base) // len(layers),
+        state_bytes=state_bytes(
+            config.optimizer.name, config.optimizer.options, int(_standard(base)["hidden_size"]), len(layers)
+        ),
+        in_backward=config.optimizer.updates_in_backward,
+        offload=config.optimizer.offload,
     )
+
+
+def _kind(tuner: TunerConfig) -> Literal["lora", "full", "freeze"]:
+    """Whether weights stay as they are, and if not, whether all are trained."""
+    if isinstance(tuner, AdapterConfig):
+        return "lora"
+    return "full" if tuner.type == "full" else "freeze"
+
+
+def _at_a_time(tuner: TunerConfig, base: PreTrainedModel, trained: list[nn.Parameter]) -> int:
+    """Elements that are trained at a time."""
+    total = sum(p.numel() for p in trained)
+    if not isinstance(tuner, LisaConfig):
+        return total
+    layers = decoder_layers(base)
+    in_layers = sum(p.numel() for p in layers.parameters())
+    return total - in_layers + in_layers * tuner.activated_layers // len(layers)
 
 
 def _standard(model: PreTrainedModel) -> dict[str, Any]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
-from swift.errors import CheckpointError, ModelError
+from swift.config.tuner import AdapterConfig, BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
+from swift.errors import CheckpointError, ConfigError
 from swift.hub import Located
-from swift.models.auto import auto_class
 from swift.models.load import load_config, resolve_dtype
+from swift.models.quantize.checkpoint import describe_checkpoint, quantization_of
+from swift.models.quantize.method import describe, require_libraries, require_loadable
+from swift.models.quantize.method import skeleton as bare
+from swift.models.quantize.size import planned_bytes
 from swift.models.quiet import quiet
-from swift.tuners.freeze import train_all, train_unfrozen
-from swift.tuners.lora import add_lora
+from swift.tuners.build import Start, tune
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 
 def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Module:
@@ -32,23 +38,47 @@ def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Mo
     trust = config.model.trust_remote_code
     hf_config = load_config(located, trust_remote_code=trust)
     dtype = resolve_dtype(config.model, hf_config, device)
+    model = bare(hf_config, trust_remote_code=trust, dtype=dtype)
     with torch.device("meta"), quiet():
-        try:
-            model = auto_class(hf_config).from_config(hf_config, dtype=dtype, trust_remote_code=trust)
-        except ValueError as error:
-            raise ModelError(f"{located.id} is no model that generates text", hint="only those can be tuned") from error
-        if isinstance(config.tuner, LoraConfig):
-            return add_lora(model, _as_planned(config.tuner, config.adapters))
-    if isinstance(config.tuner, FreezeConfig):
-        train_unfrozen(model, config.tuner)
-    elif isinstance(config.tuner, FullConfig):
-        train_all(model, config.tuner)
-    return model  # type: ignore[no-any-return]
+        return tune(model, _as_planned(config.tuner, config.adapters), Start()).model
 
 
-def _as_planned(tuner: LoraConfig, adapters: tuple[str, ...]) -> LoraConfig:
+def require_trainable(config: SftConfig, name: str, hf_config: PreTrainedConfig, device: torch.device) -> None:
+    """Make sure, before weights are read, that what is quantized can be held on `device` and trained as configured.
+
+    Raises:
+        ConfigError: Weights that are quantized in the checkpoint were to be trained themselves.
+        SwiftError: See `require_loadable`.
+    """
+    found = quantization_of(hf_config)
+    if found is not None and not isinstance(config.tuner, AdapterConfig):
+        raise ConfigError(
+            f"weights of {name} are quantized ({describe_checkpoint(found)}) and cannot be trained themselves",
+            hint="--tuner_type lora, or name the 16-bit original",
+        )
+    require_loadable(name, config.model, hf_config, device, training=True)
+    if config.qat.scheme != "none":
+        require_libraries(("torchao",), f"--qat {config.qat.scheme}")
+
+
+def stored_bytes(config: SftConfig, located: Located, device: torch.device) -> int | None:
+    """What the weights will take where they are quantized; None where they are plain numbers."""
+    hf_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    if describe(config.model, hf_config) is None:
+        return None
+    dtype = resolve_dtype(config.model, hf_config, device)
+    model = bare(hf_config, trust_remote_code=config.model.trust_remote_code, dtype=dtype)
+    return planned_bytes(model, config.model.quantization)
+
+
+def _as_planned(tuner: TunerConfig, adapters: tuple[str, ...]) -> TunerConfig:
     """The adapter's shape, without an initialisation that needs weights; that of the adapter to go on from."""
-    shape = tuner.model_copy(update={"init": "true"})
+    if isinstance(tuner, BoftConfig):  # PEFT computes with its weights at once; OFT has as many
+        return OftConfig(rank=tuner.block_num, block_size=tuner.block_size, **_common(tuner))
+    if not isinstance(tuner, LoraConfig):
+        return tuner
+    plain = LoraConfig(**tuner.model_dump(include=set(LoraConfig.model_fields) - {"type"}))
+    shape = plain.model_copy(update={"init": "true"})
     if not adapters:
         return shape
     from peft.config import PeftConfig
@@ -59,3 +89,7 @@ def _as_planned(tuner: LoraConfig, adapters: tuple[str, ...]) -> LoraConfig:
     targets = saved["target_modules"]
     pattern = {"target_regex": targets} if isinstance(targets, str) else {"targets": tuple(targets)}
     return shape.model_copy(update={"rank": int(saved["r"]), "dora": bool(saved.get("use_dora")), **pattern})
+
+
+def _common(tuner: LayerAdapterConfig) -> dict[str, Any]:
+    return tuner.model_dump(include=set(LayerAdapterConfig.model_fields) - {"type"})

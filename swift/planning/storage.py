@@ -19,9 +19,8 @@ def checkpoint_bytes(shape: ModelShape, training: Training, config: CheckpointCo
         weights = shape.parameters * training.weight_bytes
     if config.model_only:
         return weights + _SMALL_FILES
-    masters = training.master_weights and training.trained_bytes < 4
-    moments = 8 if masters else 2 * training.trained_bytes
-    return weights + training.trained * (moments + (4 if masters else 0)) + _SMALL_FILES
+    kept = training.element_state + (4 if training.has_masters else 0)
+    return weights + int(training.trained * kept) + _SMALL_FILES
 
 
 def checkpoints_at_once(config: CheckpointConfig, steps: int | None) -> int | None:

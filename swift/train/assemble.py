@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,10 +11,13 @@ from threading import Thread
 
 import torch
 
+from swift.batch import Batch
 from swift.chat.codec import Codec
 from swift.chat.predicates import require
 from swift.config.chat import ChatConfig
 from swift.config.runs import SftConfig
+from swift.config.tuner import LoraConfig, PeftConfig
+from swift.data.collate import collate
 from swift.data.feed import MapFeed
 from swift.data.ledger import Ledger
 from swift.data.order import Share
@@ -27,8 +30,11 @@ from swift.losses.token import token_losses
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
 from swift.models.parts import parts_by_parameter
+from swift.models.quantize.layers import number_type
+from swift.models.structure import head_dim, output_head
 from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
+from swift.planning.skeleton import require_trainable
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.environment import git_revision, library_versions
@@ -40,7 +46,8 @@ from swift.train.listeners.console import Console
 from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
 from swift.train.memory import keep_freed_memory
-from swift.train.optim import build_optimizer
+from swift.train.optim import StepOptimizer, build_optimizer
+from swift.train.optimizers import choose
 from swift.train.parallel.processes import Parallel
 from swift.train.parallel.start import device_of, require_same_start
 from swift.train.prepare_model import Prepared, import_code, prepare_model
@@ -56,10 +63,11 @@ from swift.train.run_folder import (
     write_record,
 )
 from swift.train.saving import require_same_share, restore
-from swift.train.scaling import make_loss_scale
+from swift.train.scaling import LossScale, make_loss_scale
 from swift.train.schedule import Schedule, schedules
 from swift.train.state import State
 from swift.train.thinking import taught_thinking
+from swift.tuners.methods import method_options
 
 
 @contextmanager
@@ -77,14 +85,42 @@ def assembled(config: SftConfig, parallel: Parallel) -> Iterator[Run]:
     # A wrong name shall not wait for the model.
     token_losses.get(config.loop.loss)
     schedules.get(config.schedule.name)
+    if isinstance(config.tuner, PeftConfig):
+        method_options(config.tuner)
+    choose(config.optimizer)
     seed_everything(config.loop.seed)
     device = device_of(parallel.place, config.model)
     if parallel.size > 1:  # whoever asks for the device later gets this process' own
         config = config.model_copy(update={"model": config.model.model_copy(update={"device": str(device)})})
+    config = _fitting(config, device, parallel)
     if config.loop.allocator == "auto" and device.type == "cpu":
         keep_freed_memory()
     with _folder(config, parallel) as (folder, checkpoint):
         yield _build(config, parallel, folder, device, checkpoint, Ledger())
+
+
+def _fitting(config: SftConfig, device: torch.device, parallel: Parallel) -> SftConfig:
+    """What the optimizer's ways of saving memory need of the device and of the others; refused where it is not so."""
+    if config.optimizer.offload and device.type == "cpu":
+        raise ConfigError(
+            "optimizer.offload moves state to main memory, and the device is the CPU, where it is already",
+            hint="leave out --optim_offload",
+        )
+    if choose(config.optimizer).spec.accelerator and device.type == "cpu":
+        raise ConfigError(
+            f"optimizer.name is {config.optimizer.name}, which pages its state to and from an accelerator, and the "
+            "device is the CPU",
+            hint="take the same one without paged_",
+        )
+    if not config.optimizer.updates_in_backward:
+        return config
+    if parallel.size > 1:
+        raise ConfigError(
+            f"updates in the backward pass come before {parallel.size} processes have added up their gradients",
+            hint="use one process, or leave out --optim_in_backward",
+        )
+    # A slice would be a backward pass of its own.
+    return config.model_copy(update={"batch": config.batch.model_copy(update={"slice_tokens": 0})})
 
 
 @contextmanager
@@ -105,6 +141,7 @@ def _build(
     with parallel.local_main_first("downloading the model"):
         located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
+    require_trainable(config, located.id, model_config, device)
     # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
@@ -116,8 +153,26 @@ def _build(
     importing.join()
     # What is streamed is not known: every kind that the model takes is tried.
     media = frozenset(codec.media.tokens) if codec.media and config.data.streaming else rows.store.media_kinds
-    prepared = prepare_model(config, located, tokenizer, codec, checkpoint=checkpoint, media=media)
+    prepared = prepare_model(
+        config, located, tokenizer, codec, checkpoint=checkpoint, media=media, rows=_first_rows(config, codec, rows)
+    )
     return _Assembly(config, parallel, folder, device, located, codec, rows, prepared, checkpoint).run()
+
+
+def _first_rows(config: SftConfig, codec: Codec, rows: Rows) -> Callable[[], list[Batch]] | None:
+    """The first rows, a batch each, for tuners that look at some."""
+    if not isinstance(config.tuner, LoraConfig):
+        return None
+    wanted = config.tuner.init_rows
+
+    def first() -> list[Batch]:
+        if config.data.streaming:
+            raise ConfigError("tuner.init looks at training rows, and these are streamed", hint="--streaming false")
+        media = None if codec.media is None else codec.media.inputs
+        picked = [rows.store[number] for number in rows.store.sequences_in_order(rows.selection.train)[:wanted]]
+        return [collate([tokens], padding_free=False, pad_id=codec.pad_id, media=media) for tokens in picked]
+
+    return first
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +218,16 @@ class _Assembly:
         total_steps = feed.total_steps
         if total_steps is None:
             raise ConfigError("streaming needs to know when to stop", hint="set --max_steps")
-        rate = config.optimizer.learning_rate or (1e-4 if prepared.adapter else 1e-5)
-        model = prepared.policy.model
-        dtype = next(model.parameters()).dtype
-        scale = make_loss_scale(dtype, self.device)
+        for part in prepared.technique.stepwise:
+            part.start(total_steps)
+        usual = choose(config.optimizer).spec.rate or (1e-4 if prepared.technique.adapter else 1e-5)
+        rate = config.optimizer.learning_rate or usual
+        dtype = number_type(prepared.base)
+        if prepared.layout.one_by_one and config.optimizer.updates_in_backward and config.batch.size > 1:
+            raise ConfigError(
+                "this model takes samples one by one, and updates in the backward pass need one to a step",
+                hint="add --per_device_train_batch_size 1, or leave out --optim_in_backward",
+            )
         return Run(
             config=config,
             folder=self.folder,
@@ -174,20 +235,39 @@ class _Assembly:
             policy=prepared.policy,
             objective=SftObjective(config.loop.loss, config.loop.label_smoothing),
             evaluation_objective=SftObjective(config.loop.loss, with_correct=True),
-            optimizer=build_optimizer(model, config.optimizer, rate, scale, parts_by_parameter(prepared.base)),
+            optimizer=self.optimizer(rate, make_loss_scale(dtype, self.device)),
             schedule=Schedule(config.schedule, rate, total_steps),
             feed=feed,
             evaluation=make_evaluation(config, self.codec, self.rows, padding_free=padding_free),
             write_weights=prepared.write_weights,
+            stepwise=prepared.technique.stepwise,
             state=State(),
             total_steps=total_steps,
             # `auto` is another type on another machine, and then no resumed step would be the same.
-            fingerprints={"data": self.rows.fingerprint, "number type": str(dtype).removeprefix("torch.")},
+            fingerprints={
+                "data": self.rows.fingerprint,
+                "number type": str(dtype).removeprefix("torch."),
+                **({} if prepared.quantization is None else {"quantization": prepared.quantization}),
+            },
             info=RunInfo((), total_steps, self.folder),
             slice_tokens=ONE_BY_ONE
             if prepared.layout.one_by_one
             else slice_limit(config.batch.slice_tokens, self.device),
             parallel=parallel,
+        )
+
+    def optimizer(self, rate: float, scale: LossScale) -> StepOptimizer:
+        """The optimizer over what is trained, with the peak rate `rate`."""
+        base = self.prepared.base
+        return build_optimizer(
+            self.prepared.policy.model,
+            self.config.optimizer,
+            rate,
+            scale,
+            parts_by_parameter(base),
+            head=list(output_head(base).parameters()),
+            head_dim=head_dim(base),
+            seed=self.config.loop.seed,
         )
 
     def chat(self) -> ChatConfig:

@@ -8,6 +8,8 @@ from swift.data.prepare import Rows
 from swift.data.stream_feed import StreamFeed
 from swift.hub import Located
 from swift.models.device import dtype_warning
+from swift.models.quantize.layers import number_type, quantized_layers
+from swift.models.quantize.size import weight_bytes, weight_elements
 from swift.train.events import RunInfo
 from swift.train.fit import Fit
 from swift.train.prepare_model import Prepared
@@ -17,13 +19,14 @@ from swift.train.run import Run
 def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepared, fit: Fit) -> RunInfo:
     """The facts of a run, in the order of showing."""
     parameters = list(run.policy.model.parameters())
-    total = sum(p.numel() for p in parameters)
+    total = weight_elements(run.policy.model)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
-    dtype = next(p.dtype for p in parameters)
+    dtype = number_type(prepared.base)
     config = run.config
     ledger = rows.ledger.totals()
     lines = [
         ("model", f"{located.id}, {total / 1e6:,.1f} M parameters in {str(dtype).removeprefix('torch.')}"),
+        *_quantized(run, prepared),
         ("device", _device(run)),
         *(("note", note) for note in [dtype_warning(dtype, run.device)] if note is not None),
         ("trained", f"{trained / 1e6:,.2f} M parameters ({trained / total:.2%}), {config.tuner.type}"),
@@ -58,8 +61,20 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
         run_dir=run.folder,
         steps_per_epoch=per_epoch,
         first_step=run.state.step,
-        adapter=prepared.adapter,
+        adapter=prepared.technique.adapter,
     )
+
+
+def _quantized(run: Run, prepared: Prepared) -> list[tuple[str, str]]:
+    """How weights are held, where they are not plain numbers."""
+    lines = []
+    if prepared.quantization is not None:
+        layers = len(quantized_layers(prepared.base))
+        mib = weight_bytes(prepared.base) / 1024**2
+        lines.append(("quantized", f"{layers} layers, {prepared.quantization}; all weights take {mib:,.1f} MiB"))
+    if run.config.qat.scheme != "none":
+        lines.append(("rounded", f"{run.config.qat.scheme}, in the forward pass; checkpoints hold plain weights"))
+    return lines
 
 
 def _device(run: Run) -> str:

@@ -8,13 +8,14 @@ from importlib import metadata
 from pathlib import Path
 
 _LIBRARIES = ("swift-finetune", "torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
+_QUANTIZERS = ("bitsandbytes", "hqq", "torchao")
 
 
 def library_versions() -> dict[str, str]:
     """Versions of the program and of the libraries that decide its numbers; one that is not installed is left out."""
     found = {"python": platform.python_version(), "platform": platform.platform()}
     installed = {str(d.metadata["Name"]).lower() for d in metadata.distributions() if d.metadata["Name"]}
-    return found | {name: metadata.version(name) for name in _LIBRARIES if name in installed}
+    return found | {name: metadata.version(name) for name in (*_LIBRARIES, *_QUANTIZERS) if name in installed}
 
 
 def git_revision(folder: Path = Path()) -> str | None:

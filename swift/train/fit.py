@@ -11,6 +11,7 @@ from swift.config.runs import SftConfig
 from swift.data.feed import MapFeed
 from swift.data.slices import slice_limit
 from swift.errors import ResourceError
+from swift.models.quantize.size import weight_bytes
 from swift.models.recompute import recompute_cheap
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import AMPLE, TIGHT, memory_plan
@@ -52,7 +53,7 @@ class Fit:
 def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.device, place: Place) -> Fit:
     """Estimate, and switch gradient checkpointing on where memory needs it and the user left it open."""
     wanted = config.loop.gradient_checkpointing
-    loaded = sum(p.numel() * p.element_size() for p in prepared.policy.model.parameters())
+    loaded = weight_bytes(prepared.policy.model)
     # The plan counts the weights, which are loaded by now; what else the process holds comes on top.
     overhead = max(0, process_memory() - loaded) if device.type == "cpu" else 0
     free = available_memory(device)
@@ -105,7 +106,7 @@ def dry_step(run: Run) -> None:
     try:
         with recompute_cheap():
             loss = run.objective(run.policy, batch.to(run.device))
-        run.optimizer.backward(loss.total / batch.count)
+        run.optimizer.backward(loss.total / batch.count, update=False)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(batch) from error
     finally:

@@ -43,10 +43,22 @@ class MasterWeights:
         """What the optimizer updates, by name: the copy where there is one, else the parameter itself."""
         return self._optimized
 
+    def stand_for(self, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+        """What the optimizer updates in the place of some of the model's parameters."""
+        copies = dict(self._pairs.values())
+        return [copies.get(parameter, parameter) for parameter in parameters]
+
     @torch.no_grad()
     def publish(self) -> None:
         """Round the copies into the model's weights."""
         for parameter, master in self._pairs.values():
+            parameter.copy_(master)
+
+    @torch.no_grad()
+    def publish_one(self, name: str) -> None:
+        """Round one copy into the model's weight; nothing where the parameter stands for itself."""
+        if name in self._pairs:
+            parameter, master = self._pairs[name]
             parameter.copy_(master)
 
     def tensors(self) -> dict[str, Tensor]:

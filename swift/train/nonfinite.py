@@ -24,7 +24,8 @@ def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, 
     """Name the rows, keep the batch, save the state before this step, and raise.
 
     Every process comes here, whichever of them saw it, and gives what it knows to the first one.
-    The checkpoint that is saved stands just before the failing step, so resuming replays it exactly.
+    The checkpoint that is saved stands just before the failing step, so resuming replays it exactly. None is saved
+    where some weights were updated in the backward pass.
 
     Raises:
         TrainingError: Always.
@@ -37,9 +38,15 @@ def stop_on_nonfinite(run: Run, micro_batches: Sequence[Batch], *, loss: float, 
     if run.parallel.main:
         report = {"step": run.state.step + 1, "loss": str(loss), "grad_norm": str(grad_norm)}
         _write(folder, {**report, "rows": rows, "not_finite_alone": suspects}, evidence)
-    checkpoint = save(run)
+    checkpoint = None if run.optimizer.broken else save(run)
     what = "loss" if not math.isfinite(loss) else "gradient"
     blame = f"{what} of {', '.join(suspects[:3])}" if suspects else f"{what} of the whole step, of {len(rows)} rows"
+    if run.optimizer.broken:
+        raise TrainingError(
+            f"step {run.state.step + 1}: the {blame} is not finite, and some weights were updated before it was seen",
+            hint=f"see {folder}/rows.json; resume with --resume_from_checkpoint last; a lower learning rate helps, and "
+            "without --optim_in_backward a step is whole or not at all",
+        )
     raise TrainingError(
         f"step {run.state.step + 1}: the {blame} is not finite; nothing was updated",
         hint=f"see {folder}/rows.json; replay the step with --resume_from_checkpoint {checkpoint or 'last'}; "

@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from swift.batch import Batch
 from swift.chat.codec import Codec
 from swift.chat.media.files import copy_processor
 from swift.chat.media.samples import drawn_samples
 from swift.config.runs import SftConfig
-from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
+from swift.config.tuner import PROMPTS
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.auto import import_model_code
 from swift.models.causality import require_causal
-from swift.models.forward import make_backbone
+from swift.models.forward import Caller, make_backbone
 from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.parts import part_modules
+from swift.models.quantize.method import describe
+from swift.models.quantize.qat import prepare_qat
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
 from swift.models.vocabulary import add_special_tokens, fit_vocabulary
 from swift.objectives.policy import Policy
+from swift.train.look import look_at
 from swift.train.rng import seed_everything
+from swift.tuners.build import Start, tune
+from swift.tuners.lora import Look
+from swift.tuners.technique import Technique
 from swift.types import MediaKind
+
+LookAt = Callable[[], Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,8 @@ class Prepared:
         base: The model without its adapter's wrapper.
         fused: Modules that compute in one operation what the architecture's own do in several.
         layout: Whether batches are padding-free, and why.
-        adapter: Whether an adapter is trained; else weights.
+        technique: The tuner in the model.
+        quantization: How the base weights are held, in words; None where they are plain numbers.
         write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
     """
 
@@ -49,7 +60,8 @@ class Prepared:
     base: PreTrainedModel
     fused: Fused
     layout: Layout
-    adapter: bool
+    technique: Technique
+    quantization: str | None
     write_weights: Callable[[Path], None]
 
 
@@ -68,12 +80,14 @@ def prepare_model(
     *,
     checkpoint: Path | None = None,
     media: Collection[MediaKind] = (),
+    rows: Callable[[], list[Batch]] | None = None,
 ) -> Prepared:
     """Load, choose the batch layout, add the tuner, switch training options on.
 
     Args:
         checkpoint: Weights come from here when a run is resumed.
         media: Kinds of media that rows have.
+        rows: The first training rows, a batch each, for initialisations that look at some.
 
     Raises:
         ModelError: The model cannot be loaded, or sees the answers that it shall predict.
@@ -82,26 +96,29 @@ def prepare_model(
     weights = located
     if checkpoint is not None and not (checkpoint / "adapter_config.json").is_file():
         weights = Located(path=checkpoint, kind="folder", id=located.id, revision=None)
-    dtype = resolve_dtype(config.model, load_config(weights, trust_remote_code=config.model.trust_remote_code), device)
+    hf_config = load_config(weights, trust_remote_code=config.model.trust_remote_code)
+    dtype = resolve_dtype(config.model, hf_config, device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
     if config.model.new_special_tokens:
         fit_vocabulary(model, tokenizer)
     fused = fuse(model)
-    transform = head_transform(model)
     layout = _proved_layout(model, codec, config, media)
     # Seeded here, because other threads may have drawn numbers meanwhile.
     seed_everything(config.loop.seed)
     new = add_special_tokens(tokenizer, config.model.new_special_tokens)
-    tuned = _tune(model, config, checkpoint, new)
+    transform = head_transform(model)
+    looking = None if rows is None else partial(look_at, model, layout, transform, rows)
+    technique = tune(model, config.tuner, _start(config, located, checkpoint, new, looking))
+    if config.qat.scheme != "none":
+        prepare_qat(model, config.qat)
     _switch_on(model, config)
+    caller: Caller = layout.backbone if technique.caller is None else technique.caller(layout.backbone)
     # Adapters may have replaced the head.
-    policy = Policy(model=tuned, backbone=layout.backbone, head=output_head(model), transform=transform)
-    adapter = isinstance(config.tuner, LoraConfig)
+    policy = Policy(model=technique.model, backbone=caller, head=output_head(model), transform=transform)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
-    return Prepared(
-        policy, model, fused, layout, adapter, _writer(tuned, model, tokenizer, located, config, adapter=adapter)
-    )
+    write = _writer(technique, model, tokenizer, located, config)
+    return Prepared(policy, model, fused, layout, technique, describe(config.model, hf_config), write)
 
 
 def _switch_on(model: PreTrainedModel, config: SftConfig) -> None:
@@ -121,7 +138,7 @@ def _proved_layout(model: PreTrainedModel, codec: Codec, config: SftConfig, medi
     return choose_layout(
         model,
         require_causal(make_backbone(backbone(model)), tried),
-        wanted=config.batch.padding_free,
+        wanted=False if isinstance(config.tuner, PROMPTS) else config.batch.padding_free,
         attention=config.model.attention,
         longest=codec.max_length,
         media=samples,
@@ -136,29 +153,19 @@ def _media_samples(codec: Codec, config: SftConfig, kinds: Collection[MediaKind]
     return [Sample(row, codec.media.inputs(tokens)) for row, tokens in zip(ids, drawn, strict=True)]
 
 
-def _tune(model: PreTrainedModel, config: SftConfig, checkpoint: Path | None, new_tokens: tuple[int, ...]) -> nn.Module:
-    from swift.tuners.freeze import train_all, train_unfrozen
-
-    tuner = config.tuner
-    if isinstance(tuner, LoraConfig):
-        from swift.tuners.lora import add_lora, load_lora
-
-        source = checkpoint or (Path(config.adapters[0]) if config.adapters else None)
-        if len(config.adapters) > 1:
-            raise ConfigError("training continues from one adapter at most", hint="name one in adapters")
-        if source is not None:
-            return load_lora(model, source, trainable=True, dtype=tuner.dtype)
-        return add_lora(model, tuner, new_tokens)
-    if config.adapters:
-        raise ConfigError(
-            f"adapters cannot be continued with tuner.type {tuner.type}",
-            hint="use tuner.type: lora, or merge them first",
-        )
-    if isinstance(tuner, FreezeConfig):
-        train_unfrozen(model, tuner)
-    elif isinstance(tuner, FullConfig):
-        train_all(model, tuner)
-    return model
+def _start(
+    config: SftConfig, located: Located, checkpoint: Path | None, new_tokens: tuple[int, ...], look: LookAt | None
+) -> Start:
+    if len(config.adapters) > 1:
+        raise ConfigError("training continues from one adapter at most", hint="name one in adapters")
+    return Start(
+        base=located.id,
+        adapter=Path(config.adapters[0]) if config.adapters else None,
+        checkpoint=checkpoint,
+        new_tokens=new_tokens,
+        seed=config.loop.seed,
+        look=look,
+    )
 
 
 def checkpoint_activations(model: PreTrainedModel) -> None:
@@ -216,29 +223,21 @@ def _align_generation(model: PreTrainedModel, codec: Codec) -> None:
 
 
 def _writer(
-    tuned: nn.Module,
+    technique: Technique,
     base: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     located: Located,
     config: SftConfig,
-    *,
-    adapter: bool,
 ) -> Callable[[Path], None]:
-    from peft import PeftModel
-
     def write(folder: Path) -> None:
-        if adapter:
-            assert isinstance(tuned, PeftModel)
-            tuned.peft_config["default"].base_model_name_or_path = located.id
-            # Otherwise PEFT asks the hub whether the vocabulary was resized.
-            tuned.save_pretrained(str(folder), save_embedding_layers=False)
+        if technique.write is not None:
+            technique.write(folder)
             generation = base.generation_config
             if generation is not None:
                 generation.save_pretrained(folder)
         else:
-            assert isinstance(tuned, PreTrainedModel)
             with quiet():
-                tuned.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
+                base.save_pretrained(folder, max_shard_size=config.checkpoint.max_shard_size)
             copy_processor(located.path, folder)
         tokenizer.save_pretrained(folder)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from swift.errors import CheckpointError
 from swift.train.checkpoint import JSON
 
 _PREFIX = "rng/"
+_APART = 2**32  # no process has this number
 
 
 def seed_everything(seed: int) -> None:
@@ -27,6 +29,24 @@ def seed_process(seed: int, *numbers: int) -> None:
     """Seed one of several processes with what is its own, such as its rank, so that no two draw the same numbers."""
     mixed = np.random.SeedSequence([part % 2**64 for part in (seed, *numbers)])
     seed_everything(int(mixed.generate_state(1, np.uint64)[0]))
+
+
+@contextmanager
+def apart(seed: int, number: int) -> Iterator[None]:
+    """The block draws numbers of its own, the same in every process; outside of it the generators go on untouched.
+
+    Args:
+        seed: The run's.
+        number: Another one gives other numbers.
+    """
+    python, arrays = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            seed_process(seed, _APART, number)
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)
 
 
 def capture(own: torch.device | None = None) -> tuple[dict[str, Tensor], dict[str, JSON]]:

@@ -18,6 +18,7 @@ from swift.train.optim import StepOptimizer
 from swift.train.parallel.processes import Parallel
 from swift.train.schedule import Schedule
 from swift.train.state import State
+from swift.tuners.technique import Stepwise
 
 Objective = Callable[[Policy, Batch], LossSum]
 
@@ -33,6 +34,7 @@ class Run:
         write_weights: Saves what was trained, as plain transformers or PEFT files, into a folder.
         fingerprints: What must be equal on resume: hashes of data, template and configuration.
         info: What the start banner shows.
+        stepwise: What the tuner does between steps.
         slice_tokens: Slots of a piece that goes through the model at once; None for whole micro-batches.
         trial: Run the largest micro-batch first, without an update.
         parallel: The processes that train together; the state is the same in each.
@@ -57,6 +59,7 @@ class Run:
     total_steps: int
     fingerprints: dict[str, str]
     info: RunInfo
+    stepwise: tuple[Stepwise, ...] = ()
     listeners: list[Listener] = field(default_factory=list)
     slice_tokens: int | None = None
     trial: bool = False

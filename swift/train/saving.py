@@ -20,7 +20,7 @@ from swift.train.checkpoint import (
     read_values,
     save_checkpoint,
 )
-from swift.train.optim import load_state_tensors, state_tensors
+from swift.train.optim_state import load_state_tensors, state_tensors
 from swift.train.run import Run
 from swift.train.state import State
 
@@ -46,10 +46,16 @@ def save(run: Run) -> Path | None:
 
 def _write(run: Run, randoms: list[tuple[dict[str, Tensor], dict[str, JSON]]]) -> None:
     """The files; `randoms` has the random numbers of each process, or nothing where only the model is saved."""
+    with run.optimizer.averaged():
+        _write_checkpoint(run, randoms)
+
+
+def _write_checkpoint(run: Run, randoms: list[tuple[dict[str, Tensor], dict[str, JSON]]]) -> None:
     tensors: dict[str, Tensor] = {}
     state: dict[str, JSON] = {}
     if randoms:
         tensors, optimizer_values = state_tensors(run.optimizer)
+        tensors = {**tensors, **_tuner_tensors(run)}
         state = {
             "run": run.state.to_json(),
             "optimizer": optimizer_values,
@@ -99,12 +105,24 @@ def restore(run: Run, checkpoint: Path) -> None:
             f"{checkpoint} was saved with other {' and '.join(changed)}",
             hint="resume with what it was saved with, or pass --resume_allow_change",
         )
+    for number, part in enumerate(run.stepwise):
+        prefix = _tuner_prefix(number)
+        part.load({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
     load_state_tensors(run.optimizer, tensors, state["optimizer"])
     for line in _restore_random(run, tensors, state):
         if run.parallel.main:
             print_warning(line)
     run.state = State.from_json(state["run"])
     run.last_saved = run.state
+
+
+def _tuner_tensors(run: Run) -> dict[str, Tensor]:
+    parts = enumerate(run.stepwise)
+    return {f"{_tuner_prefix(number)}{name}": t for number, part in parts for name, t in part.state().items()}
+
+
+def _tuner_prefix(number: int) -> str:
+    return f"tuner/{number}/"
 
 
 def _restore_random(run: Run, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> tuple[str, ...]:

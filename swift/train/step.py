@@ -33,12 +33,16 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
         [sum(column) for column in zip((0, 0, 0, 0), *counts, strict=True)]
     )
     run.policy.model.train()
+    for part in run.stepwise:
+        run.optimizer.forget(part.before(run.state.step))
+    rate = run.schedule.at(run.state.step)
+    run.optimizer.set_rate(rate)  # some update in the backward pass
     losses = [_accumulate(run, batch, count) for batch in micro_batches]
+    _add_penalties(run)
     own = torch.stack(losses).sum().item() if losses else 0.0
     total, *asked = run.parallel.total([own, *votes(run.asked)])
     run.stop_signal = elected(asked)
     loss = total / count
-    rate = run.schedule.at(run.state.step)
     grad_norm = math.nan
     if math.isfinite(loss):  # all processes agree on that, so all take part or none
         run.parallel.reduce(run.optimizer.parameters)
@@ -46,6 +50,8 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         stop_on_nonfinite(run, micro_batches, loss=loss, grad_norm=grad_norm)
     run.optimizer.step(rate)
+    for part in run.stepwise:
+        part.after(run.state.step)
     run.optimizer.zero_grad()
     return Metrics(
         loss=loss,
@@ -60,6 +66,13 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
         extra={},
         samples=samples,
     )
+
+
+def _add_penalties(run: Run) -> None:
+    """Add the gradient of what the tuner adds to the loss; the processes' gradients will be summed."""
+    for penalty in (part.penalty() for part in run.stepwise):
+        if penalty is not None:
+            run.optimizer.backward(penalty / run.parallel.size)
 
 
 def _accumulate(run: Run, batch: Batch, count: int) -> torch.Tensor:
@@ -84,15 +97,8 @@ def evaluate(run: Run) -> dict[str, float]:
     assert run.evaluation is not None
     started = time.perf_counter()
     run.policy.model.eval()
-    total = correct = count = 0.0
-    # Memory is no matter here; but samples that may not share a forward pass may not do so here either.
-    limit = ONE_BY_ONE if run.slice_tokens == ONE_BY_ONE else None
-    ours = (run.evaluation[number] for number in range(run.parallel.rank, len(run.evaluation), run.parallel.size))
-    for piece in (piece for batch in ours for piece in sliced(batch, limit)):
-        loss = run.evaluation_objective(run.policy, piece.to(run.device))
-        total += loss.total.item()
-        correct += loss.metrics["correct"].item()
-        count += loss.count
+    with run.optimizer.averaged():
+        total, correct, count = _evaluated(run)
     run.policy.model.train()
     seconds = time.perf_counter() - started
     total, correct, count, seconds = run.parallel.total([total, correct, count, seconds])
@@ -102,3 +108,18 @@ def evaluate(run: Run) -> dict[str, float]:
         "eval_targets": count,
         "eval_seconds": seconds / run.parallel.size,
     }
+
+
+def _evaluated(run: Run) -> tuple[float, float, float]:
+    """Loss, correct tokens and targets of this process' share of the validation batches."""
+    assert run.evaluation is not None
+    total = correct = count = 0.0
+    # Memory is no matter here; but samples that may not share a forward pass may not do so here either.
+    limit = ONE_BY_ONE if run.slice_tokens == ONE_BY_ONE else None
+    ours = (run.evaluation[number] for number in range(run.parallel.rank, len(run.evaluation), run.parallel.size))
+    for piece in (piece for batch in ours for piece in sliced(batch, limit)):
+        loss = run.evaluation_objective(run.policy, piece.to(run.device))
+        total += loss.total.item()
+        correct += loss.metrics["correct"].item()
+        count += loss.count
+    return total, correct, count

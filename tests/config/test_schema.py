@@ -25,7 +25,14 @@ def test_an_option_carries_all_that_help_needs() -> None:
 
 def test_tagged_union() -> None:
     options = table(SftConfig)
-    assert options.unions == {("tuner",): ("lora", "full", "freeze")}
+    assert options.unions == {
+        ("tuner",): ("lora", "full", "freeze"),
+        ("model", "quantization"): ("none", "bnb", "hqq", "torchao"),
+    }
+    (method,) = options.find("quant_method")
+    assert method.key == "model.quantization.type"
+    assert method.default == SftConfig().model.quantization.type == "none"
+    assert {found.variant for found in options.find("quant_bits")} == {"bnb", "hqq", "torchao"}
     assert options.find("tuner_type")[0].default == SftConfig().tuner.type == "lora"
     with pytest.raises(UnknownNameError):
         options.find("tuner.rnk")

@@ -13,7 +13,8 @@ from swift.errors import ConfigError
 from swift.models.structure import embedding_rows, head_is_tied
 from swift.models.tiny import tiny_model, tiny_tokenizer
 from swift.models.vocabulary import add_special_tokens, fit_vocabulary, token_modules
-from swift.tuners.lora import add_lora, load_lora
+from swift.tuners.attach import load_adapter
+from swift.tuners.lora import add_lora
 
 NEW = ("<here>", "<there>")
 
@@ -63,7 +64,7 @@ def test_trained_saved_and_merged(tied: bool, tmp_path: Path) -> None:
     trained = tuned(input_ids=sample).logits.detach()
     assert (trained - start)[..., list(ids)].abs().max() > 1e-2, "the head's rows of the new tokens are trained"
     tuned.save_pretrained(tmp_path, save_embedding_layers=False)
-    again = load_lora(base(), tmp_path, trainable=False)(input_ids=sample).logits  # type: ignore[arg-type]
+    again = load_adapter(base(), tmp_path, trainable=False)(input_ids=sample).logits  # type: ignore[arg-type]
     assert torch.allclose(again, trained, atol=1e-5)
     merged = merge(base(), tmp_path)(input_ids=sample).logits  # type: ignore[arg-type]
     assert torch.allclose(merged, trained, atol=1e-4)

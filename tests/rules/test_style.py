@@ -130,3 +130,9 @@ def test_the_rules_leave_our_own_objects_alone() -> None:
     source = "import torch\nself.x = 1\nmodel.eval()\nsetattr(parent, n, m)\ntorch.backends.cudnn.benchmark = True"
     assert list(patches(ast.parse(source))) == []
     assert list(banned(ast.parse(source))) == []
+
+
+def test_no_marks_of_a_merge() -> None:
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    left = [name(path) for path in files() if any(line.strip().startswith(marks) for line in path.open())]
+    assert left == []

@@ -13,7 +13,8 @@ from torch import nn
 from swift.config.optim import OptimizerConfig
 from swift.errors import CheckpointError, ConfigError, TrainingError
 from swift.train.checkpoint import load_checkpoint, save_checkpoint
-from swift.train.optim import StepOptimizer, build_optimizer, clip_grad_norm, load_state_tensors, state_tensors
+from swift.train.optim import StepOptimizer, build_optimizer, clip_grad_norm
+from swift.train.optim_state import load_state_tensors, state_tensors
 from swift.train.scaling import LossScale, make_loss_scale
 
 

@@ -24,7 +24,11 @@ from swift.types import Conversation, Media, MediaKind, Message, Origin, Placed
 
 ORIGIN = Origin("drawn", 1)
 DAYS = 12
-NOT_CHATS = {"shieldgemma2": "its template asks about one picture by policies, and knows no turns"}
+NOT_CHATS = {
+    "shieldgemma2": "its template asks about one picture by policies, and knows no turns",
+    "voxtral": "its chats are written by mistral-common, not by a template",
+    "voxtral_realtime": "it writes down what it hears, and knows no chats",
+}
 ANSWERS = ("A cat.", "Two of them, I think.")
 OPTIONS = ChatConfig(max_length=100_000)
 

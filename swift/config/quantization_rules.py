@@ -1,0 +1,69 @@
+"""Rules about weights in few bits: options of one method, and what can be trained on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swift.config.problems import Problem
+from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizationConfig, TorchaoConfig
+from swift.config.runs import ExportConfig, InferConfig, SftConfig
+from swift.config.tuner import LoraConfig
+
+_PLAIN_STARTS = ("true", "false", "gaussian", "orthogonal")
+"""Initialisations of LoRA that leave the base weights as they are; others would have to write into quantized ones."""
+
+
+def training(config: SftConfig) -> Iterator[Problem]:
+    """Rules of sft, pt, check and plan."""
+    tuner, quantization = config.tuner, config.model.quantization
+    yield from _method(quantization)
+    quantized = not isinstance(quantization, NoQuantization)
+    if quantized:
+        method = f"--quant_method {quantization.type}"
+        if not isinstance(tuner, LoraConfig):
+            way = "use --tuner_type lora (with --full_parts for an aligner), or take out --quant_method"
+            yield Problem("--tuner_type", f"{tuner.type} trains weights, and those of {method} cannot be trained", way)
+        elif tuner.init.lower() not in _PLAIN_STARTS:
+            why = f"{tuner.init} changes the base weights, and those of {method} cannot be changed"
+            yield Problem("--init_weights", why, f"one of {', '.join(_PLAIN_STARTS)}")
+    if config.qat.scheme == "none":
+        return
+    if quantized:
+        yield Problem("--qat", "rounds weights while they are trained, and these are quantized already", "give one")
+    if isinstance(tuner, LoraConfig):
+        why = "rounds the weights that are trained, and LoRA trains none of them"
+        yield Problem("--qat", why, "use --tuner_type full or freeze; adapters over quantized weights: --quant_method")
+
+
+def inference(config: InferConfig) -> Iterator[Problem]:
+    """Rules of infer."""
+    if config.model is None:
+        return
+    quantization = config.model.quantization
+    yield from _method(quantization)
+    if config.merge_lora and not isinstance(quantization, NoQuantization):
+        why = f"an adapter cannot be merged into weights of --quant_method {quantization.type}"
+        yield Problem("--merge_lora", why, "take one of them out")
+
+
+def export(config: ExportConfig) -> Iterator[Problem]:
+    """Rules of export."""
+    if config.model is None:
+        return
+    yield from _method(config.model.quantization)
+    if not config.adapters and not isinstance(config.model.quantization, NoQuantization):
+        why = "says what an adapter was trained on, and there is none"
+        yield Problem("--quant_method", why, "take it out: weights are exported in 16 or 32 bits")
+
+
+def _method(quantization: QuantizationConfig) -> Iterator[Problem]:
+    """Options of one method that do not go together."""
+    if isinstance(quantization, BnbConfig) and quantization.bits == 8 and quantization.compute_dtype != "auto":
+        yield Problem("--bnb_4bit_compute_dtype", "8-bit layers compute in the model's type", "take it out")
+    if isinstance(quantization, BnbConfig) and quantization.bits == 4 and quantization.threshold > 0:
+        yield Problem("--llm_int8_threshold", "4-bit layers have no threshold", "use --quant_bits 8, or take it out")
+    if isinstance(quantization, HqqConfig | TorchaoConfig) and quantization.group_size & (quantization.group_size - 1):
+        yield Problem("--group_size", f"{quantization.group_size} is no power of two", "such as 32, 64 or 128")
+    if isinstance(quantization, TorchaoConfig) and quantization.scheme != "int" and quantization.bits != 8:
+        why = f"--torchao_scheme {quantization.scheme} has its own number of bits"
+        yield Problem("--quant_bits", why, "take out one of them")

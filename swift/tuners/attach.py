@@ -1,0 +1,120 @@
+"""Adapters in PEFT's hands: new ones added to a model, saved ones loaded."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from swift.errors import CheckpointError, ConfigError
+from swift.models.quantize.layers import is_quantized
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+DEFAULT = "default"
+"""The name of the one adapter that is trained."""
+
+
+def add_adapter(model: PreTrainedModel, peft_config: Any, dtype: torch.dtype) -> PeftModel:
+    """Freeze `model` and add a new adapter to it.
+
+    Args:
+        peft_config: PEFT's own configuration.
+        dtype: Type of what is trained.
+
+    Raises:
+        ConfigError: PEFT refuses the options for this model.
+    """
+    from peft import PeftModel, get_peft_model
+
+    try:
+        with warnings.catch_warnings():
+            # PEFT still reads an attribute that transformers has renamed.
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = get_peft_model(model, peft_config, autocast_adapter_dtype=False)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        kind = str(peft_config.peft_type.value).lower()
+        raise ConfigError(
+            f"the adapter {kind} cannot be added: {_first_line(error)}", hint="see its options under tuner"
+        ) from error
+    set_adapter_type(tuned, dtype)
+    assert isinstance(tuned, PeftModel)
+    return tuned
+
+
+def load_adapter(
+    model: PreTrainedModel, folder: Path, *, trainable: bool, dtype: torch.dtype = torch.float32
+) -> PeftModel:
+    """Add the adapter saved in `folder` (PEFT's format).
+
+    Args:
+        model: The base model.
+        folder: What a run saved.
+        trainable: Whether training goes on.
+        dtype: Type of what is trained then.
+
+    Raises:
+        CheckpointError: `folder` holds no adapter, or one for another model.
+    """
+    from peft import LoraConfig as PeftLoraConfig
+    from peft import PeftModel
+
+    peft_config = read_adapter_config(folder)
+    peft_config.inference_mode = not trainable
+    if type(peft_config) is PeftLoraConfig:
+        use_our_layer(peft_config)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = PeftModel.from_pretrained(
+                model, str(folder), is_trainable=trainable, config=peft_config, autocast_adapter_dtype=False
+            )
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(f"the adapter in {folder} does not fit this model: {_first_line(error)}") from error
+    if trainable:
+        set_adapter_type(tuned, dtype)
+    return tuned
+
+
+def read_adapter_config(folder: Path) -> Any:
+    """PEFT's configuration of a saved adapter.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    from peft.config import PeftConfig
+
+    if not (folder / "adapter_config.json").is_file():
+        raise CheckpointError(f"{folder} holds no adapter: adapter_config.json is missing")
+    return PeftConfig.from_pretrained(str(folder))
+
+
+def use_our_layer(peft_config: Any) -> None:
+    """PEFT's documented way of dispatching a layer type to another class."""
+    peft_config._register_custom_module({nn.Linear: _our_layer})
+
+
+def _our_layer(target: nn.Module, adapter_name: str, **options: Any) -> nn.Module | None:
+    """Our layer over plain weights; None leaves quantized ones, which are linear layers too, to PEFT's own."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    from swift.tuners.lora_layer import LoraLinear
+
+    base = target.get_base_layer() if isinstance(target, BaseTunerLayer) else target
+    return None if is_quantized(base) else LoraLinear(target, adapter_name, **options)
+
+
+def set_adapter_type(model: nn.Module, dtype: torch.dtype) -> None:
+    """What is trained gets this type."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,224 @@
+"""PEFT's configuration of every technique but LoRA, from ours, or from a technique's name in PEFT."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from swift.config.tuner import (
+    AdaLoraConfig,
+    AdapterConfig,
+    Ia3Config,
+    LayerAdapterConfig,
+    MissConfig,
+    NormConfig,
+    PeftConfig,
+    PTuningConfig,
+    TokensConfig,
+)
+from swift.errors import ConfigError, UnknownNameError
+from swift.models.structure import embedding_rows, language_model, linear_layer_names
+from swift.models.vocabulary import token_modules
+from swift.tuners.targets import ALL_LINEAR, ends_of_sublayers, full_modules, shorten, target_layers
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+_COMMON = frozenset(LayerAdapterConfig.model_fields) | {"type"}
+_NAMES = {
+    "rank": "r",
+    "init": "init_weights",
+    "delta_t": "deltaT",
+    "encoder": "encoder_reparameterization_type",
+    "projection": "prefix_projection",
+    "hidden_size": "encoder_hidden_size",
+    "layers": "encoder_num_layers",
+}
+"""Our options to PEFT's, where they differ."""
+
+_METHODS = {
+    "ln": "LN_TUNING",
+    "tokens": "TRAINABLE_TOKENS",
+    "prompt": "PROMPT_TUNING",
+    "ptuning": "P_TUNING",
+    "prefix": "PREFIX_TUNING",
+}
+"""PEFT's names of techniques, where they differ from ours."""
+
+_PREFIXED = {"adalora": "lora_", "vera": "vera_", "boft": "boft_", "miss": "miss_", "ptuning": "encoder_"}
+"""What PEFT puts in front of `alpha`, `dropout` and sizes of blocks."""
+
+_KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value", "query_key_value", "qkv_proj", "Wqkv", "c_attn", "kv_b_proj")
+_NOT_ALONE = {
+    "xlora": "it mixes several trained adapters",
+    "arrow": "it routes between several trained adapters",
+    "poly": "it needs a task number with every row",
+    "multitask_prompt_tuning": "it needs a task number with every row",
+    "cpt": "it needs the kind of every token",
+    "cartridge": "it begins with the cache of a text",
+    "adaption_prompt": "it replaces the attention of two architectures by its own, which knows no cache of today",
+    "shadow": "it runs a second, smaller model beside the layers",
+    "frod": "its sparse tensors have no storage that a checkpoint could be made of",
+    "shira": "its sparse tensors have no storage that a checkpoint could be made of",
+    "lily": "loaded again, PEFT 0.21 computes something else than was trained",
+}
+"""Techniques of PEFT that rows alone cannot train, or not as they should, and why."""
+
+_OWN_TYPES = {
+    "lora": "lora",
+    "adalora": "adalora",
+    "ia3": "ia3",
+    "vera": "vera",
+    "boft": "boft",
+    "oft": "oft",
+    "fourierft": "fourierft",
+    "loha": "loha",
+    "lokr": "lokr",
+    "miss": "miss",
+    "ln_tuning": "ln",
+    "trainable_tokens": "tokens",
+    "prompt_tuning": "prompt",
+    "p_tuning": "ptuning",
+    "prefix_tuning": "prefix",
+}
+"""Techniques of PEFT that have a class of options here."""
+
+
+def peft_config(model: PreTrainedModel, config: AdapterConfig) -> Any:
+    """PEFT's configuration for `model`.
+
+    Raises:
+        ConfigError: The technique does not fit the model, or cannot be trained here.
+        UnknownNameError: `config` names a technique or an option that PEFT does not have.
+    """
+    if isinstance(config, PeftConfig):
+        return _by_name(model, config)
+    from peft import mapping
+
+    kind = mapping.PEFT_TYPE_TO_CONFIG_MAPPING
+    return kind[method_name(config)](task_type="CAUSAL_LM", **_options(model, config))  # type: ignore[index]
+
+
+def known_methods() -> dict[str, Any]:
+    """Names of the techniques of the installed PEFT, in lower case, and their configuration classes."""
+    from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+
+    return {kind.value.lower(): cls for kind, cls in sorted(PEFT_TYPE_TO_CONFIG_MAPPING.items())}
+
+
+def method_options(config: PeftConfig) -> Any:
+    """The configuration class of a technique by name, after its options' names were checked; reads no weights.
+
+    Raises:
+        ConfigError: No technique is named, or it cannot be trained here.
+        UnknownNameError: PEFT does not have it, or not with such an option.
+    """
+    methods, name = known_methods(), config.method.lower()
+    if not name:
+        raise ConfigError("tuner.type is peft, and tuner.method says nothing", hint="--peft_method randlora, say")
+    if name not in methods:
+        raise UnknownNameError("technique of PEFT", name, list(methods), hint=f"known: {', '.join(methods)}")
+    if name in _OWN_TYPES:
+        raise ConfigError(f"{name} has options of its own here", hint=f"--tuner_type {_OWN_TYPES[name]}")
+    if name in _NOT_ALONE:
+        raise ConfigError(f"tuner.method {name} cannot be trained here: {_NOT_ALONE[name]}", hint="choose another")
+    fields = {field.name for field in dataclasses.fields(methods[name])}
+    for option in config.options:
+        if option not in fields:
+            known = sorted(fields)
+            raise UnknownNameError(f"option of {name}:", option, known, hint=f"known: {', '.join(known)}")
+    return methods[name]
+
+
+def _by_name(model: PreTrainedModel, config: PeftConfig) -> Any:
+    cls = method_options(config)
+    fields = {field.name for field in dataclasses.fields(cls)}
+    given: dict[str, Any] = {}
+    if "target_modules" in fields:
+        given["target_modules"] = target_layers(model, config)
+    if "modules_to_save" in fields:
+        given["modules_to_save"] = full_modules(model, config) or None
+    try:
+        return cls(task_type="CAUSAL_LM", **{**given, **config.options})
+    except (ValueError, TypeError) as error:
+        raise ConfigError(
+            f"tuner.options of {config.method}: {str(error).splitlines()[0]}", hint="see PEFT's documentation of it"
+        ) from error
+
+
+def method_name(config: AdapterConfig) -> str:
+    """PEFT's own name of a technique, in capitals."""
+    if isinstance(config, PeftConfig):
+        return config.method.upper()
+    return _METHODS.get(config.type, config.type.upper())
+
+
+def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:
+    own = {name: value for name, value in config.model_dump().items() if name not in _COMMON and value is not None}
+    options = {_name(config, name): value for name, value in own.items()}
+    if isinstance(config, LayerAdapterConfig):
+        options["target_modules"] = target_layers(model, config)
+    if not isinstance(config, TokensConfig):
+        options["modules_to_save"] = full_modules(model, config) or None
+    if isinstance(config, Ia3Config):
+        return options | _ia3(model, config)
+    if isinstance(config, AdaLoraConfig):
+        return options | {"total_step": 10**9}  # told once the run is known
+    if isinstance(config, MissConfig):
+        return options | {"init_weights": config.init if config.init != "true" else True}
+    if isinstance(config, NormConfig):
+        return options | {"target_modules": norms(model)}
+    if isinstance(config, TokensConfig):
+        return _tokens(model, config)
+    if isinstance(config, PTuningConfig):
+        return options | {"encoder_reparameterization_type": config.encoder.upper()}
+    return options
+
+
+def _name(config: AdapterConfig, name: str) -> str:
+    if name in _NAMES and not (config.type == "prefix" and name == "layers"):
+        return _NAMES[name]
+    prefix = _PREFIXED.get(config.type, "oft_" if config.type == "oft" and name == "block_size" else "")
+    short = name in ("alpha", "dropout", "block_size", "block_num", "n_butterfly_factor")
+    return f"{prefix}{name}" if short else name
+
+
+def _ia3(model: PreTrainedModel, config: Ia3Config) -> dict[str, Any]:
+    """Keys, values, and the inner activations, which are the inputs of the last layer of a feed-forward network."""
+    ends = ends_of_sublayers(model)
+    if config.targets != ALL_LINEAR or config.target_regex is not None:
+        wanted = target_layers(model, config)
+        return {"target_modules": wanted, "feedforward_modules": [name for name in wanted if name in ends] or []}
+    linear = linear_layer_names(model)
+    attention = [name for name in linear if name.rsplit(".", 1)[-1] in _KEYS_AND_VALUES]
+    blocks = {name.rsplit(".", 2)[0] + "." + name.split(".")[-2] for name in attention}
+    inner = [name for name in ends if not any(name.startswith(f"{block}.") for block in blocks)]
+    if not attention or not inner:
+        raise ConfigError(
+            "tuner.type ia3 does not know this architecture's keys and values", hint="name them: --target_modules"
+        )
+    return {"target_modules": shorten(attention + inner, model), "feedforward_modules": shorten(inner, model)}
+
+
+def norms(model: PreTrainedModel) -> list[str]:
+    """Full names of the language model's norms that have a weight."""
+    inside = {id(module) for module in language_model(model).modules()}
+    found = [
+        name
+        for name, module in model.named_modules()
+        if id(module) in inside
+        and "norm" in type(module).__name__.lower()
+        and dict(module.named_parameters(recurse=False))
+    ]
+    if not found:
+        raise ConfigError("tuner.type ln finds no norm in this model", hint="use another technique")
+    return found
+
+
+def _tokens(model: PreTrainedModel, config: TokensConfig) -> dict[str, Any]:
+    rows = embedding_rows(model)
+    wrong = [number for number in config.token_ids if not 0 <= number < rows]
+    if not config.token_ids or wrong:
+        what = f"{wrong[0]}, which is no token's number" if wrong else "nothing"
+        raise ConfigError(f"tuner.token_ids names {what}", hint=f"numbers are 0 to {rows - 1}")
+    return {"token_indices": list(config.token_ids), "target_modules": token_modules(model)}

@@ -1,0 +1,101 @@
+"""Weights in few bits on the command line: each method's own options, and what does not go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from swift.config.parse import parse
+from swift.config.problems import ProblemsError
+from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, TorchaoConfig
+from swift.config.runs import ExportConfig, InferConfig, SftConfig
+
+ROWS = "--model m --dataset d"
+
+
+def problems(root: type[SftConfig] | type[InferConfig] | type[ExportConfig], text: str) -> list[tuple[str, str]]:
+    try:
+        parse(root, text.split())
+    except ProblemsError as error:
+        return [(found.where, f"{found.why}; {found.fix}") for found in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", NoQuantization()),
+        ("--quant_method none", NoQuantization()),
+        ("--quant_method bnb --quant_bits 8", BnbConfig(bits=8)),
+        (
+            "--quant_method bnb --quant_bits 4 --bnb_4bit_quant_type fp4 --bnb_4bit_use_double_quant false "
+            "--bnb_4bit_compute_dtype float32 --bnb_4bit_quant_storage bfloat16 --modules_to_not_convert a b",
+            BnbConfig(
+                quant_type="fp4",
+                double_quant=False,
+                compute_dtype="float32",
+                storage="bfloat16",
+                modules_to_not_convert=("a", "b"),
+            ),
+        ),
+        ("--quant_method hqq --hqq_axis 0 --quant_bits 2 --group_size 32", HqqConfig(bits=2, axis=0, group_size=32)),
+        ("--model.quantization.type torchao --torchao_scheme float8", TorchaoConfig(scheme="float8")),
+        ("--model.quantization torchao --quant_bits 4", TorchaoConfig(bits=4)),
+    ],
+)
+def test_flags(text: str, expected: object) -> None:
+    assert parse(SftConfig, f"{ROWS} {text}".split()).config.model.quantization == expected
+
+
+def test_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("model:\n  id: m\n  quantization: {type: hqq, bits: 3}\ndataset: d\nqat: none\n")
+    assert parse(SftConfig, [str(file)]).config.model.quantization == HqqConfig(bits=3)
+    file.write_text("model: {id: m, quantization: bnb}\ndataset: d\n")
+    assert parse(SftConfig, [str(file)]).config.model.quantization == BnbConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said"),
+    [
+        ("--quant_method eetq", "--quant_method", "not one of none, bnb, hqq, torchao"),
+        ("--quant_bits 4", "--quant_bits", "add --quant_method bnb"),
+        ("--quant_method hqq --bnb_4bit_quant_type nf4", "--bnb_4bit_quant_type", "an option of quantization bnb"),
+        ("--quant_method bnb --quant_bits 3", "--quant_bits", "3 is not one of 4, 8"),
+        ("--quant_method hqq --quant_bits 5", "--quant_bits", "5 is not one of 1, 2, 3, 4, 8"),
+        ("--quant_method hqq --hqq_axis 2", "--hqq_axis", "2 is not one of 0, 1"),
+        ("--quant_method torchao --quant_bits 9", "--quant_bits", "more than 8"),
+        ("--quant_method hqq --group_size 48", "--group_size", "no power of two"),
+        ("--quant_method torchao --torchao_scheme float8 --quant_bits 4", "--quant_bits", "its own number of bits"),
+        (
+            "--quant_method bnb --quant_bits 8 --bnb_4bit_compute_dtype float32",
+            "--bnb_4bit_compute_dtype",
+            "compute in the model's type",
+        ),
+        ("--quant_method bnb --llm_int8_threshold 6", "--llm_int8_threshold", "use --quant_bits 8"),
+        ("--quant_method bnb --tuner_type full", "--tuner_type", "use --tuner_type lora"),
+        (
+            "--quant_method hqq --tuner_type freeze --freeze_parameters_ratio 0.5",
+            "--tuner_type",
+            "freeze trains weights",
+        ),
+        ("--quant_method bnb --init_weights pissa", "--init_weights", "one of true, false, gaussian"),
+        ("--qat int4-weight", "--qat", "LoRA trains none of them"),
+        ("--qat int2-weight --tuner_type full", "--qat", "not one of none, int4-weight"),
+    ],
+)
+def test_refused(text: str, where: str, said: str) -> None:
+    ((found, message),) = problems(SftConfig, f"{ROWS} {text}")
+    assert found == where
+    assert said in message
+    assert "\n" not in message
+
+
+def test_inference_and_export() -> None:
+    assert problems(InferConfig, "--model m --quant_method bnb") == []
+    ((where, said),) = problems(InferConfig, "--adapters a --merge_lora --quant_method bnb")
+    assert (where, "take one of them out" in said) == ("--merge_lora", True)
+    assert problems(ExportConfig, "--adapters a --merge_lora --quant_method hqq") == []
+    ((where, said),) = problems(ExportConfig, "--model m --quant_method bnb")
+    assert (where, "16 or 32 bits" in said) == ("--quant_method", True)
