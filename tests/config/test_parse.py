@@ -147,7 +147,7 @@ def test_weights_mean_interleaving() -> None:
         ("--columns '{\"a\": 1}'", "--columns", "1 is not text"),
         ("--dataset", "--dataset", "needs a value (TEXT ...)"),
         ("--deepspeed zero2", "--deepspeed zero2", "not something that this command does"),
-        ("--quant_bits 4", "--quant_bits 4", "not something that this command does"),
+        ("--deepspeed zero2", "--deepspeed zero2", "not something that this command does"),
     ],
 )
 def test_one_line_names_flag_value_and_rule(text: str, where: str, why: str) -> None:
