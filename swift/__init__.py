@@ -19,12 +19,14 @@ _HOME = {
     "sft": "swift.api",
     "pretrain": "swift.api",
     "infer": "swift.api",
+    "evaluate": "swift.api",
     "export": "swift.api",
     "check": "swift.api",
     "plan": "swift.api",
     "load_engine": "swift.api",
     "SftConfig": "swift.config.runs",
     "InferConfig": "swift.config.runs",
+    "EvalConfig": "swift.config.runs",
     "ExportConfig": "swift.config.runs",
     "CheckConfig": "swift.config.runs",
     "PlanConfig": "swift.config.runs",
@@ -33,6 +35,7 @@ _HOME = {
 
 __all__ = [
     "CheckConfig",
+    "EvalConfig",
     "ExportConfig",
     "InferConfig",
     "PlanConfig",
@@ -40,6 +43,7 @@ __all__ = [
     "SwiftError",
     "__version__",
     "check",
+    "evaluate",
     "export",
     "infer",
     "load_engine",
@@ -49,8 +53,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from swift.api import check, export, infer, load_engine, plan, pretrain, sft
-    from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+    from swift.api import check, evaluate, export, infer, load_engine, plan, pretrain, sft
+    from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
     from swift.errors import SwiftError
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
 
 if TYPE_CHECKING:
     from swift.engines.base import Engine
+    from swift.evaluation.toolbench import Summary
     from swift.train.parallel.place import Place
 
 
@@ -63,6 +64,13 @@ def load_engine(config: InferConfig) -> Engine:
         limits=limits,
         merge_lora=config.merge_lora,
     )
+
+
+def evaluate(config: EvalConfig) -> Summary:
+    """Judge a model by a data set; returns the summary."""
+    from swift.evaluation.run import evaluate as run
+
+    return run(config)
 
 
 def export(config: ExportConfig) -> Path:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from swift.config.help import NOTES
 from swift.config.option import Config
-from swift.config.runs import CheckConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
 from swift.config.schema import REQUIRED, Option, Section, table
 
 ROOTS: dict[str, type[Config]] = {
     "sft": SftConfig,
     "infer": InferConfig,
+    "eval": EvalConfig,
     "export": ExportConfig,
     "check": CheckConfig,
     "plan": PlanConfig,

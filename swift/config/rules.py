@@ -12,7 +12,7 @@ from swift.config.data import DataConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
-from swift.config.runs import ExportConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
 from swift.config.tuner import (
     PROMPTS,
     AdaLoraConfig,
@@ -48,6 +48,8 @@ def find(config: Config) -> list[Problem]:
         return [problem for rule in TRAINING for problem in rule(config)]
     if isinstance(config, InferConfig):
         return [problem for infer_rule in INFERENCE for problem in infer_rule(config)]
+    if isinstance(config, EvalConfig):
+        return [problem for eval_rule in EVALUATION for problem in eval_rule(config)]
     if isinstance(config, ExportConfig):
         return [problem for export_rule in EXPORT for problem in export_rule(config)]
     return []
@@ -241,7 +243,7 @@ def _saving(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--early_stop_interval", why, "add --val_dataset or --split_dataset_ratio")
 
 
-def _media(config: SftConfig | InferConfig) -> Iterator[Problem]:
+def _media(config: SftConfig | InferConfig | EvalConfig) -> Iterator[Problem]:
     media = config.media
     if media.min_pixels and media.max_pixels and media.min_pixels > media.max_pixels:
         yield Problem("--min_pixels", f"{media.min_pixels} is more than --max_pixels {media.max_pixels}", "lower it")
@@ -302,6 +304,25 @@ INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
     quantization_rules.inference,
 )
 """Rules of infer."""
+
+
+def _eval(config: EvalConfig) -> Iterator[Problem]:
+    yield from _model(config.model, config.adapters)
+    data = config.data
+    if not data.train and not data.validation:
+        yield Problem("--dataset", "is required", "such as --dataset rows.jsonl")
+    if data.train and data.validation:
+        yield Problem("--val_dataset", "there is --dataset too", "give one of them")
+    if data.streaming:
+        yield Problem("--streaming", "rows are counted before they are judged", "take it out")
+    if len(config.adapters) > 1:
+        yield Problem("--adapters", f"{len(config.adapters)} adapters", "judge one at a time")
+    if config.merge_lora and not config.adapters:
+        yield Problem("--merge_lora", "there is no adapter", "add --adapters")
+
+
+EVALUATION: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (_eval, _media)
+"""Rules of eval."""
 
 
 def _export(config: ExportConfig) -> Iterator[Problem]:

@@ -87,6 +87,32 @@ class ExportConfig(Config):
     commit_message: str = option("Upload model", "Message of the upload.", "commit_message")
 
 
+class EvalConfig(Config):
+    """`swift eval`: judge a model by what it says in the place of each of the assistant's turns."""
+
+    model: ModelConfig | None = option(None, "The model; default: what the adapter was trained on.")
+    adapters: tuple[str, ...] = option((), "An adapter folder or run folder.", "adapters")
+    media: MediaConfig = option(MediaConfig, "Pictures, videos and sounds.")
+    chat: ChatConfig = option(ChatConfig, "Rendering.")
+    data: DataConfig = option(
+        DataConfig,
+        "The rows: data.validation, and with data.split_ratio the rows that training with the same data options sets "
+        "aside; without both, data.train.",
+    )
+    generation: GenerationConfig = option(GenerationConfig, "Sampling.")
+    metric: Literal["toolbench"] = option(
+        "toolbench", "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents.", "metric"
+    )
+    output_dir: str = option("eval", "Folder of predictions.jsonl and summary.json.", "output_dir", "eval_output_dir")
+    max_batch_tokens: int = option(
+        8192, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
+    )
+    max_batch_size: int = option(16, "Sequences in one generation batch.", "max_batch_size", ge=1)
+    merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
+    seed: int = option(42, "Seed of sampling.", "seed")
+    plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")
+
+
 class CheckConfig(SftConfig):
     """`swift check`: what training would see, before training. Needs no weights."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swift.config.runs import InferConfig
+from swift.config.generation import GenerationConfig
 from swift.engines.base import OnDone
 from swift.engines.transformers import TransformersEngine
 from swift.types import Conversation, Request, Sampling, Text
@@ -36,9 +36,8 @@ class Answerer:
         return self.engine.stream(self.request(prompt, sampling), on_done=on_done)
 
 
-def sampling_of(config: InferConfig) -> Sampling:
-    """The sampling that the configuration asks for, seeded by its seed."""
-    rules = config.generation
+def sampling_of(rules: GenerationConfig, seed: int) -> Sampling:
+    """The sampling that the configuration asks for."""
     return Sampling(
         max_new_tokens=rules.max_new_tokens,
         temperature=rules.temperature,
@@ -47,5 +46,5 @@ def sampling_of(config: InferConfig) -> Sampling:
         min_p=rules.min_p,
         repetition_penalty=rules.repetition_penalty,
         stop=rules.stop,
-        seed=config.seed,
+        seed=seed,
     )

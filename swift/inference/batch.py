@@ -162,7 +162,7 @@ def _requests(
     window: Sequence[Item], answerers: Sequence[Answerer], config: InferConfig, first: int
 ) -> list[tuple[int, Request]]:
     """(place in the window, request): one for every row and answerer; each row has a seed of its own."""
-    rules = sampling_of(config)
+    rules = sampling_of(config.generation, config.seed)
     return [
         (place, answerer.request(item.sample, replace(rules, seed=config.seed + first + place)))
         for place, item in enumerate(window)

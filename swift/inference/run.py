@@ -42,7 +42,8 @@ def infer(config: InferConfig) -> int:
     # the chat keeps the system message itself, so that /system can change it
     system = plan.chat.system
     _, answerers = _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None})))
-    chat = Chat(answerers, sampling_of(config), system=system, stream=config.generation.stream, draw_folder=folder)
+    sampling = sampling_of(config.generation, config.seed)
+    chat = Chat(answerers, sampling, system=system, stream=config.generation.stream, draw_folder=folder)
     if config.prompt is None:
         return chat.run()
     return chat.once(config.prompt, named_media(config.images, config.videos, config.audios))

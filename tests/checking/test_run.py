@@ -58,6 +58,22 @@ def test_no_weights_are_there_and_none_are_needed(
     assert "steps per epoch 1" in lines(out)
 
 
+def test_weights_within_answers_are_shown(
+    configured: Configured, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = write(tmp_path / "tools.jsonl", chat("Look", "So <tool_call>it</tool_call> is."))
+    report = tmp_path / "report.html"
+    assert check(configured(rows, chat={"loss_scale": "hermes"}, report=str(report))) == 0
+    out = capsys.readouterr().out
+    assert "⟦So ⟧⟦2× <tool_call>it</tool_call>⟧⟦ is.<|im_end|>⟧" in out
+    (told,) = [line for line in out.splitlines() if line.startswith("tokens by weight: ")]
+    assert " of weight 1, " in told
+    assert told.endswith(" of weight 2")
+    assert "loss scale hermes" in lines(out)
+    assert 'class="t more" title=' in report.read_text()
+    assert told in report.read_text()
+
+
 def test_the_warnings_word_for_word(wild: Path, configured: Configured, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(configured(wild, data={"on_error": "drop"}, show=0)) == 0
     out = lines(capsys.readouterr().out)

@@ -18,7 +18,7 @@ def test_names_are_found_where_they_live() -> None:
     assert set(swift._HOME) | {"__version__"} == set(swift.__all__)
 
 
-@pytest.mark.parametrize("name", ["sft", "pretrain", "infer", "export", "check", "plan", "load_engine"])
+@pytest.mark.parametrize("name", ["sft", "pretrain", "infer", "evaluate", "export", "check", "plan", "load_engine"])
 def test_functions_are_the_api(name: str) -> None:
     api = pytest.importorskip("swift.api")
     assert getattr(swift, name) is getattr(api, name)

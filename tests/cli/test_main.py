@@ -111,7 +111,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         assert capsys.readouterr().out == f"swift-finetune {swift.__version__}\n"
 
 
-@pytest.mark.parametrize("name", ["sft", "pt", "infer", "export", "merge-lora", "check", "plan"])
+@pytest.mark.parametrize("name", ["sft", "pt", "infer", "eval", "export", "merge-lora", "check", "plan"])
 def test_help_of_commands(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([name, "--help"]) == 0
     out = capsys.readouterr().out
@@ -119,7 +119,7 @@ def test_help_of_commands(name: str, capsys: pytest.CaptureFixture[str]) -> None
     assert "--output_dir" in out or name == "infer"
 
 
-@pytest.mark.parametrize("name", ["sft", "infer", "export", "check", "plan"])
+@pytest.mark.parametrize("name", ["sft", "infer", "eval", "export", "check", "plan"])
 def test_schema(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema", name]) == 0
     assert json.loads(capsys.readouterr().out)["type"] == "object"

@@ -81,7 +81,8 @@ def test_problems_name_the_line(tmp_path: Path, text: str, expected: str) -> Non
 
 def test_other_tuners_option_in_file(tmp_path: Path) -> None:
     found = problem(tmp_path, "model: m\ndataset: d\ntuner: {rank: 4}\n", "--tuner_type", "full")
-    assert found == "run.yaml line 3, tuner.rank: an option of tuner lora, but the tuner is full"
+    several = "tuner lora or vera or oft or loha or lokr or miss or longlora or reft"
+    assert found == f"run.yaml line 3, tuner.rank: an option of {several}, but the tuner is full"
 
 
 def test_unreadable_files(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.rules import find, require
-from swift.config.runs import ExportConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
 
 
-def rules(root: type[SftConfig] | type[InferConfig] | type[ExportConfig], text: str) -> list[str]:
+def rules(root: type[SftConfig] | type[InferConfig] | type[EvalConfig] | type[ExportConfig], text: str) -> list[str]:
     try:
         parse(root, text.split())
     except ProblemsError as error:
@@ -101,6 +101,22 @@ def test_inference(text: str, flags: list[str]) -> None:
 )
 def test_export(text: str, flags: list[str]) -> None:
     assert rules(ExportConfig, text) == flags
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", ["--model", "--dataset"]),
+        ("--model m --dataset d", []),
+        ("--adapters a --dataset d --split_dataset_ratio 0.2", []),
+        ("--model m --dataset d --val_dataset v", ["--val_dataset"]),
+        ("--model m --dataset d --streaming", ["--streaming"]),
+        ("--adapters a b --dataset d", ["--adapters"]),
+        ("--model m --dataset d --merge_lora", ["--merge_lora"]),
+    ],
+)
+def test_evaluation(text: str, flags: list[str]) -> None:
+    assert rules(EvalConfig, text) == flags
 
 
 def test_without_a_command_line() -> None:

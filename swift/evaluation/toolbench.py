@@ -1,0 +1,176 @@
+"""The metrics by which ToolBench judges agents (arXiv 2307.16789, 2401.07324; used in arXiv 2408.05517).
+
+Each turn of the assistant is predicted behind the true history, and compared with the turn of the data set:
+
+- **Plan.EM**: share of turns that decide what the reference decides: to call functions, to answer, or to give up.
+- **Act.EM**: of the turns whose reference calls functions, the share that calls the same ones, by name and in order.
+- **Avg.F1**: of the same turns, the mean F1 of arguments: an argument with the right value counts 1, one with only the
+  right name 0.5. It is 0 where the functions differ.
+- **Hallucination**: share of all turns that call a function which was not offered.
+- **Rouge-L**: of the turns whose reference answers, the mean ROUGE-L (Lin 2004) of the answers. A turn that calls
+  functions instead has said nothing, 0.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from swift.chat.tools.toolbench import FINISH
+from swift.types import Message
+
+Plan = Literal["call", "answer", "give up"]
+
+_WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one turn compares with its reference.
+
+    Attributes:
+        plan: Whether it decides the same.
+        action: Whether it calls the same functions; None where the reference calls none.
+        f1: F1 of arguments, from 0 to 1; None where the reference calls none.
+        rouge: ROUGE-L of the answer, from 0 to 1; None where the reference does not answer.
+        hallucinated: Whether it calls a function that was not offered.
+    """
+
+    plan: bool
+    action: bool | None
+    f1: float | None
+    rouge: float | None
+    hallucinated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Means over turns, in percent; None where no turn counts.
+
+    Attributes:
+        turns: How many turns were judged.
+        calls: How many of their references call functions.
+        answers: How many of their references answer.
+    """
+
+    plan_em: float | None
+    act_em: float | None
+    f1: float | None
+    hallucination: float | None
+    rouge_l: float | None
+    turns: int
+    calls: int
+    answers: int
+
+
+def plan_of(message: Message) -> Plan:
+    """What a turn decides. ToolBench's function `Finish` answers or gives up; without a call, a turn answers."""
+    if not message.tool_calls:
+        return "answer"
+    last = message.tool_calls[-1]
+    if last.name != FINISH:
+        return "call"
+    given = last.arguments if isinstance(last.arguments, dict) else {}
+    return "answer" if given.get("return_type") == "give_answer" else "give up"
+
+
+def answer_of(message: Message) -> str:
+    """What a turn answers: its words, or what it hands to `Finish`; empty where it calls or gives up."""
+    if plan_of(message) != "answer":
+        return ""
+    if not message.tool_calls:
+        return message.content
+    return str(message.tool_calls[-1].arguments.get("final_answer", ""))
+
+
+def judge(predicted: Message, reference: Message, offered: Collection[str]) -> Verdict:
+    """Compare a turn with its reference.
+
+    Args:
+        predicted: What the model said.
+        reference: What the data set says.
+        offered: Names of the functions that may be called.
+    """
+    plan, names = plan_of(reference), [call.name for call in predicted.tool_calls]
+    action = f1 = rouge = None
+    if plan == "call":
+        action = names == [call.name for call in reference.tool_calls]
+        pairs = zip(predicted.tool_calls, reference.tool_calls, strict=False)
+        scores = [arguments_f1(mine.arguments, theirs.arguments) for mine, theirs in pairs]
+        f1 = sum(scores) / len(scores) if action else 0.0
+    elif plan == "answer":
+        rouge = rouge_l(answer_of(predicted), answer_of(reference))
+    return Verdict(
+        plan=plan_of(predicted) == plan,
+        action=action,
+        f1=f1,
+        rouge=rouge,
+        hallucinated=any(name not in offered and name != FINISH for name in names),
+    )
+
+
+def arguments_f1(predicted: Any, reference: Any) -> float:
+    """F1 of the arguments of a call, from 0 to 1.
+
+    An argument counts 1 where its value is equal (as JSON: 1 and true differ), and 0.5 where only its name is known
+    to the reference. No arguments where none are wanted is 1. Arguments without names are equal or not.
+    """
+    if not isinstance(predicted, Mapping) or not isinstance(reference, Mapping):
+        return float(_same(predicted, reference))
+    if not reference or not predicted:
+        return float(len(reference) == len(predicted))
+    matched = sum((1.0 if _same(predicted[name], reference[name]) else 0.5) for name in reference if name in predicted)
+    recall, precision = matched / len(reference), matched / len(predicted)
+    return 2 * recall * precision / (recall + precision) if matched else 0.0
+
+
+def _same(left: Any, right: Any) -> bool:
+    if isinstance(left, bool) != isinstance(right, bool):
+        return False
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple) and isinstance(right, list | tuple):
+        return len(left) == len(right) and all(map(_same, left, right))
+    return bool(left == right)
+
+
+def words(text: str) -> list[str]:
+    """Words in lower case, without punctuation; Chinese, Japanese and Korean by character."""
+    return _WORD.findall(text.lower())
+
+
+def rouge_l(predicted: str, reference: str) -> float:
+    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004, with beta 1), from 0 to 1."""
+    mine, theirs = words(predicted), words(reference)
+    if not mine or not theirs:
+        return float(mine == theirs)
+    row = [0] * (len(theirs) + 1)  # lengths of common subsequences of the words so far
+    for word in mine:
+        before = 0
+        for place, other in enumerate(theirs, 1):
+            kept = row[place]
+            row[place] = before + 1 if word == other else max(row[place], row[place - 1])
+            before = kept
+    return 2 * row[-1] / (len(mine) + len(theirs))
+
+
+def summarize(verdicts: Sequence[Verdict]) -> Summary:
+    """Means over all turns that count for each metric."""
+    actions = [verdict.action for verdict in verdicts if verdict.action is not None]
+    rouges = [verdict.rouge for verdict in verdicts if verdict.rouge is not None]
+    return Summary(
+        plan_em=_percent([verdict.plan for verdict in verdicts]),
+        act_em=_percent(actions),
+        f1=_percent([verdict.f1 for verdict in verdicts if verdict.f1 is not None]),
+        hallucination=_percent([verdict.hallucinated for verdict in verdicts]),
+        rouge_l=_percent(rouges),
+        turns=len(verdicts),
+        calls=len(actions),
+        answers=len(rouges),
+    )
+
+
+def _percent(values: Sequence[float]) -> float | None:
+    return 100 * sum(values) / len(values) if values else None

@@ -1,0 +1,129 @@
+"""The whole evaluation of a tiny model: which turns, what is written, going on after a stop."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swift.config.runs import EvalConfig
+from swift.errors import DataError
+from swift.evaluation.run import evaluate
+from swift.evaluation.turns import selected, turns_of
+from swift.models.tiny import save_tiny
+
+TOOLS = json.dumps([{"name": "find", "parameters": {"type": "object", "properties": {"word": {"type": "string"}}}}])
+CALL = {"from": "function_call", "value": '{"name": "find", "arguments": {"word": "one"}}'}
+ROWS: list[dict[str, Any]] = [
+    {
+        "conversations": [
+            {"from": "human", "value": "one two"},
+            CALL,
+            {"from": "observation", "value": "three"},
+            {"from": "gpt", "value": "four five"},
+        ],
+        "tools": TOOLS,
+    },
+    {"conversations": [{"from": "human", "value": "six"}, {"from": "gpt", "value": "seven"}], "tools": "[]"},
+    {
+        "conversations": [{"from": "human", "value": "x"}, {**CALL, "value": '{"name": "gone", "arguments": {}}'}],
+        "tools": TOOLS,
+    },
+    {"conversations": [], "tools": TOOLS},
+    {"conversations": [{"from": "human", "value": "eight"}, {"from": "gpt", "value": "nine"}], "tools": TOOLS},
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def config(model: Path, rows: Path, out: Path, **values: Any) -> EvalConfig:
+    return EvalConfig.model_validate(
+        {
+            "model": {"id": str(model), "dtype": "float32", "device": "cpu"},
+            "data": {"train": [str(rows)]},
+            "generation": {"max_new_tokens": 6},
+            "output_dir": str(out),
+            "max_batch_size": 1,
+            **values,
+        }
+    )
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+
+
+def test_every_turn_is_predicted_behind_the_true_history(
+    model: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summary = evaluate(config(model, rows, tmp_path / "out"))
+    lines = read(tmp_path / "out")
+    assert [(line["row"], line["turn"]) for line in lines] == [(1, 2), (1, 4), (5, 2)]
+    assert lines[0]["reference"]["tool_calls"][0]["function"] == {"name": "find", "arguments": {"word": "one"}}
+    assert lines[1]["prompt_tokens"] > lines[0]["prompt_tokens"]
+    assert all(line["completion_tokens"] <= 6 for line in lines)
+    assert (summary.turns, summary.calls, summary.answers) == (3, 1, 2)
+    # A random model calls nothing.
+    assert (summary.act_em, summary.f1, summary.hallucination) == (0.0, 0.0, 0.0)
+    assert summary.plan_em == pytest.approx(200 / 3)
+    written = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert written["skipped"] == {"bad": 1, "no tools": 1, "unknown reference": 1}
+    assert written["plan_em"] == summary.plan_em
+    out = capsys.readouterr().out
+    assert "Plan.EM" in out
+    assert "66.67" in out
+    assert "1 rows without tools" in out
+
+
+@pytest.mark.parametrize("left", [0, 1, 2])
+def test_a_stopped_evaluation_goes_on(left: int, model: Path, rows: Path, tmp_path: Path) -> None:
+    evaluate(config(model, rows, tmp_path / "out"))
+    path = tmp_path / "out" / "predictions.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(b"".join(whole.splitlines(keepends=True)[:left]) + whole.splitlines()[left][:10])
+    (tmp_path / "out" / "summary.json").unlink()
+    evaluate(config(model, rows, tmp_path / "out"))
+    assert path.read_bytes() == whole
+    assert (tmp_path / "out" / "summary.json").is_file()
+
+
+def test_predictions_of_another_model_or_format_are_not_added_to(model: Path, rows: Path, tmp_path: Path) -> None:
+    evaluate(config(model, rows, tmp_path / "out"))
+    with pytest.raises(DataError, match="made with another chat"):
+        evaluate(config(model, rows, tmp_path / "out", chat={"tool_format": "react_en"}))
+
+
+def test_a_turn_that_cannot_be_asked_is_told(model: Path, rows: Path, tmp_path: Path) -> None:
+    long = {"conversations": [{"from": "human", "value": "x " * 4000}, {"from": "gpt", "value": "y"}], "tools": TOOLS}
+    rows.write_text(rows.read_text() + json.dumps(long) + "\n")
+    summary = evaluate(config(model, rows, tmp_path / "out"))
+    assert "too_long" in read(tmp_path / "out")[-1]["error"]
+    assert summary.turns == 3
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["failed"] == 1
+
+
+def test_the_rows_that_training_sets_aside(rows: Path) -> None:
+    rows.write_text("".join(json.dumps(ROWS[0]) + "\n" for _ in range(20)))
+    options = {"train": [str(rows)], "split_ratio": 0.2, "seed": 7}
+    data = EvalConfig.model_validate({"data": options}).data
+    from swift.data.select import select
+
+    aside = set(select(data).validation[:, 1].tolist())
+    found = selected(data)
+    assert set(found.validation[:, 1].tolist()) == aside
+    assert len(aside) == 4
+    skipped = dict.fromkeys(("bad", "no tools", "unknown reference"), 0)
+    told = {turn.prompt.origin.index - 1 for turn in turns_of(found, data, skipped)}
+    assert told == aside
