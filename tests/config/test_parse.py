@@ -114,11 +114,10 @@ def test_tuner_type_selects_the_class() -> None:
         "add --tuner_type lora, or take it out",
     )
     assert problem("--freeze_parameters_ratio 0.5")[2] == "add --tuner_type freeze, or take it out"
-    assert problem("--tuner_type lorra --lora_rank 4") == (
-        "--tuner_type",
-        "'lorra' is not one of lora, full, freeze",
-        "did you mean lora?",
-    )
+    where, why, fix = problem("--tuner_type lorra --lora_rank 4")
+    assert where == "--tuner_type"
+    assert why.startswith("'lorra' is not one of lora, full, freeze, ")
+    assert fix == "did you mean lora?"
 
 
 def test_weights_mean_interleaving() -> None:
@@ -146,7 +145,6 @@ def test_weights_mean_interleaving() -> None:
         ("--columns '[1]'", "--columns", '\'[1]\' is not a JSON object, such as {"key": "value"}'),
         ("--columns '{\"a\": 1}'", "--columns", "1 is not text"),
         ("--dataset", "--dataset", "needs a value (TEXT ...)"),
-        ("--deepspeed zero2", "--deepspeed zero2", "not something that this command does"),
         ("--deepspeed zero2", "--deepspeed zero2", "not something that this command does"),
     ],
 )
