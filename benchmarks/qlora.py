@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=384)
     parser.add_argument("--validation", type=int, default=48)
     parser.add_argument("--steps", type=int, default=48)
+    parser.add_argument("--keep", nargs="*", default=[], help="layers that bitsandbytes leaves in 16 bits")
     parser.add_argument("--out", type=Path, default=None, help="keep the run folders here")
     parser.add_argument("further", nargs="*")
     arguments = parser.parse_args()
@@ -56,28 +57,30 @@ def main() -> None:
         ends = (arguments.train, arguments.train + arguments.validation)
         (folder / "train.json").write_text(json.dumps(rows[: ends[0]]), encoding="utf-8")
         (folder / "validation.json").write_text(json.dumps(rows[ends[0] : ends[1]]), encoding="utf-8")
-        _report({way: _measure(folder, way, arguments) for way in WAYS})
+        found = {}
+        for number, (way, options) in enumerate(WAYS.items()):
+            kept = ("--modules_to_not_convert", *arguments.keep) if arguments.keep and "bnb" in options else ()
+            label = f"{way}, 16 bits: {' '.join(arguments.keep)}" if kept else way
+            found[label] = _measure(folder / f"run-{number}", arguments, (*options, *kept))
+            print(f"{label}: {found[label]}", file=sys.stderr, flush=True)
+        _report(found)
 
 
-def _measure(folder: Path, way: str, arguments: argparse.Namespace) -> dict[str, float]:
-    options = WAYS[way]
+def _measure(run: Path, arguments: argparse.Namespace, options: tuple[str, ...]) -> dict[str, float]:
     command = [sys.executable, "-c", _WEIGHTS, "--model", arguments.model, *options]
     weights = subprocess.run(command, check=True, capture_output=True, text=True)
     total, embeddings = map(int, weights.stdout.split())
-    run = folder / f"run-{list(WAYS).index(way)}"
-    losses, seconds = _sft(folder, run, arguments, options)
+    losses, seconds = _sft(run, arguments, options)
     adapter = (run / "last" / "adapter_model.safetensors").stat().st_size
     sizes = {"weights": total / 1e6, "adapter": adapter / 1e6, "embeddings": embeddings / 1e6}
     return {**sizes, "before": losses[0], "after": losses[-1], "seconds": statistics.median(seconds[1:] or seconds)}
 
 
-def _sft(
-    folder: Path, run: Path, arguments: argparse.Namespace, options: tuple[str, ...]
-) -> tuple[list[float], list[float]]:
+def _sft(run: Path, arguments: argparse.Namespace, options: tuple[str, ...]) -> tuple[list[float], list[float]]:
     """Losses of the evaluations, the one before the first step included, and seconds of the steps."""
     steps = str(arguments.steps)
     command = [sys.executable, "-m", "swift", "sft", "--model", arguments.model, "--output_dir", str(run)]
-    command += ["--dataset", str(folder / "train.json"), "--val_dataset", str(folder / "validation.json")]
+    command += ["--dataset", str(run.parent / "train.json"), "--val_dataset", str(run.parent / "validation.json")]
     command += f"--overwrite_output_dir --max_steps {steps} --eval_steps {steps} --save_steps {steps}".split()
     command += f"--device cpu --torch_dtype {arguments.dtype} --dataset_shuffle false --logging_steps 1".split()
     subprocess.run([*command, *arguments.further, *options], check=True, stdout=subprocess.DEVNULL)

@@ -79,8 +79,7 @@ def packed_attention(
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scale, sliding_window), None
     spans = _spans(cu_seq_lens_q, query)
     windowed = sliding_window is not None and any(end - begin > sliding_window for begin, end in spans)
-    trains = torch.is_grad_enabled() and query.requires_grad
-    together = trains or cu_seq_lens_q is not None
+    together = cu_seq_lens_q is not None or (torch.is_grad_enabled() and query.requires_grad)
     if query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and together and not windowed:
         output: Tensor = _CausalAttention.apply(query, key, value, spans, scale)
         return output, None
