@@ -69,7 +69,10 @@ def adapter(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "last" / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("name", ["nf4", "hqq", *(pytest.param(n, marks=pytest.mark.slow) for n in list(METHODS)[3:])])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in METHODS if name not in ("nf4", "int8 of bitsandbytes")]
+
+
+@pytest.mark.parametrize("name", ["nf4", *SLOW])
 def test_training_lowers_the_loss_and_resumes_to_the_bit(name: str, model: Path, rows: Path, tmp_path: Path) -> None:
     whole = sft(configured(model, rows, tmp_path / "whole", METHODS[name]))
     assert sum(losses(whole)[-3:]) < sum(losses(whole)[:3]) - 0.3
@@ -164,13 +167,35 @@ def test_weights_that_are_quantized_are_not_trained_in_full(model: Path, rows: P
         sft(configured(model, rows, tmp_path / "other", METHODS["nf4"], tuner=lora))
 
 
+@pytest.mark.parametrize("name", ["nf4", pytest.param("int8 of torchao", marks=pytest.mark.slow)])
+def test_adapters_over_a_checkpoint_that_is_quantized_already(
+    name: str, model: Path, rows: Path, tmp_path: Path
+) -> None:
+    from swift.hub import Located
+    from swift.models.load import load_model, load_tokenizer
+
+    located = Located(model, "folder", "tiny", None)
+    config = ModelConfig.model_validate({"id": str(model), "quantization": METHODS[name]})
+    saved = tmp_path / "saved"
+    load_model(located, config, device=torch.device("cpu"), dtype=torch.float32).save_pretrained(saved)
+    load_tokenizer(located).save_pretrained(saved)
+    found = sft(configure(saved, rows, tmp_path / "found", loop={"max_steps": 8}))
+    made = sft(configured(model, rows, tmp_path / "made", METHODS[name], loop={"max_steps": 8}))
+    assert losses(found) == pytest.approx(losses(made), rel=1e-4)
+    assert losses(found)[-1] < losses(found)[0]
+    assert "as in the checkpoint" in json.loads((found / "run.json").read_text())["fingerprints"]["quantization"]
+    merging = ExportConfig.model_validate({"adapters": [str(found)], "merge_lora": True})
+    with pytest.raises(ModelError, match="cannot be merged into quantized"):
+        export(merging)
+
+
 def test_dora_over_quantized_weights(model: Path, rows: Path, tmp_path: Path) -> None:
     tuner = {"type": "lora", "rank": 4, "dora": True}
     found = losses(sft(configured(model, rows, tmp_path / "run", METHODS["nf4"], tuner=tuner, loop={"max_steps": 8})))
     assert found[-1] < found[0]
 
 
-@pytest.mark.parametrize("scheme", ["int8-dynamic-int4-weight", "int4-weight"])
+@pytest.mark.parametrize("scheme", ["int8-dynamic-int4-weight", pytest.param("int4-weight", marks=pytest.mark.slow)])
 def test_training_that_rounds(scheme: str, model: Path, rows: Path, tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 

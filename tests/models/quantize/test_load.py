@@ -184,7 +184,19 @@ def test_quantized_checkpoints_that_cannot_be_used(
     assert "\n" not in caught.value.message + caught.value.hint
 
 
-def test_a_quantized_checkpoint_loads_trains_and_is_not_quantized_again(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_kernels_that_only_infer_are_refused_for_training(
+    method: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("swift.models.quantize.checkpoint.find_spec", lambda name: "installed")
+    config = _checkpoint(folder, tmp_path, quant_method=method, bits=4)
+    require_loadable("some/model", ModelConfig(id="x"), config, CPU, training=False)
+    with pytest.raises(ResourceError, match="for inference only on cpu") as caught:
+        require_loadable("some/model", ModelConfig(id="x"), config, CPU, training=True)
+    assert "--quant_method bnb" in caught.value.hint
+
+
+def test_a_quantized_checkpoint_loads_as_it_was_and_is_not_quantized_again(folder: Path, tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     original = load(folder, {"type": "bnb"})
     original.save_pretrained(saved)
