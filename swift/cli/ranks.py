@@ -6,10 +6,8 @@ A run is one process on each device. `NPROC_PER_NODE=2 swift sft ...` starts the
 
 from __future__ import annotations
 
-import logging
 import signal
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -88,6 +86,9 @@ def run(start: Start, words: Sequence[str]) -> int:
         ResourceError: A process was killed.
         TrainingError: A process crashed.
     """
+    import logging  # here, because help shall come at once
+    import tempfile
+
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from swift.config.problems import Problem
 from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizationConfig, TorchaoConfig
 from swift.config.runs import ExportConfig, InferConfig, SftConfig
-from swift.config.tuner import LoraConfig
+from swift.config.tuner import AdapterConfig, LoraConfig
 
 _PLAIN_STARTS = ("true", "false", "gaussian", "orthogonal")
 """Initialisations of LoRA that leave the base weights as they are; others would have to write into quantized ones."""
@@ -22,7 +22,10 @@ def training(config: SftConfig) -> Iterator[Problem]:
         method = f"--quant_method {quantization.type}"
         if not isinstance(tuner, LoraConfig):
             way = "use --tuner_type lora (with --full_parts for an aligner), or take out --quant_method"
-            yield Problem("--tuner_type", f"{tuner.type} trains weights, and those of {method} cannot be trained", way)
+            why = f"{tuner.type} is not proved over the weights of {method}"
+            if not isinstance(tuner, AdapterConfig):
+                why = f"{tuner.type} trains weights, and those of {method} cannot be trained"
+            yield Problem("--tuner_type", why, way)
         elif tuner.init.lower() not in _PLAIN_STARTS:
             why = f"{tuner.init} changes the base weights, and those of {method} cannot be changed"
             yield Problem("--init_weights", why, f"one of {', '.join(_PLAIN_STARTS)}")
@@ -30,8 +33,8 @@ def training(config: SftConfig) -> Iterator[Problem]:
         return
     if quantized:
         yield Problem("--qat", "rounds weights while they are trained, and these are quantized already", "give one")
-    if isinstance(tuner, LoraConfig):
-        why = "rounds the weights that are trained, and LoRA trains none of them"
+    if isinstance(tuner, AdapterConfig):
+        why = f"rounds the weights that are trained, and {tuner.type} trains none of them"
         yield Problem("--qat", why, "use --tuner_type full or freeze; adapters over quantized weights: --quant_method")
 
 

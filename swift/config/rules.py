@@ -6,27 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from swift.config import quantization_rules
+from swift.config import quantization_rules, tuner_rules
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
-from swift.config.tuner import (
-    PROMPTS,
-    AdaLoraConfig,
-    AdapterConfig,
-    BoftConfig,
-    FreezeConfig,
-    FullConfig,
-    LayerAdapterConfig,
-    LoraConfig,
-    OftConfig,
-    PeftConfig,
-    TokensConfig,
-    TunerConfig,
-)
+from swift.config.tuner import AdaLoraConfig, LoraConfig
 
 _HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|\[?[0-9a-fA-F:.]+\]?")
 
@@ -154,54 +141,6 @@ def _plain_text(config: SftConfig) -> Iterator[Problem]:
         yield Problem(flag, "pre-training on plain text has no conversations", "take it out, or use `swift sft`")
 
 
-def _tuner(config: SftConfig) -> Iterator[Problem]:
-    tuner = config.tuner
-    if isinstance(tuner, LayerAdapterConfig):
-        if tuner.target_regex is not None and tuner.targets not in ((), ("all-linear",)):
-            yield Problem("--target_regex", "there is --target_modules too", "give one of them")
-        yield from _regex("--target_regex", tuner.target_regex)
-    if config.adapters and (not isinstance(tuner, AdapterConfig) or isinstance(tuner, PROMPTS)):
-        why = f"an adapter cannot be continued with --tuner_type {tuner.type}"
-        yield Problem("--adapters", why, "merge it first (swift merge-lora), or use --tuner_type lora")
-    if isinstance(tuner, PROMPTS) and (config.batch.packing or config.batch.padding_free):
-        yield Problem("--packing", f"--tuner_type {tuner.type} puts something in front of each row", "leave it out")
-    yield from _technique(tuner)
-    if isinstance(tuner, FreezeConfig):
-        if tuner.ratio == 0 and not (tuner.freeze or tuner.freeze_regex or tuner.train or tuner.train_regex):
-            why = "freeze, but nothing says what stays as it is"
-            yield Problem("--tuner_type", why, "add --freeze_parameters_ratio, or use --tuner_type full")
-        yield from _regex("--freeze_parameters_regex", tuner.freeze_regex)
-        yield from _regex("--trainable_parameters_regex", tuner.train_regex)
-    if len(config.adapters) > 1:
-        yield Problem("--adapters", f"{len(config.adapters)} adapters, but one can be continued", "give one")
-
-
-def _technique(tuner: TunerConfig) -> Iterator[Problem]:
-    """Options of one technique that do not go together."""
-    if isinstance(tuner, AdaLoraConfig) and tuner.target_r >= tuner.init_r:
-        why = f"{tuner.target_r} is not less than --adalora_init_r {tuner.init_r}"
-        yield Problem("--adalora_target_r", why, "raise the one or lower the other")
-    if isinstance(tuner, BoftConfig) and bool(tuner.block_size) == bool(tuner.block_num):
-        yield Problem("--boft_block_size", "exactly one of it and --boft_block_num is above 0", "set the other to 0")
-    if isinstance(tuner, OftConfig) and bool(tuner.block_size) == bool(tuner.rank):
-        yield Problem("--oft_block_size", "exactly one of it and --oft_rank is above 0", "set the other to 0")
-    if isinstance(tuner, TokensConfig) and not tuner.token_ids:
-        yield Problem("--trainable_token_ids", "is required with --tuner_type tokens", "such as 5 17")
-    if isinstance(tuner, PeftConfig) and not tuner.method:
-        yield Problem("--peft_method", "is required with --tuner_type peft", "such as randlora")
-    if isinstance(tuner, LoraConfig) and tuner.dora and tuner.init.startswith(("pissa", "olora", "corda", "lora")):
-        yield Problem("--use_dora", f"does not go with --init_weights {tuner.init}", "take one of them out")
-
-
-def _regex(flag: str, pattern: str | None) -> Iterator[Problem]:
-    if pattern is None:
-        return
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        yield Problem(flag, f"{pattern!r} is not a regular expression: {error}")
-
-
 def _schedule(config: SftConfig) -> Iterator[Problem]:
     if config.loop.label_smoothing > 0 and config.loop.loss != "cross_entropy":
         yield Problem(
@@ -214,8 +153,8 @@ def _schedule(config: SftConfig) -> Iterator[Problem]:
 
 def _optimizer(config: SftConfig) -> Iterator[Problem]:
     optimizer = config.optimizer
-    if optimizer.lora_plus is not None and isinstance(config.tuner, (FullConfig, FreezeConfig)):
-        why = f"LoRA+ is for adapters, but the tuner is {config.tuner.type}"
+    if optimizer.lora_plus is not None and not isinstance(config.tuner, LoraConfig | AdaLoraConfig):
+        why = f"LoRA+ is for lora, longlora and adalora, but the tuner is {config.tuner.type}"
         yield Problem("--lorap_lr_ratio", why, "take it out, or use --tuner_type lora")
     if not optimizer.updates_in_backward:
         return
@@ -265,7 +204,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _batches,
     _turns,
     _plain_text,
-    _tuner,
+    tuner_rules.training,
     quantization_rules.training,
     _schedule,
     _optimizer,

@@ -111,7 +111,6 @@ class BottleneckConfig(LayerAdapterConfig):
     """A narrow network after attention and feed-forward network, before the residual is added (arXiv 1902.00751)."""
 
     type: Literal["adapter"] = "adapter"
-    merges = False
     width: int = option(64, "Width of the network.", "adapter_length", ge=1)
     activation: Literal["gelu", "relu", "silu", "tanh"] = option("gelu", "Its activation function.", "adapter_act")
 
@@ -120,7 +119,6 @@ class ReftConfig(AdapterConfig):
     """Low-rank edits of hidden states (LoReFT, arXiv 2404.03592), at every position."""
 
     type: Literal["reft"] = "reft"
-    merges = False
     rank: int = option(4, "Dimensions of a hidden state that are edited.", "reft_rank", ge=1)
     layers: tuple[int, ...] = option((), "Numbers of the decoder layers; default: all.", "reft_layers")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from swift.config.option import option
 from swift.config.tuner_base import AdapterConfig, LayerAdapterConfig
@@ -45,7 +45,6 @@ class AdaLoraConfig(LayerAdapterConfig):
     """LoRA whose ranks are given to the layers that need them (arXiv 2303.10512)."""
 
     type: Literal["adalora"] = "adalora"
-    peft: ClassVar[str] = "ADALORA"
     init_r: int = option(12, "Rank at the start.", "adalora_init_r", ge=1)
     target_r: int = option(8, "Average rank at the end.", "adalora_target_r", ge=1)
     alpha: float = option(32.0, "The update is scaled by alpha / rank.", "lora_alpha", gt=0)
@@ -64,14 +63,12 @@ class Ia3Config(LayerAdapterConfig):
     """A learned scale on keys, values and the feed-forward network's inner activations (arXiv 2205.05638)."""
 
     type: Literal["ia3"] = "ia3"
-    peft: ClassVar[str] = "IA3"
 
 
 class VeraConfig(LayerAdapterConfig):
     """Learned scales around random matrices that all layers share (arXiv 2310.11454)."""
 
     type: Literal["vera"] = "vera"
-    peft: ClassVar[str] = "VERA"
     rank: int = option(256, "Rank of the shared matrices.", "vera_rank", ge=1)
     dropout: float = option(0.0, "Dropout on the adapter's input.", "vera_dropout", ge=0.0, lt=1.0)
     d_initial: float = option(0.1, "Where one of the scales begins.", "vera_d_initial")
@@ -82,7 +79,6 @@ class BoftConfig(LayerAdapterConfig):
     """The weights turned by butterfly-factored orthogonal matrices (arXiv 2311.06243)."""
 
     type: Literal["boft"] = "boft"
-    peft: ClassVar[str] = "BOFT"
     block_size: int = option(4, "Size of a block; 0 where block_num is set.", "boft_block_size", ge=0)
     block_num: int = option(0, "Number of blocks; 0 where block_size is set.", "boft_block_num", ge=0)
     n_butterfly_factor: int = option(1, "Number of butterfly factors.", "boft_n_butterfly_factor", ge=1)
@@ -93,7 +89,6 @@ class OftConfig(LayerAdapterConfig):
     """The weights turned by block-diagonal orthogonal matrices (arXiv 2306.07280)."""
 
     type: Literal["oft"] = "oft"
-    peft: ClassVar[str] = "OFT"
     rank: int = option(0, "Number of blocks; 0 where block_size is set.", "oft_rank", ge=0)
     block_size: int = option(32, "Size of a block; 0 where the rank is set.", "oft_block_size", ge=0)
     module_dropout: float = option(0.0, "Share of blocks that are left out in training.", "module_dropout", ge=0, lt=1)
@@ -105,7 +100,6 @@ class FourierFtConfig(LayerAdapterConfig):
     """A few learned frequencies of the update's spectrum (arXiv 2405.03003)."""
 
     type: Literal["fourierft"] = "fourierft"
-    peft: ClassVar[str] = "FOURIERFT"
     n_frequency: int = option(2000, "Learned frequencies of a layer.", "fourier_n_frequency", ge=1)
     scaling: float = option(300.0, "The update is scaled by this.", "fourier_scaling", gt=0)
 
@@ -114,7 +108,6 @@ class LohaConfig(LayerAdapterConfig):
     """The elementwise product of two low-rank matrices (arXiv 2108.06098)."""
 
     type: Literal["loha"] = "loha"
-    peft: ClassVar[str] = "LOHA"
     rank: int = option(8, "Rank of both.", "loha_rank", ge=1)
     alpha: float = option(8.0, "The update is scaled by alpha / rank.", "loha_alpha", gt=0)
     rank_dropout: float = option(0.0, "Share of rows that are left out in training.", "rank_dropout", ge=0, lt=1)
@@ -125,7 +118,6 @@ class LokrConfig(LayerAdapterConfig):
     """The Kronecker product of a small and a low-rank matrix (arXiv 2309.14859)."""
 
     type: Literal["lokr"] = "lokr"
-    peft: ClassVar[str] = "LOKR"
     rank: int = option(8, "Rank.", "lokr_rank", ge=1)
     alpha: float = option(8.0, "The update is scaled by alpha / rank.", "lokr_alpha", gt=0)
     rank_dropout: float = option(0.0, "Share of rows that are left out in training.", "rank_dropout", ge=0, lt=1)
@@ -138,7 +130,6 @@ class MissConfig(LayerAdapterConfig):
     """One small matrix for each layer, repeated along its inputs; formerly called Bone (arXiv 2409.15371)."""
 
     type: Literal["miss"] = "miss"
-    peft: ClassVar[str] = "MISS"
     rank: int = option(64, "Rows of the small matrix.", "miss_rank", ge=1)
     mini_r: int = option(1, "Of the variant mini: repetitions along the outputs.", "miss_mini_r", ge=1)
     dropout: float = option(0.0, "Dropout on the adapter's input.", "miss_dropout", ge=0.0, lt=1.0)
@@ -162,7 +153,6 @@ class PromptConfig(AdapterConfig):
     """Learned embeddings in front of the input (arXiv 2104.08691)."""
 
     type: Literal["prompt"] = "prompt"
-    merges: ClassVar[bool] = False
     num_virtual_tokens: int = option(20, "Number of learned embeddings.", "num_virtual_tokens", ge=1)
 
 
@@ -170,7 +160,6 @@ class PTuningConfig(AdapterConfig):
     """Learned embeddings in front of the input, made by a small network (arXiv 2103.10385)."""
 
     type: Literal["ptuning"] = "ptuning"
-    merges: ClassVar[bool] = False
     num_virtual_tokens: int = option(20, "Number of learned embeddings.", "num_virtual_tokens", ge=1)
     encoder: Literal["mlp", "lstm"] = option("mlp", "Kind of the network.", "ptuning_encoder")
     hidden_size: int | None = option(None, "Its width; default: the model's.", "prompt_hidden_size", ge=1)
@@ -182,7 +171,6 @@ class PrefixConfig(AdapterConfig):
     """Learned keys and values in front of each layer's own (arXiv 2101.00190)."""
 
     type: Literal["prefix"] = "prefix"
-    merges: ClassVar[bool] = False
     num_virtual_tokens: int = option(20, "Number of learned positions.", "num_virtual_tokens", ge=1)
     projection: bool = option(False, "Make them by a small network.", "prefix_projection")
     hidden_size: int | None = option(None, "Its width; default: the model's.", "prompt_hidden_size", ge=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from swift.config.option import Config, option
 
@@ -22,9 +22,6 @@ class PartsConfig(Config):
 class AdapterConfig(PartsConfig):
     """A few new weights beside frozen ones, saved apart from them."""
 
-    merges: ClassVar[bool] = True
-    """Whether what is learned can be added to the weights for good."""
-
     modules_to_save: tuple[str, ...] = option(
         (), "Layers trained in full and saved beside the adapter.", "modules_to_save"
     )
@@ -32,7 +29,10 @@ class AdapterConfig(PartsConfig):
         (), "Parts trained in full and saved beside the adapter, such as an aligner that is new.", "full_parts"
     )
     dtype: Literal["float32", "bfloat16", "float16"] = option(
-        "float32", "Type of the adapter's weights; they are computed with in the model's type.", "lora_dtype"
+        "float32",
+        "Type of the adapter's weights; they are computed with in the model's type, which those of ln, tokens, prompt, "
+        "ptuning and prefix have.",
+        "lora_dtype",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -17,7 +16,6 @@ from swift.chat.parse import parse_answer
 from swift.config.runs import EvalConfig
 from swift.data.plugins import load_plugins
 from swift.data.progress import RowProgress, row_progress
-from swift.data.select import Selection
 from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_engine
 from swift.engines.transformers import Limits, TransformersEngine
@@ -26,6 +24,7 @@ from swift.evaluation.report import show
 from swift.evaluation.toolbench import Summary, Verdict, judge, summarize
 from swift.evaluation.turns import SKIPPED, Turn, selected, turns_of
 from swift.inference.answerers import sampling_of
+from swift.inference.batch import answers_identity
 from swift.inference.results import Results, message_json, open_results
 from swift.types import Completion, Request
 
@@ -53,7 +52,7 @@ def evaluate(config: EvalConfig) -> Summary:
     turns = list(turns_of(selection, config.data, skipped))
     folder = Path(config.output_dir)
     path = folder / PREDICTIONS
-    with open_results(path, _identity(config, plan, selection)) as results:
+    with open_results(path, answers_identity(config, plan, selection)) as results:
         if results.done:
             sys.stderr.write(f"{results.done} of {len(turns)} turns are predicted already\n")
         if results.done < len(turns):
@@ -112,21 +111,3 @@ def _verdicts(path: Path) -> tuple[Sequence[Verdict], int]:
     """What the file of predictions says of each turn, and how many turns have no prediction."""
     lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     return [Verdict(**line["scores"]) for line in lines if "scores" in line], sum("error" in line for line in lines)
-
-
-def _identity(config: EvalConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
-    """All that decides what the predictions are: they are only added to those of the same identity."""
-    rows = hashlib.sha256(selection.validation.tobytes())
-    for source in selection.sources:
-        rows.update(source.fingerprint().encode())
-    return {
-        "model": plan.model.model_dump(mode="json", exclude={"hub_token", "device", "device_map", "hub", "use_hf"}),
-        "adapters": {name: str(path.resolve()) for name, path in plan.adapters.items()},
-        "merged": config.merge_lora,
-        "chat": plan.chat.model_dump(mode="json"),
-        "media": plan.media.model_dump(mode="json", exclude={"timeout", "cache_megabytes"}),
-        "generation": config.generation.model_dump(mode="json", exclude={"stream"}),
-        "seed": config.seed,
-        "columns": config.data.columns,
-        "rows": rows.hexdigest(),
-    }

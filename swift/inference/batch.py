@@ -14,7 +14,7 @@ from typing import Any
 from swift.chat.codec import Codec
 from swift.chat.grounding.write import ground
 from swift.chat.parse import parse_answer
-from swift.config.runs import InferConfig
+from swift.config.runs import EvalConfig, InferConfig
 from swift.data.columns import to_sample
 from swift.data.progress import RowProgress, row_progress
 from swift.data.rows import BadRow
@@ -89,13 +89,17 @@ def answer_data(config: InferConfig, plan: Plan, ready: Ready, *, draw_folder: P
 
 def identity(config: InferConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
     """All that decides what the answers are: results are only added to those of the same identity."""
+    return {**answers_identity(config, plan, selection), "base_too": config.compare_base}
+
+
+def answers_identity(config: InferConfig | EvalConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
+    """All that decides what a model and its adapters answer to rows."""
     rows = hashlib.sha256(selection.validation.tobytes())
     for source in selection.sources:
         rows.update(source.fingerprint().encode())
     return {
         "model": plan.model.model_dump(mode="json", exclude={"hub_token", "device", "device_map", "hub", "use_hf"}),
         "adapters": {name: str(path.resolve()) for name, path in plan.adapters.items()},
-        "base_too": config.compare_base,
         "merged": config.merge_lora,
         "chat": plan.chat.model_dump(mode="json"),
         "media": plan.media.model_dump(mode="json", exclude={"timeout", "cache_megabytes"}),

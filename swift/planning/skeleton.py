@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import AdapterConfig, BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
+from swift.config.tuner import BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
 from swift.errors import CheckpointError, ConfigError
 from swift.hub import Located
 from swift.models.load import load_config, resolve_dtype
@@ -51,7 +51,7 @@ def require_trainable(config: SftConfig, name: str, hf_config: PreTrainedConfig,
         SwiftError: See `require_loadable`.
     """
     found = quantization_of(hf_config)
-    if found is not None and not isinstance(config.tuner, AdapterConfig):
+    if found is not None and not isinstance(config.tuner, LoraConfig):
         raise ConfigError(
             f"weights of {name} are quantized ({describe_checkpoint(found)}) and cannot be trained themselves",
             hint="--tuner_type lora, or name the 16-bit original",

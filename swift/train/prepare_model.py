@@ -26,7 +26,7 @@ from swift.models.fused import Fused, fuse
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.parts import part_modules
-from swift.models.quantize.method import describe
+from swift.models.quantize.method import describe, keep_trainable
 from swift.models.quantize.qat import prepare_qat
 from swift.models.quiet import quiet
 from swift.models.structure import backbone, head_transform, input_embeddings, output_head
@@ -99,6 +99,7 @@ def prepare_model(
     hf_config = load_config(weights, trust_remote_code=config.model.trust_remote_code)
     dtype = resolve_dtype(config.model, hf_config, device)
     model = load_model(weights, config.model, device=device, dtype=dtype, attention=config.model.attention)
+    keep_trainable(model)
     if config.model.new_special_tokens:
         fit_vocabulary(model, tokenizer)
     fused = fuse(model)

@@ -50,8 +50,9 @@ def train_step(run: Run, micro_batches: Sequence[Batch], *, data_wait: float = 0
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
         stop_on_nonfinite(run, micro_batches, loss=loss, grad_norm=grad_norm)
     run.optimizer.step(rate)
-    for part in run.stepwise:
-        part.after(run.state.step)
+    if not run.optimizer.skipped:
+        for part in run.stepwise:
+            part.after(run.state.step)
     run.optimizer.zero_grad()
     return Metrics(
         loss=loss,

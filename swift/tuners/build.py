@@ -29,7 +29,7 @@ from swift.config.tuner import (
 from swift.errors import CheckpointError, ConfigError
 from swift.models.attention import PACKED
 from swift.models.shifted import register_shifted_attention
-from swift.models.structure import input_embeddings, language_model
+from swift.models.structure import language_model
 from swift.tuners.adalora import RankSchedule
 from swift.tuners.attach import DEFAULT, add_adapter, load_adapter, read_adapter_config
 from swift.tuners.convert import beginning, write_as_update
@@ -37,7 +37,7 @@ from swift.tuners.extra import add_extra, extra_config, load_extra, save_extra
 from swift.tuners.freeze import train_all, train_unfrozen
 from swift.tuners.lisa import LayerSampling
 from swift.tuners.llamapro import expand
-from swift.tuners.lora import Look, add_lora, init_of
+from swift.tuners.lora import LOOKING, Look, add_lora, init_of
 from swift.tuners.methods import method_name, peft_config
 from swift.tuners.prompt import prompted
 from swift.tuners.raw import RawWeights
@@ -107,7 +107,9 @@ def _extra(model: PreTrainedModel, config: BottleneckConfig | ReftConfig, start:
         saved = extra_config(source)
         if saved is None or saved.type != config.type:
             raise CheckpointError(f"{source} holds no adapter of tuner.type {config.type}")
-        extra = load_extra(model, source, saved)
+        config = saved  # its own places and widths count
+        extra = load_extra(model, source, config)
+    extra.to(getattr(torch, config.dtype))
     return Technique(model, adapter=True, write=lambda folder: save_extra(extra, config, folder, start.base))
 
 
@@ -125,7 +127,7 @@ def _peft(model: PreTrainedModel, config: AdapterConfig, start: Start) -> Techni
         tuned = load_adapter(model, source, trainable=True, dtype=dtype)
         changes = False
     elif lora is not None:
-        look = start.look() if start.look is not None and init_of(lora.init) in ("eva", "corda", "lora_ga") else None
+        look = start.look() if start.look is not None and init_of(lora.init) in LOOKING else None
         tuned = add_lora(model, lora, start.new_tokens, look)
     else:
         tuned = add_adapter(model, peft_config(model, config), dtype)
@@ -137,8 +139,7 @@ def _peft(model: PreTrainedModel, config: AdapterConfig, start: Start) -> Techni
         adapter=True,
         write=_writer(tuned, start.base, beginning(tuned) if changes else None),
         stepwise=(*stepwise, *((RawWeights(tuned),) if kept_apart else ())),
-        caller=(lambda backbone: prompted(backbone, input_embeddings(model), tuned)) if cached else None,
-        packs=not cached,
+        caller=(lambda backbone: prompted(backbone, model, tuned)) if cached else None,
     )
 
 

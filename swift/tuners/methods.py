@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 from swift.config.tuner import (
@@ -25,16 +26,23 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _COMMON = frozenset(LayerAdapterConfig.model_fields) | {"type"}
-_NAMES = {
-    "rank": "r",
-    "init": "init_weights",
-    "delta_t": "deltaT",
-    "encoder": "encoder_reparameterization_type",
-    "projection": "prefix_projection",
-    "hidden_size": "encoder_hidden_size",
-    "layers": "encoder_num_layers",
+_NAMES: dict[str, dict[str, str]] = {
+    "adalora": {"alpha": "lora_alpha", "dropout": "lora_dropout", "delta_t": "deltaT"},
+    "vera": {"rank": "r", "dropout": "vera_dropout"},
+    "boft": {name: f"boft_{name}" for name in ("block_size", "block_num", "n_butterfly_factor", "dropout")},
+    "oft": {"rank": "r", "block_size": "oft_block_size"},
+    "loha": {"rank": "r"},
+    "lokr": {"rank": "r"},
+    "miss": {"rank": "r", "dropout": "miss_dropout", "init": "init_weights"},
+    "ptuning": {
+        "encoder": "encoder_reparameterization_type",
+        "hidden_size": "encoder_hidden_size",
+        "layers": "encoder_num_layers",
+        "dropout": "encoder_dropout",
+    },
+    "prefix": {"projection": "prefix_projection", "hidden_size": "encoder_hidden_size"},
 }
-"""Our options to PEFT's, where they differ."""
+"""Our options to PEFT's, where they differ, by technique."""
 
 _METHODS = {
     "ln": "LN_TUNING",
@@ -44,9 +52,6 @@ _METHODS = {
     "prefix": "PREFIX_TUNING",
 }
 """PEFT's names of techniques, where they differ from ours."""
-
-_PREFIXED = {"adalora": "lora_", "vera": "vera_", "boft": "boft_", "miss": "miss_", "ptuning": "encoder_"}
-"""What PEFT puts in front of `alpha`, `dropout` and sizes of blocks."""
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value", "query_key_value", "qkv_proj", "Wqkv", "c_attn", "kv_b_proj")
 _NOT_ALONE = {
@@ -65,21 +70,7 @@ _NOT_ALONE = {
 """Techniques of PEFT that rows alone cannot train, or not as they should, and why."""
 
 _OWN_TYPES = {
-    "lora": "lora",
-    "adalora": "adalora",
-    "ia3": "ia3",
-    "vera": "vera",
-    "boft": "boft",
-    "oft": "oft",
-    "fourierft": "fourierft",
-    "loha": "loha",
-    "lokr": "lokr",
-    "miss": "miss",
-    "ln_tuning": "ln",
-    "trainable_tokens": "tokens",
-    "prompt_tuning": "prompt",
-    "p_tuning": "ptuning",
-    "prefix_tuning": "prefix",
+    _METHODS.get(name, name.upper()).lower(): name for name in (*_NAMES, *_METHODS, "lora", "ia3", "fourierft")
 }
 """Techniques of PEFT that have a class of options here."""
 
@@ -155,7 +146,8 @@ def method_name(config: AdapterConfig) -> str:
 
 def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:
     own = {name: value for name, value in config.model_dump().items() if name not in _COMMON and value is not None}
-    options = {_name(config, name): value for name, value in own.items()}
+    names = _NAMES.get(config.type, {})
+    options = {names.get(name, name): value for name, value in own.items()}
     if isinstance(config, LayerAdapterConfig):
         options["target_modules"] = target_layers(model, config)
     if not isinstance(config, TokensConfig):
@@ -175,27 +167,21 @@ def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:
     return options
 
 
-def _name(config: AdapterConfig, name: str) -> str:
-    if name in _NAMES and not (config.type == "prefix" and name == "layers"):
-        return _NAMES[name]
-    prefix = _PREFIXED.get(config.type, "oft_" if config.type == "oft" and name == "block_size" else "")
-    short = name in ("alpha", "dropout", "block_size", "block_num", "n_butterfly_factor")
-    return f"{prefix}{name}" if short else name
-
-
 def _ia3(model: PreTrainedModel, config: Ia3Config) -> dict[str, Any]:
     """Keys, values, and the inner activations, which are the inputs of the last layer of a feed-forward network."""
-    ends = ends_of_sublayers(model)
-    if config.targets != ALL_LINEAR or config.target_regex is not None:
-        wanted = target_layers(model, config)
-        return {"target_modules": wanted, "feedforward_modules": [name for name in wanted if name in ends] or []}
     linear = linear_layer_names(model)
     attention = [name for name in linear if name.rsplit(".", 1)[-1] in _KEYS_AND_VALUES]
-    blocks = {name.rsplit(".", 2)[0] + "." + name.split(".")[-2] for name in attention}
-    inner = [name for name in ends if not any(name.startswith(f"{block}.") for block in blocks)]
+    blocks = {name.rsplit(".", 1)[0] for name in attention}
+    inner = [name for name in ends_of_sublayers(model) if name.rsplit(".", 1)[0] not in blocks]
+    if config.targets != ALL_LINEAR or config.target_regex is not None:
+        # An expression, because PEFT wants a list of these to be part of the list of targets, name by name.
+        endings = "|".join(re.escape(name) for name in shorten(inner, model))
+        feed_forward = rf"(.*\.)?({endings})" if inner else []
+        return {"target_modules": target_layers(model, config), "feedforward_modules": feed_forward}
     if not attention or not inner:
         raise ConfigError(
-            "tuner.type ia3 does not know this architecture's keys and values", hint="name them: --target_modules"
+            "tuner.type ia3 does not know this architecture's keys, values and feed-forward networks",
+            hint="name the layers: --target_modules",
         )
     return {"target_modules": shorten(attention + inner, model), "feedforward_modules": shorten(inner, model)}
 

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from swift.batch import Batch
 from swift.errors import ConfigError
 from swift.models.forward import Backbone
+from swift.models.structure import input_embeddings, is_composite
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,16 @@ class Prompted:
         return output
 
 
-def prompted(backbone: Backbone, embeddings: nn.Module, tuned: PeftModel) -> Prompted:
+def prompted(backbone: Backbone, model: PreTrainedModel, tuned: PeftModel) -> Prompted:
     """The backbone of a model with a prompt technique called `default`.
 
     Raises:
-        ConfigError: The model counts positions in several dimensions.
+        ConfigError: The model takes media.
     """
     config: Any = tuned.peft_config["default"]
-    if backbone.rope_index is not None or backbone.token_types:
+    if is_composite(model):
         raise ConfigError(
             f"a {config.peft_type.value.lower()} cannot stand in front of media", hint="use --tuner_type lora"
         )
     cached = config.peft_type.value == "PREFIX_TUNING"
-    return Prompted(backbone, embeddings, tuned, cached, int(config.num_virtual_tokens))
+    return Prompted(backbone, input_embeddings(model), tuned, cached, int(config.num_virtual_tokens))

@@ -48,7 +48,6 @@ class Technique:
         write: Saves what is trained into a folder; None saves the model itself.
         stepwise: What it does between steps.
         caller: Turns the model's own way of being called into the technique's, where it has one.
-        packs: Whether packed rows are possible.
     """
 
     model: nn.Module
@@ -56,4 +55,3 @@ class Technique:
     write: Callable[[Path], None] | None = None
     stepwise: tuple[Stepwise, ...] = field(default=())
     caller: Callable[[Backbone], Caller] | None = None
-    packs: bool = True

@@ -114,10 +114,12 @@ def test_tuner_type_selects_the_class() -> None:
         "add --tuner_type lora, or take it out",
     )
     assert problem("--freeze_parameters_ratio 0.5")[2] == "add --tuner_type freeze, or take it out"
-    where, why, fix = problem("--tuner_type lorra --lora_rank 4")
-    assert where == "--tuner_type"
-    assert why.startswith("'lorra' is not one of lora, full, freeze, ")
-    assert fix == "did you mean lora?"
+    assert problem("--tuner_type lorra --lora_rank 4") == (
+        "--tuner_type",
+        "'lorra' is not one of lora, full, freeze, adalora, ia3, vera, boft, oft, fourierft, loha, lokr, miss, ln, "
+        "tokens, prompt, ptuning, prefix, longlora, llamapro, lisa, adapter, reft, peft",
+        "did you mean lora?",
+    )
 
 
 def test_weights_mean_interleaving() -> None:

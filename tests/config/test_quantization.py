@@ -81,7 +81,7 @@ def test_in_a_file(tmp_path: Path) -> None:
             "freeze trains weights",
         ),
         ("--quant_method bnb --init_weights pissa", "--init_weights", "one of true, false, gaussian"),
-        ("--qat int4-weight", "--qat", "LoRA trains none of them"),
+        ("--qat int4-weight", "--qat", "and lora trains none of them"),
         ("--qat int2-weight --tuner_type full", "--qat", "not one of none, int4-weight"),
     ],
 )

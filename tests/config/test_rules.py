@@ -9,6 +9,8 @@ from swift.config.problems import ProblemsError
 from swift.config.rules import find, require
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
 
+IN_BACKWARD = "--optim_in_backward --gradient_accumulation_steps 1 --max_grad_norm 0"
+
 
 def rules(root: type[SftConfig] | type[InferConfig] | type[EvalConfig] | type[ExportConfig], text: str) -> list[str]:
     try:
@@ -49,6 +51,28 @@ def rules(root: type[SftConfig] | type[InferConfig] | type[EvalConfig] | type[Ex
         ("--tuner_type freeze --trainable_parameters_regex [", ["--trainable_parameters_regex"]),
         ("--tuner_type full --adapters a", ["--adapters"]),
         ("--adapters a b", ["--adapters"]),
+        ("--tuner_type prompt --adapters a", ["--adapters"]),
+        ("--tuner_type prefix --packing", ["--packing"]),
+        ("--tuner_type ptuning --padding_free true", ["--packing"]),
+        ("--tuner_type adalora --lora_dtype bfloat16", ["--lora_dtype"]),
+        ("--tuner_type adalora --adalora_init_r 8 --adalora_target_r 8", ["--adalora_target_r"]),
+        (
+            "--tuner_type adalora --optim_in_backward --gradient_accumulation_steps 1 --max_grad_norm 0",
+            ["--optim_in_backward"],
+        ),
+        ("--tuner_type boft --boft_block_num 2", ["--boft_block_size"]),
+        ("--tuner_type boft --boft_block_num 2 --boft_block_size 0", []),
+        ("--tuner_type oft --oft_rank 2", ["--oft_block_size"]),
+        ("--tuner_type tokens", ["--trainable_token_ids"]),
+        ("--tuner_type tokens --trainable_token_ids 5 --modules_to_save lm_head", ["--modules_to_save"]),
+        ("--tuner_type reft --full_parts aligner", ["--full_parts"]),
+        ("--tuner_type adapter --target_regex x", ["--target_regex"]),
+        ("--tuner_type peft", ["--peft_method"]),
+        ("--use_dora --init_weights pissa", ["--use_dora"]),
+        ("--lorap_lr_ratio 16", []),
+        ("--tuner_type longlora --lorap_lr_ratio 16", []),
+        ("--tuner_type full --lorap_lr_ratio 16", ["--lorap_lr_ratio"]),
+        ("--tuner_type vera --lorap_lr_ratio 16", ["--lorap_lr_ratio"]),
         ("--warmup_steps 10 --max_steps 5", ["--warmup_steps"]),
         ("--early_stop_interval 3", ["--early_stop_interval"]),
         ("--early_stop_interval 3 --val_dataset v", []),

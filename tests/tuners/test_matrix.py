@@ -138,9 +138,7 @@ def _passes(config: SftConfig, tiny: Path, tmp_path: Path) -> None:
     losses = [line["loss"] for line in read_lines(folder / "metrics.jsonl") if "loss" in line]
     assert sum(losses[-5:]) < sum(losses[:5]) * 0.999, losses
     torch.testing.assert_close(_reloaded(tiny, folder / "last", batch), expected, atol=1e-4, rtol=1e-4)
-    if not isinstance(config.tuner, AdapterConfig):
-        pass
-    elif config.tuner.type not in UNMERGED and _merges(config):
+    if isinstance(config.tuner, AdapterConfig) and config.tuner.type not in UNMERGED and _merges(config):
         merged = merge(AutoModelForCausalLM.from_pretrained(tiny), folder / "last")
         torch.testing.assert_close(_logits(merged, batch), expected, atol=1e-3, rtol=1e-3)
     _goes_on(config, folder, tmp_path / "again")

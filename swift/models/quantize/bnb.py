@@ -58,6 +58,19 @@ def options(config: BnbConfig, skip: Sequence[str], dtype: torch.dtype) -> dict[
     return {"quantization_config": four}
 
 
+def keep_trainable(model: nn.Module) -> None:
+    """Keep the gradients of what is trained below 4-bit layers.
+
+    On CPUs with AVX512-BF16 a layer packs its weights at its first call outside of training, into a form for which
+    the library has no backward pass; from then on no gradient goes through it, with no more than a warning.
+    """
+    from bitsandbytes.nn.modules import Linear4bit
+
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
 def bits_per_weight(config: BnbConfig, inputs: int) -> float:
     """With the scales; `inputs` is the length of a row."""
     if config.bits == 8:

@@ -18,7 +18,7 @@ from swift.errors import ConfigError, MissingExtraError, ModelError, UnknownName
 from swift.models.auto import auto_class
 from swift.models.quantize import bnb, hqq, torchao
 from swift.models.quantize.checkpoint import describe_checkpoint, is_known, quantization_of, require_checkpoint
-from swift.models.quantize.layers import is_linear, sizes
+from swift.models.quantize.layers import is_linear, library_of, sizes
 from swift.models.quiet import quiet
 from swift.models.structure import linear_layer_names
 
@@ -108,6 +108,12 @@ def loading(config: ModelConfig, hf_config: PreTrainedConfig, device: torch.devi
     if isinstance(wanted, TorchaoConfig):
         return Loading(torchao.options(wanted, skip) | place, names=names)
     return Loading(convert=partial(hqq.convert, names=names, config=wanted, device=device, dtype=dtype), names=names)
+
+
+def keep_trainable(model: PreTrainedModel) -> None:
+    """Make sure that gradients go through quantized layers to the adapters below them."""
+    if any("bitsandbytes" in map(library_of, layer.parameters(recurse=False)) for layer in model.modules()):
+        bnb.keep_trainable(model)
 
 
 def skeleton(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from torch import nn
 
@@ -45,44 +46,11 @@ def low_rank(
     return groups.split(chosen, values, {})
 
 
-def low_rank_mini(
-    groups: Groups,
-    *,
-    rank: int = 1,
-    update_proj_gap: int = 200,
-    scale: float = 128.0,
-    projection_type: str = "std",
-    targets: str = ATTENTION_AND_FEED_FORWARD,
-) -> list[Group]:
-    """`low_rank` with the rank and scale of APOLLO-Mini."""
-    return low_rank(
-        groups,
-        rank=rank,
-        update_proj_gap=update_proj_gap,
-        scale=scale,
-        projection_type=projection_type,
-        targets=targets,
-    )
+low_rank_mini = partial(low_rank, rank=1, scale=128.0)
+"""`low_rank` with the rank and scale of APOLLO-Mini."""
 
-
-def low_rank_random(
-    groups: Groups,
-    *,
-    rank: int = 256,
-    update_proj_gap: int = 200,
-    scale: float = 1.0,
-    projection_type: str = "std",
-    targets: str = ATTENTION_AND_FEED_FORWARD,
-) -> list[Group]:
-    """`low_rank` with the rank and scale of APOLLO."""
-    return low_rank(
-        groups,
-        rank=rank,
-        update_proj_gap=update_proj_gap,
-        scale=scale,
-        projection_type=projection_type,
-        targets=targets,
-    )
+low_rank_random = partial(low_rank, rank=256, scale=1.0)
+"""`low_rank` with the rank and scale of APOLLO."""
 
 
 def matrices(groups: Groups, *, targets: str = "") -> list[Group]:

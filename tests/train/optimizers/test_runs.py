@@ -104,7 +104,10 @@ def test_refused_before_weights_are_loaded(
             "--optim_in_backward --max_grad_norm 0 --gradient_accumulation_steps 1 --max_tokens_per_slice 99".split(),
             "each slice has one of its own",
         ),
-        (["--tuner_type", "full", "--lorap_lr_ratio", "16"], "LoRA+ is for adapters, but the tuner is full"),
+        (
+            ["--tuner_type", "full", "--lorap_lr_ratio", "16"],
+            "for lora, longlora and adalora, but the tuner is full",
+        ),
         (["--optim_args", "rank:8"], "is neither JSON nor NAME=VALUE"),
     ],
 )
