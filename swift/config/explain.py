@@ -8,7 +8,7 @@ from typing import Any
 
 from swift.config.given import Given
 from swift.config.problems import Problem
-from swift.config.schema import Option, Table
+from swift.config.schema import REQUIRED, Option, Table
 
 
 def explain(detail: dict[str, Any], table: Table, chosen: Mapping[str, Given]) -> Problem:
@@ -27,7 +27,13 @@ def explain(detail: dict[str, Any], table: Table, chosen: Mapping[str, Given]) -
     given = chosen.get(key)
     where = given.where if given is not None else f"--{option.names[0]}" if option is not None else ".".join(path)
     why, fix = _why(detail, option)
-    return Problem(where, why, fix)
+    return Problem(where, why, fix or (about(option) if option is not None else ""))
+
+
+def about(option: Option) -> str:
+    """What the option is, and its default: the way out where nothing better is known."""
+    told = "" if option.default == REQUIRED or "default" in option.help.lower() else f" Default: {option.default}."
+    return f"{option.help}{told}"
 
 
 def _missing(key: str, table: Table) -> Problem:

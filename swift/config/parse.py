@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from swift.config import familiar
-from swift.config.explain import explain
+from swift.config.explain import about, explain
 from swift.config.files import read_file
 from swift.config.flags import split
 from swift.config.given import Given, convert, expand, unknown
@@ -163,7 +163,7 @@ class _Reader:
         try:
             value = convert(given, option)
         except ValueError as error:
-            self.problems.append(Problem(given.where, str(error)))
+            self.problems.append(Problem(given.where, str(error), about(option)))
             return
         foreign = familiar.VALUES.get(option.key, {})
         if isinstance(value, (str, int)) and str(value) in foreign:

@@ -31,10 +31,12 @@ def training(config: SftConfig) -> Iterator[Problem]:
             yield Problem("--init_weights", why, f"one of {', '.join(_PLAIN_STARTS)}")
     if config.qat.scheme == "none":
         return
+    scheme = config.qat.scheme
     if quantized:
-        yield Problem("--qat", "rounds weights while they are trained, and these are quantized already", "give one")
-    if isinstance(tuner, AdapterConfig):
-        why = f"rounds the weights that are trained, and {tuner.type} trains none of them"
+        why = f"{scheme} rounds weights while they are trained, and these are quantized already"
+        yield Problem("--qat", why, "take out --qat or --quant_method")
+    elif isinstance(tuner, AdapterConfig):
+        why = f"{scheme} rounds the weights that are trained, and {tuner.type} trains none of them"
         yield Problem("--qat", why, "use --tuner_type full or freeze; adapters over quantized weights: --quant_method")
 
 

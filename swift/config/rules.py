@@ -161,14 +161,14 @@ def _optimizer(config: SftConfig) -> Iterator[Problem]:
     flag = "--optim" if optimizer.fused_backward is None else "--optim_in_backward"
     way_out = "" if optimizer.fused_backward else ", or --optim_in_backward false"
     if optimizer.max_grad_norm > 0:
-        why = "updates in the backward pass, when the norm to clip by is not known yet"
+        why = f"{optimizer.name} updates in the backward pass, when the norm to clip by is not known yet"
         yield Problem(flag, why, f"add --max_grad_norm 0{way_out}")
     if config.batch.accumulation != 1:
-        why = "updates in the backward pass, and a step has several"
+        why = f"{optimizer.name} updates in the backward pass, and a step has several"
         yield Problem(flag, why, f"add --gradient_accumulation_steps 1{way_out}")
     if config.batch.slice_tokens:
-        why = "updates in the backward pass, and each slice has one of its own"
-        yield Problem("--max_tokens_per_slice", f"the optimizer {why}", f"take it out{way_out}")
+        why = f"{optimizer.name} updates in the backward pass, and each slice has one of its own"
+        yield Problem("--max_tokens_per_slice", why, f"take it out{way_out}")
 
 
 def _saving(config: SftConfig) -> Iterator[Problem]:

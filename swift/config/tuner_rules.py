@@ -15,6 +15,7 @@ from swift.config.tuner import (
     BottleneckConfig,
     FreezeConfig,
     LayerAdapterConfig,
+    LongLoraConfig,
     LoraConfig,
     OftConfig,
     PeftConfig,
@@ -22,6 +23,9 @@ from swift.config.tuner import (
     TokensConfig,
     TunerConfig,
 )
+
+LOOKING = ("eva", "corda", "lora_ga", "lora-ga")
+"""Initialisations of LoRA that look at training rows."""
 
 
 def training(config: SftConfig) -> Iterator[Problem]:
@@ -37,6 +41,10 @@ def training(config: SftConfig) -> Iterator[Problem]:
     if isinstance(tuner, PROMPTS) and (config.batch.packing or config.batch.padding_free):
         yield Problem("--packing", f"--tuner_type {tuner.type} puts something in front of each row", "leave it out")
     yield from _technique(tuner)
+    yield from _longlora(config)
+    if isinstance(tuner, LoraConfig) and config.data.streaming and tuner.init in LOOKING:
+        why = f"{tuner.init} looks at training rows, and these are streamed"
+        yield Problem("--init_weights", why, "take out --streaming, or use --init_weights true")
     yield from _unused(config)
     if isinstance(tuner, FreezeConfig):
         if tuner.ratio == 0 and not (tuner.freeze or tuner.freeze_regex or tuner.train or tuner.train_regex):
@@ -46,6 +54,19 @@ def training(config: SftConfig) -> Iterator[Problem]:
         yield from _regex("--trainable_parameters_regex", tuner.train_regex)
     if len(config.adapters) > 1:
         yield Problem("--adapters", f"{len(config.adapters)} adapters, but one can be continued", "give one")
+
+
+def _longlora(config: SftConfig) -> Iterator[Problem]:
+    """Groups are made of rows that lie back to back, by an attention of our own."""
+    if not isinstance(config.tuner, LongLoraConfig):
+        return
+    why = "longlora needs rows without padding"
+    if config.batch.padding_free is False:
+        yield Problem("--tuner_type", f"{why}, and --padding_free is false", "take that out, or use --tuner_type lora")
+    attention = config.model.attention
+    if attention not in ("auto", "swift_packed"):
+        way = "take out --attn_impl, or use --tuner_type lora"
+        yield Problem("--tuner_type", f"{why} in an attention of its own, and --attn_impl is {attention}", way)
 
 
 def _technique(tuner: TunerConfig) -> Iterator[Problem]:
@@ -74,7 +95,7 @@ def _regex(flag: str, pattern: str | None) -> Iterator[Problem]:
     try:
         re.compile(pattern)
     except re.error as error:
-        yield Problem(flag, f"{pattern!r} is not a regular expression: {error}")
+        yield Problem(flag, f"{pattern!r} is not a regular expression: {error}", r"such as .*\.q_proj")
 
 
 def _unused(config: SftConfig) -> Iterator[Problem]:
@@ -85,6 +106,9 @@ def _unused(config: SftConfig) -> Iterator[Problem]:
         for flag, value in (("--modules_to_save", tuner.modules_to_save), ("--full_parts", tuner.full_parts)):
             if value:
                 yield Problem(flag, f"--tuner_type {tuner.type} trains nothing beside itself", "take it out")
+    if isinstance(tuner, AdapterConfig) and "llm" in tuner.full_parts:
+        why = "names llm, and an adapter leaves the language model as it is"
+        yield Problem("--full_parts", why, "--tuner_type full trains it in full")
     if isinstance(tuner, BottleneckConfig) and tuner.target_regex is not None:
         yield Problem("--target_regex", "--tuner_type adapter takes names of layers only", "use --target_modules")
     if isinstance(tuner, AdaLoraConfig) and config.optimizer.updates_in_backward:

@@ -81,7 +81,7 @@ def require_mergeable(folders: Iterable[Path]) -> None:
                 continue
         raise ConfigError(
             f"the adapter in {folder} is of the type {kind}, which cannot be merged into weights",
-            hint="keep it apart from the model",
+            hint="it stays apart from the model: swift infer --adapters without --merge_lora",
         )
 
 

@@ -9,19 +9,32 @@ import torch
 from torch import nn
 
 from swift.config.runs import SftConfig
-from swift.config.tuner import BoftConfig, LayerAdapterConfig, LoraConfig, OftConfig, TunerConfig
-from swift.errors import CheckpointError, ConfigError
+from swift.config.tuner import (
+    BoftConfig,
+    BottleneckConfig,
+    LayerAdapterConfig,
+    LoraConfig,
+    OftConfig,
+    ReftConfig,
+    TunerConfig,
+)
+from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.load import load_config, resolve_dtype
 from swift.models.quantize.checkpoint import describe_checkpoint, quantization_of
-from swift.models.quantize.method import describe, require_libraries, require_loadable
+from swift.models.quantize.method import describe, layers_to_quantize, require_libraries, require_loadable
 from swift.models.quantize.method import skeleton as bare
+from swift.models.quantize.qat import require_shapes as require_qat_shapes
 from swift.models.quantize.size import planned_bytes
 from swift.models.quiet import quiet
-from swift.tuners.build import Start, tune
+from swift.tuners.attach import load_shapes
+from swift.tuners.build import Start, require_kind, tune
+from swift.tuners.lora import LOOKING, init_of
+from swift.tuners.methods import peft_config
+from swift.tuners.technique import Technique
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedConfig
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 
 def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Module:
@@ -34,13 +47,41 @@ def skeleton(config: SftConfig, located: Located, device: torch.device) -> nn.Mo
     Raises:
         ModelError: The architecture generates no text.
         ConfigError: The tuner does not fit the model.
+        CheckpointError: What training goes on from is no adapter, one of another kind, or of another model.
+    """
+    return tuned_skeleton(config, bare_skeleton(config, located, device)).model
+
+
+def bare_skeleton(config: SftConfig, located: Located, device: torch.device) -> PreTrainedModel:
+    """The model without its tuner, on the meta device; see `skeleton`.
+
+    Raises:
+        ModelError: The architecture generates no text.
     """
     trust = config.model.trust_remote_code
     hf_config = load_config(located, trust_remote_code=trust)
-    dtype = resolve_dtype(config.model, hf_config, device)
-    model = bare(hf_config, trust_remote_code=trust, dtype=dtype)
+    return bare(hf_config, trust_remote_code=trust, dtype=resolve_dtype(config.model, hf_config, device))
+
+
+def tuned_skeleton(config: SftConfig, model: PreTrainedModel) -> Technique:
+    """The technique that training would make of `model`, which is on the meta device.
+
+    Raises:
+        ConfigError: The tuner, the quantization or the rounding does not fit the model.
+        CheckpointError: What training goes on from is no adapter, one of another kind, or of another model.
+    """
+    layers_to_quantize(model, config.model.quantization)
+    if config.qat.scheme != "none":
+        require_qat_shapes(model, config.qat)
+    folder = Path(config.adapters[0]) if config.adapters else None
+    if folder is not None:
+        require_kind(folder, config.tuner)
     with torch.device("meta"), quiet():
-        return tune(model, _as_planned(config.tuner, config.adapters), Start()).model
+        if isinstance(config.tuner, BoftConfig):
+            peft_config(model, config.tuner)  # what does not fit is refused here: it is planned as another
+        if folder is not None and not isinstance(config.tuner, BottleneckConfig | ReftConfig):
+            return Technique(load_shapes(model, folder), adapter=True)
+        return tune(model, _as_planned(config.tuner), Start(adapter=folder))
 
 
 def require_trainable(config: SftConfig, name: str, hf_config: PreTrainedConfig, device: torch.device) -> None:
@@ -71,24 +112,14 @@ def stored_bytes(config: SftConfig, located: Located, device: torch.device) -> i
     return planned_bytes(model, config.model.quantization)
 
 
-def _as_planned(tuner: TunerConfig, adapters: tuple[str, ...]) -> TunerConfig:
-    """The adapter's shape, without an initialisation that needs weights; that of the adapter to go on from."""
+def _as_planned(tuner: TunerConfig) -> TunerConfig:
+    """The adapter's shape, without an initialisation that needs rows or weights."""
     if isinstance(tuner, BoftConfig):  # PEFT computes with its weights at once; OFT has as many
         return OftConfig(rank=tuner.block_num, block_size=tuner.block_size, **_common(tuner))
     if not isinstance(tuner, LoraConfig):
         return tuner
     plain = LoraConfig(**tuner.model_dump(include=set(LoraConfig.model_fields) - {"type"}))
-    shape = plain.model_copy(update={"init": "true"})
-    if not adapters:
-        return shape
-    from peft.config import PeftConfig
-
-    if not (Path(adapters[0]) / "adapter_config.json").is_file():
-        raise CheckpointError(f"{adapters[0]} holds no adapter: adapter_config.json is missing")
-    saved = PeftConfig.from_pretrained(adapters[0]).to_dict()
-    targets = saved["target_modules"]
-    pattern = {"target_regex": targets} if isinstance(targets, str) else {"targets": tuple(targets)}
-    return shape.model_copy(update={"rank": int(saved["r"]), "dora": bool(saved.get("use_dora")), **pattern})
+    return plain.model_copy(update={"init": "true"}) if init_of(plain.init) in (*LOOKING, "loftq") else plain
 
 
 def _common(tuner: LayerAdapterConfig) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from swift.planning.codec import run_codec
 from swift.planning.skeleton import require_trainable
 from swift.train.banner import banner
 from swift.train.checkpoint import clean_temporary, find_checkpoint
+from swift.train.early import require_fitting
 from swift.train.environment import git_revision, library_versions
 from swift.train.events import Listener, RunInfo
 from swift.train.feeds import make_evaluation, make_feed
@@ -142,15 +143,16 @@ def _build(
         located = locate_model(config.model)
     model_config = load_config(located, trust_remote_code=config.model.trust_remote_code)
     require_trainable(config, located.id, model_config, device)
-    # Importing a model's code takes longer than tokenizing a small data set; weights wait until the rows are known.
+    # Importing a model's code takes as long as the tokenizer does; weights wait until the rows are known.
     importing = Thread(target=import_code, args=(model_config,), name="imports", daemon=True)
     importing.start()
     tokenizer = load_tokenizer(located, trust_remote_code=config.model.trust_remote_code)
     codec = run_codec(config, located, tokenizer, model_config)
     if config.task == "sft":
         require(codec, config.chat)
-    rows = shared_rows(config, codec, ledger, parallel)
     importing.join()
+    require_fitting(config, located, device)
+    rows = shared_rows(config, codec, ledger, parallel)
     # What is streamed is not known: every kind that the model takes is tried.
     media = frozenset(codec.media.tokens) if codec.media and config.data.streaming else rows.store.media_kinds
     prepared = prepare_model(

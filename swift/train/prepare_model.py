@@ -112,7 +112,7 @@ def prepare_model(
     technique = tune(model, config.tuner, _start(config, located, checkpoint, new, looking))
     if config.qat.scheme != "none":
         prepare_qat(model, config.qat)
-    _switch_on(model, config)
+    switch_on(model, config)
     caller: Caller = layout.backbone if technique.caller is None else technique.caller(layout.backbone)
     # Adapters may have replaced the head.
     policy = Policy(model=technique.model, backbone=caller, head=output_head(model), transform=transform)
@@ -122,8 +122,12 @@ def prepare_model(
     return Prepared(policy, model, fused, layout, technique, describe(config.model, hf_config), write)
 
 
-def _switch_on(model: PreTrainedModel, config: SftConfig) -> None:
-    """Recomputation of activations, and noise on the embeddings."""
+def switch_on(model: PreTrainedModel, config: SftConfig) -> None:
+    """Recomputation of activations, and noise on the embeddings.
+
+    Raises:
+        ConfigError: The architecture does not offer it.
+    """
     if config.loop.gradient_checkpointing:
         checkpoint_activations(model)
     checkpoint_towers(model, config.loop.vit_gradient_checkpointing)

@@ -20,6 +20,7 @@ from swift.train.checkpoint_list import PREFIX, REPLACED, TEMPORARY
 from swift.train.disk import require_space
 
 _RECORD = "run.json"
+_LOCK = ".lock"
 _OURS = (_RECORD, "metrics.jsonl", "ledger.jsonl", "plots", "tensorboard", "best", "last", "nonfinite-step-*")
 _SECRET = re.compile(r"(^|_)(token|api_key|password|secret)$")
 
@@ -103,8 +104,9 @@ def open_run_folder(path: Path, *, resume: bool, overwrite: bool, bytes_needed: 
         )
     require_space(path, bytes_needed)
     try:
+        made = not path.exists()
         path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / ".lock", timeout=0)
+        lock = FileLock(path / _LOCK, timeout=0)
         lock.acquire()
     except Timeout as error:
         raise ResourceError(
@@ -117,6 +119,8 @@ def open_run_folder(path: Path, *, resume: bool, overwrite: bool, bytes_needed: 
             _delete_run(path)
         yield path
     finally:
+        if made and {entry.name for entry in path.iterdir()} <= {_LOCK}:
+            _leave_nothing(path)
         lock.release()
 
 
@@ -182,6 +186,13 @@ def require_same(saved: RunRecord, now: RunRecord, *, allow_change: bool) -> lis
             hint="use the same values, or allow the change with --resume_allow_change true",
         )
     return found
+
+
+def _leave_nothing(path: Path) -> None:
+    """Take a folder away that the run has made and written nothing into, while the lock is still ours."""
+    with contextlib.suppress(OSError):  # where a file that is open cannot be deleted, an empty folder stays
+        (path / _LOCK).unlink()
+        path.rmdir()
 
 
 def _held(path: Path) -> list[str]:

@@ -81,17 +81,70 @@ def load_adapter(
     return tuned
 
 
+def load_shapes(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """As `load_adapter`, for a model on the meta device: weights get the shapes that they have in the file.
+
+    Raises:
+        CheckpointError: `folder` holds no adapter, or one for another model.
+    """
+    from peft import LoraConfig as PeftLoraConfig
+    from peft import PeftModel, get_peft_model, get_peft_model_state_dict
+
+    peft_config = read_adapter_config(folder)
+    peft_config.inference_mode = False
+    if isinstance(peft_config, PeftLoraConfig):
+        peft_config.init_lora_weights = False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            tuned = get_peft_model(model, peft_config, autocast_adapter_dtype=False)
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"the adapter in {folder} does not fit this model: {_first_line(error)}") from error
+    planned = get_peft_model_state_dict(tuned, save_embedding_layers=False)
+    for name, shape in _saved_shapes(folder).items():
+        if name in planned and shape != list(planned[name].shape):
+            raise CheckpointError(
+                f"the adapter in {folder} does not fit this model: {name} has the shape {shape}, and here it would "
+                f"have {list(planned[name].shape)}",
+                hint="name the model that it was trained on: --model",
+            )
+    assert isinstance(tuned, PeftModel)
+    return tuned
+
+
+def _saved_shapes(folder: Path) -> dict[str, list[int]]:
+    """Shapes of an adapter's weights by name, from the head of its file; empty where it has another format."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        return {}
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: list(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read: {_first_line(error)}", hint="save it again") from error
+
+
 def read_adapter_config(folder: Path) -> Any:
     """PEFT's configuration of a saved adapter.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: There is none, or it is damaged.
     """
     from peft.config import PeftConfig
 
-    if not (folder / "adapter_config.json").is_file():
-        raise CheckpointError(f"{folder} holds no adapter: adapter_config.json is missing")
-    return PeftConfig.from_pretrained(str(folder))
+    path = folder / "adapter_config.json"
+    if not path.is_file():
+        raise CheckpointError(f"{folder} holds no adapter: {path.name} is missing", hint="name a folder that has one")
+    try:
+        saved = PeftConfig.from_pretrained(str(folder))
+    except (ValueError, TypeError, KeyError) as error:
+        why = f"unknown {error}" if isinstance(error, KeyError) else _first_line(error)
+        raise CheckpointError(f"{path} is damaged: {why}", hint="save it again, or update peft") from error
+    if saved.peft_type is None:
+        raise CheckpointError(f"{path} is damaged: it names no peft_type", hint="save it again")
+    return saved
 
 
 def use_our_layer(peft_config: Any) -> None:

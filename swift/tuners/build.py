@@ -22,6 +22,7 @@ from swift.config.tuner import (
     LongLoraConfig,
     LoraConfig,
     NormConfig,
+    PartsConfig,
     ReftConfig,
     TokensConfig,
     TunerConfig,
@@ -38,8 +39,8 @@ from swift.tuners.freeze import train_all, train_unfrozen
 from swift.tuners.lisa import LayerSampling
 from swift.tuners.llamapro import expand
 from swift.tuners.lora import LOOKING, Look, add_lora, init_of
-from swift.tuners.methods import method_name, peft_config
-from swift.tuners.prompt import prompted
+from swift.tuners.methods import method_name, peft_config, type_of
+from swift.tuners.prompt import prompted, require_text
 from swift.tuners.raw import RawWeights
 from swift.tuners.technique import Technique
 
@@ -104,10 +105,8 @@ def _extra(model: PreTrainedModel, config: BottleneckConfig | ReftConfig, start:
     if source is None:
         extra = add_extra(model, config)
     else:
-        saved = extra_config(source)
-        if saved is None or saved.type != config.type:
-            raise CheckpointError(f"{source} holds no adapter of tuner.type {config.type}")
-        config = saved  # its own places and widths count
+        require_kind(source, config)
+        config = extra_config(source) or config  # its own places and widths count
         extra = load_extra(model, source, config)
     extra.to(getattr(torch, config.dtype))
     return Technique(model, adapter=True, write=lambda folder: save_extra(extra, config, folder, start.base))
@@ -120,10 +119,12 @@ def _peft(model: PreTrainedModel, config: AdapterConfig, start: Start) -> Techni
     kept_apart = changes or cached or isinstance(config, AdaLoraConfig)
     if cached and start.adapter is not None:
         raise ConfigError(f"an adapter of tuner.type {config.type} cannot be trained on", hint="leave --adapters out")
+    if cached:
+        require_text(model, config.type)
     dtype = model.dtype if isinstance(config, _IN_MODEL_TYPE) else getattr(torch, config.dtype)
     source = start.adapter if kept_apart and start.checkpoint is not None else start.checkpoint or start.adapter
     if source is not None:
-        _require_kind(source, config)
+        require_kind(source, config)
         tuned = load_adapter(model, source, trainable=True, dtype=dtype)
         changes = False
     elif lora is not None:
@@ -147,13 +148,29 @@ def _changes_weights(config: LoraConfig) -> bool:
     return str(init_of(config.init)).startswith(_CHANGES_WEIGHTS)
 
 
-def _require_kind(folder: Path, config: AdapterConfig) -> None:
-    if extra_config(folder) is not None:
-        raise CheckpointError(f"{folder} holds no adapter of tuner.type {config.type}", hint="name its own type")
-    saved = read_adapter_config(folder).peft_type.value
+def require_kind(folder: Path, config: PartsConfig) -> None:
+    """Make sure that the adapter in `folder` is one that `config` goes on with, from its files alone.
+
+    Raises:
+        ConfigError: `config` trains no adapter.
+        CheckpointError: There is none, it is damaged, or of another kind.
+    """
+    if not isinstance(config, AdapterConfig):
+        raise ConfigError(f"an adapter cannot be continued with tuner.type {config.type}", hint="--tuner_type lora")
+    extra = extra_config(folder)
+    saved = str(extra.type if extra is not None else read_adapter_config(folder).peft_type.value)
     wanted = _peft_type(config)
     if saved != wanted:
-        raise CheckpointError(f"the adapter in {folder} is of the type {saved.lower()}, not {wanted.lower()}")
+        raise CheckpointError(
+            f"the adapter in {folder} is of the type {saved.lower()}, not {wanted.lower()}",
+            hint=f"go on with its own type: {_flags_of(saved)}",
+        )
+
+
+def _flags_of(kind: str) -> str:
+    """What chooses a technique that PEFT, or our own file, calls `kind`."""
+    ours = type_of(kind)
+    return f"--tuner_type peft --peft_method {kind.lower()}" if ours is None else f"--tuner_type {ours}"
 
 
 def _shift(model: PreTrainedModel, config: LongLoraConfig) -> None:
@@ -169,6 +186,8 @@ def _shift(model: PreTrainedModel, config: LongLoraConfig) -> None:
 
 
 def _peft_type(config: AdapterConfig) -> str:
+    if isinstance(config, BottleneckConfig | ReftConfig):
+        return config.type
     return "LORA" if isinstance(config, LoraConfig) else method_name(config)
 
 

@@ -148,9 +148,11 @@ def extra_config(folder: Path) -> ExtraConfig | None:
     try:
         values: Mapping[str, Any] = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CheckpointError(f"{folder} holds no adapter: adapter_config.json is missing") from error
+        raise CheckpointError(
+            f"{folder} holds no adapter: adapter_config.json is missing", hint="name a folder that has one"
+        ) from error
     except ValueError as error:
-        raise CheckpointError(f"{folder / 'adapter_config.json'} is damaged: {error}") from error
+        raise CheckpointError(f"{folder / 'adapter_config.json'} is damaged: {error}", hint="save it again") from error
     kind = str(values.get("peft_type", ""))
     if not kind.startswith(_TYPE):
         return None
@@ -160,7 +162,9 @@ def extra_config(folder: Path) -> ExtraConfig | None:
     try:
         return cls.model_validate({key: value for key, value in values.items() if key in cls.model_fields})
     except ValidationError as error:
-        raise CheckpointError(f"{folder / 'adapter_config.json'} is damaged: {error.errors()[0]['msg']}") from error
+        raise CheckpointError(
+            f"{folder / 'adapter_config.json'} is damaged: {error.errors()[0]['msg']}", hint="save it again"
+        ) from error
 
 
 def load_extra(model: PreTrainedModel, folder: Path, config: ExtraConfig, *, name: str = "default") -> Extra:

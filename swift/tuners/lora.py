@@ -13,7 +13,7 @@ from swift.config.tuner import LoraConfig
 from swift.errors import ConfigError
 from swift.models.vocabulary import token_modules
 from swift.tuners.attach import add_adapter, use_our_layer
-from swift.tuners.targets import full_modules, target_layers
+from swift.tuners.targets import full_modules, target_layers, target_parameters
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -80,7 +80,7 @@ def _peft_config(model: PreTrainedModel, config: LoraConfig, new_tokens: Sequenc
         lora_alpha=config.alpha,  # type: ignore[arg-type]
         lora_dropout=config.dropout,
         target_modules=target_layers(model, config),
-        target_parameters=list(config.target_parameters) or None,
+        target_parameters=target_parameters(model, config) or None,
         modules_to_save=full_modules(model, config) or None,
         bias=config.bias,
         use_rslora=config.rslora,

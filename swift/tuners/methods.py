@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from swift.config.tuner import (
     AdaLoraConfig,
     AdapterConfig,
+    BoftConfig,
     Ia3Config,
     LayerAdapterConfig,
     MissConfig,
@@ -18,6 +19,7 @@ from swift.config.tuner import (
     TokensConfig,
 )
 from swift.errors import ConfigError, UnknownNameError
+from swift.models.quantize.layers import is_linear, sizes
 from swift.models.structure import embedding_rows, language_model, linear_layer_names
 from swift.models.vocabulary import token_modules
 from swift.tuners.targets import ALL_LINEAR, ends_of_sublayers, full_modules, shorten, target_layers
@@ -69,6 +71,7 @@ _NOT_ALONE = {
 }
 """Techniques of PEFT that rows alone cannot train, or not as they should, and why."""
 
+_OUR_OWN = ("adapter", "reft")
 _OWN_TYPES = {
     _METHODS.get(name, name.upper()).lower(): name for name in (*_NAMES, *_METHODS, "lora", "ia3", "fourierft")
 }
@@ -144,6 +147,11 @@ def method_name(config: AdapterConfig) -> str:
     return _METHODS.get(config.type, config.type.upper())
 
 
+def type_of(method: str) -> str | None:
+    """Our own type of the technique that PEFT, or an adapter's file, calls `method`; None where there is none."""
+    return method if method in _OUR_OWN else _OWN_TYPES.get(method.lower())
+
+
 def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:
     own = {name: value for name, value in config.model_dump().items() if name not in _COMMON and value is not None}
     names = _NAMES.get(config.type, {})
@@ -156,6 +164,8 @@ def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:
         return options | _ia3(model, config)
     if isinstance(config, AdaLoraConfig):
         return options | {"total_step": 10**9}  # told once the run is known
+    if isinstance(config, BoftConfig):
+        _require_blocks(model, config, options["target_modules"])
     if isinstance(config, MissConfig):
         return options | {"init_weights": config.init if config.init != "true" else True}
     if isinstance(config, NormConfig):
@@ -165,6 +175,23 @@ def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:
     if isinstance(config, PTuningConfig):
         return options | {"encoder_reparameterization_type": config.encoder.upper()}
     return options
+
+
+def _require_blocks(model: PreTrainedModel, config: BoftConfig, targets: str | list[str]) -> None:
+    """PEFT tells of one that does not fit only once there are weights to turn."""
+    for name, module in model.named_modules():
+        if not is_linear(module) or not _is_target(name, targets):
+            continue
+        inputs, _ = sizes(module)
+        if inputs % (config.block_size or config.block_num):
+            given = f"block_size {config.block_size}" if config.block_size else f"block_num {config.block_num}"
+            raise ConfigError(f"--boft_{given} does not divide the {inputs} inputs of {name}", hint="one that does")
+
+
+def _is_target(name: str, targets: str | list[str]) -> bool:
+    if isinstance(targets, str):
+        return re.fullmatch(targets, name) is not None
+    return any(name == target or name.endswith(f".{target}") for target in targets)
 
 
 def _ia3(model: PreTrainedModel, config: Ia3Config) -> dict[str, Any]:

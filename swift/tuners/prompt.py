@@ -62,15 +62,17 @@ class Prompted:
 
 
 def prompted(backbone: Backbone, model: PreTrainedModel, tuned: PeftModel) -> Prompted:
-    """The backbone of a model with a prompt technique called `default`.
+    """The backbone of a model with a prompt technique called `default`."""
+    config: Any = tuned.peft_config["default"]
+    cached = config.peft_type.value == "PREFIX_TUNING"
+    return Prompted(backbone, input_embeddings(model), tuned, cached, int(config.num_virtual_tokens))
+
+
+def require_text(model: PreTrainedModel, kind: str) -> None:
+    """Make sure that nothing but text comes behind what is learned.
 
     Raises:
         ConfigError: The model takes media.
     """
-    config: Any = tuned.peft_config["default"]
     if is_composite(model):
-        raise ConfigError(
-            f"a {config.peft_type.value.lower()} cannot stand in front of media", hint="use --tuner_type lora"
-        )
-    cached = config.peft_type.value == "PREFIX_TUNING"
-    return Prompted(backbone, input_embeddings(model), tuned, cached, int(config.num_virtual_tokens))
+        raise ConfigError(f"tuner.type {kind} cannot stand in front of media", hint="use --tuner_type lora")

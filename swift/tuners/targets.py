@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from swift.config.tuner import AdapterConfig, LayerAdapterConfig
+from swift.config.tuner import AdapterConfig, LayerAdapterConfig, LoraConfig
 from swift.errors import ConfigError, UnknownNameError
 from swift.models.parts import PARTS, part_modules
 from swift.models.quantize.layers import quantized_layers
@@ -80,19 +80,13 @@ def full_modules(model: PreTrainedModel, config: AdapterConfig) -> list[str]:
     Raises:
         ConfigError: The model has no such part, or a named module is tied to another.
     """
-    if set(config.modules_to_save) & {"lm_head", "embed_tokens"} and head_is_tied(model):
-        raise ConfigError(
-            "modules_to_save names the output head or the embeddings, which this model ties to each other",
-            hint="train them with tuner.type: freeze or full, or leave them out",
-        )
     names = {id(module): name for name, module in model.named_modules()}
+    _require_saveable(model, config.modules_to_save, list(names.values()))
     modules = part_modules(model)
     found = list(config.modules_to_save)
     for part in config.full_parts:
         if not modules[part]:
             raise ConfigError(f"tuner.full_parts names {part}, and the model has none", hint="leave it out")
-        if part == "llm":
-            raise ConfigError("tuner.full_parts names llm", hint="--tuner_type full trains the language model in full")
         found += [names[id(module)] for module in modules[part]]
     quantized = quantized_layers(model)
     for name in found:
@@ -104,6 +98,36 @@ def full_modules(model: PreTrainedModel, config: AdapterConfig) -> list[str]:
             )
     # A module inside another that is trained in full would be copied twice.
     return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
+
+
+def _require_saveable(model: PreTrainedModel, wanted: Sequence[str], names: Sequence[str]) -> None:
+    for name in wanted:
+        if name in ("lm_head", "embed_tokens") and head_is_tied(model):
+            raise ConfigError(
+                f"tuner.modules_to_save names {name}, and this model ties its output head to its embeddings",
+                hint="train them with --tuner_type freeze or full, or leave it out",
+            )
+        if not any(known == name or known.endswith(f".{name}") for known in names):
+            endings = sorted({known.rsplit(".", 1)[-1] for known in names if known} - set(map(str, range(1000))))
+            raise UnknownNameError(
+                "layer in tuner.modules_to_save:", name, endings, hint=f"layers: {', '.join(endings)}"
+            )
+
+
+def target_parameters(model: PreTrainedModel, config: LoraConfig) -> list[str]:
+    """What PEFT calls `target_parameters`: endings of parameters' names.
+
+    Raises:
+        UnknownNameError: One is no parameter's.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    for wanted in config.target_parameters:
+        if not any(name == wanted or name.endswith(f".{wanted}") for name in names):
+            endings = sorted({".".join(name.split(".")[-2:]) for name in names})
+            raise UnknownNameError(
+                "parameter in tuner.target_parameters:", wanted, endings, hint=f"parameters: {', '.join(endings)}"
+            )
+    return list(config.target_parameters)
 
 
 def ends_of_sublayers(model: PreTrainedModel) -> list[str]:

@@ -58,7 +58,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["full"], 2, "error: no space left on the disk: out/weights\nhint: make room and run it again\n"),
         (["interrupt"], 130, "interrupted\n"),
         (["stop"], 7, ""),
-        (["sft", "--seed", "x"], 2, "error: --seed: 'x' is not a whole number\n"),
+        (
+            ["sft", "--seed", "x"],
+            2,
+            "error: --seed: 'x' is not a whole number\nhint: Seed of initialisation, dropout and noise. Default: 42.\n",
+        ),
     ],
 )
 def test_exit_codes(argv: list[str], code: int, expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,7 +151,9 @@ def layers_to_quantize(model: PreTrainedModel, config: QuantizationConfig) -> li
         matching = {name for name in linear if f".{part}." in f".{name}."}
         if not matching and not any(f".{part}." in f".{name}." for name in modules):
             endings = sorted({piece for name in linear for piece in name.split(".") if not piece.isdigit()})
-            raise UnknownNameError("layer in --modules_to_not_convert:", part, endings)
+            raise UnknownNameError(
+                "layer in --modules_to_not_convert:", part, endings, hint=f"layers have {', '.join(endings)}"
+            )
         kept |= matching
     names = [name for name in linear if name not in kept and _is_taken(modules[name], config)]
     if not names:

@@ -31,6 +31,17 @@ def prepare_qat(model: PreTrainedModel, config: QatConfig) -> int:
     from torchao.quantization import quantize_
     from torchao.quantization.qat import QATConfig
 
+    names = require_shapes(model, config)
+    quantize_(model, QATConfig(base_scheme(config), step="prepare"), lambda _, name: name in names)
+    return len(names)
+
+
+def require_shapes(model: PreTrainedModel, config: QatConfig) -> set[str]:
+    """Names of the layers that would round; reads no weights.
+
+    Raises:
+        ConfigError: A row cannot be cut into groups of this size, or there is no such layer.
+    """
     names = {name for name in linear_layer_names(model) if type(model.get_submodule(name)) is nn.Linear}
     if not names:
         raise ConfigError(f"--qat finds no layer in {type(model).__name__}", hint="take it out")
@@ -42,8 +53,7 @@ def prepare_qat(model: PreTrainedModel, config: QatConfig) -> int:
                     f"--qat_group_size {config.group_size} does not divide the {inputs} inputs of {name}",
                     hint="a smaller one",
                 )
-    quantize_(model, QATConfig(base_scheme(config), step="prepare"), lambda _, name: name in names)
-    return len(names)
+    return names
 
 
 def base_scheme(config: QatConfig) -> Any:
