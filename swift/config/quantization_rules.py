@@ -26,9 +26,12 @@ def training(config: SftConfig) -> Iterator[Problem]:
             if not isinstance(tuner, AdapterConfig):
                 why = f"{tuner.type} trains weights, and those of {method} cannot be trained"
             yield Problem("--tuner_type", why, way)
-        elif tuner.init.lower() not in _PLAIN_STARTS:
+        elif tuner.init.lower() not in (*_PLAIN_STARTS, *(["loftq"] if isinstance(quantization, BnbConfig) else [])):
             why = f"{tuner.init} changes the base weights, and those of {method} cannot be changed"
             yield Problem("--init_weights", why, f"one of {', '.join(_PLAIN_STARTS)}")
+    elif isinstance(tuner, LoraConfig) and tuner.init.lower() == "loftq":
+        why = "loftq makes up for what --quant_method bnb rounds off, and the weights here are plain numbers"
+        yield Problem("--init_weights", why, "add --quant_method bnb, or use --init_weights true")
     if config.qat.scheme == "none":
         return
     scheme = config.qat.scheme

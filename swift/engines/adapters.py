@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 from swift.engines.base import BASE
 from swift.errors import CheckpointError, ConfigError
 from swift.models.quiet import quiet
-from swift.tuners.extra import Extra, extra_config, load_extra
+from swift.tuners.extra import Extra, ExtraConfig, extra_config, load_extra
+from swift.tuners.prompt import Front, is_front, load_front
 
 
 class Switch(Protocol):
@@ -27,6 +28,9 @@ class Switch(Protocol):
 
     def activate(self, name: str) -> None:
         """Compute with this adapter, or with the bare weights for `base`."""
+
+    def front(self, name: str) -> Front | None:
+        """What this adapter puts in front of every row; None where it changes weights, and for `base`."""
 
 
 class ExtraSwitch:
@@ -43,6 +47,9 @@ class ExtraSwitch:
     def activate(self, name: str) -> None:
         """Compute with this adapter, or with the bare weights for `base`."""
         self._extra.active = None if name == BASE else name
+
+    def front(self, name: str) -> None:
+        """None: these change what modules put out."""
 
 
 class AdapterSwitch:
@@ -70,19 +77,64 @@ class AdapterSwitch:
             tuner.set_adapter(name, inference_mode=True)
         self._active = name
 
+    def front(self, name: str) -> None:
+        """None: these change weights."""
+
+
+class FrontSwitch:
+    """Adapters that put something in front of rows, beside those of another switch.
+
+    Args:
+        fronts: By name.
+        others: The switch of the others; None where there are none.
+        names: All names, in the order in which they were named.
+    """
+
+    def __init__(self, fronts: Mapping[str, Front], others: Switch | None, names: tuple[str, ...]) -> None:
+        self._fronts = fronts
+        self._others = others
+        self.names = names
+
+    def activate(self, name: str) -> None:
+        """Compute with this adapter, or with the bare weights for `base`, which stand behind every front, too."""
+        if self._others is not None:
+            self._others.activate(BASE if name in self._fronts else name)
+
+    def front(self, name: str) -> Front | None:
+        """What this adapter puts in front of every row."""
+        return self._fronts.get(name)
+
 
 def attach_any(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.dtype) -> Switch:
-    """Load adapters of whatever kind into a model; all must be of PEFT, or all of our own.
+    """Load adapters of whatever kind into a model; those that change it must all be of PEFT, or all of our own.
 
     Raises:
-        ConfigError: The kinds are mixed, a name is taken, or an adapter adds prompt tokens instead of weights.
+        ConfigError: The kinds are mixed, a name is taken, or an adapter does not go with the model.
         CheckpointError: A folder holds no adapter, or one for another model.
     """
     own = {name: extra_config(folder) for name, folder in folders.items()}
-    if not any(own.values()):
+    in_front = [name for name, config in own.items() if config is None and is_front(folders[name])]
+    for name in in_front:
+        _require_free(name, folders[name])
+    # Before the others wrap the model's layers.
+    fronts = {name: load_front(model, folders[name]) for name in in_front}
+    rest = {name: folder for name, folder in folders.items() if name not in fronts}
+    others = _attach_rest(model, rest, own, dtype) if rest else None
+    if not fronts:
+        assert others is not None
+        return others
+    return FrontSwitch(fronts, others, tuple(folders))
+
+
+def _attach_rest(
+    model: PreTrainedModel, folders: Mapping[str, Path], own: Mapping[str, ExtraConfig | None], dtype: torch.dtype
+) -> Switch:
+    """Adapters that change what the model computes."""
+    if not any(own[name] for name in folders):
         return attach(model, folders, dtype=dtype)
     extra: Extra | None = None
-    for name, config in own.items():
+    for name in folders:
+        config = own[name]
         _require_free(name, folders[name])
         if config is None:
             raise ConfigError(f"the adapter {name} is of PEFT and others are not", hint="load one kind at a time")
@@ -145,7 +197,7 @@ def _require_weights(folder: Path) -> None:
     if config.is_prompt_learning:
         raise ConfigError(
             f"the adapter in {folder} is of type {config.peft_type}, which adds prompt tokens to the input",
-            hint="this engine runs adapters that change weights, such as LoRA",
+            hint="only adapters that change weights, such as LoRA, can be merged or attached here",
         )
 
 

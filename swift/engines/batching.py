@@ -13,12 +13,13 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 from swift.batch import MediaInputs
-from swift.engines.cache import join_rows, keep_rows, new_cache, trim_left
+from swift.engines.cache import FullLayer, WindowLayer, join_rows, keep_rows, new_cache, trim_left
 from swift.engines.sampling import Chooser
 from swift.engines.shape import cache_parameter, input_device
 from swift.engines.text import TextStream
 from swift.models.forward import make_backbone, single
-from swift.models.structure import backbone
+from swift.models.structure import backbone, input_embeddings
+from swift.tuners.prompt import Front
 
 _HEADROOM = 64
 """New tokens that a batch must have room for when a row is admitted."""
@@ -44,6 +45,7 @@ class Job:
         finish: Why it ended; None while it goes on.
         media: What the prompt shows or plays.
         shift: How far positions behind the prompt differ from the number of tokens, which media may make so.
+        front: Positions that its adapter puts in front of the prompt.
     """
 
     number: int
@@ -56,11 +58,12 @@ class Job:
     finish: Literal["stop", "length"] | None = None
     media: MediaInputs | None = None
     shift: int = 0
+    front: int = 0
 
     @property
     def length(self) -> int:
-        """Tokens of prompt and answer so far."""
-        return len(self.prompt) + len(self.ids)
+        """Positions of prompt and answer so far, and of what stands in front of them."""
+        return self.front + len(self.prompt) + len(self.ids)
 
     @property
     def answer_ids(self) -> list[int]:
@@ -88,10 +91,12 @@ class RowBatch:
     Args:
         model: The model, with a cache of plain keys and values.
         parameters: Names of the parameters of its forward pass.
+        front: What stands in front of every row.
     """
 
-    def __init__(self, model: PreTrainedModel, parameters: Set[str]) -> None:
+    def __init__(self, model: PreTrainedModel, parameters: Set[str], front: Front | None = None) -> None:
         self._model = model
+        self._front = front
         self._backbone = make_backbone(backbone(model))
         self._parameters = parameters
         self._device = input_device(model)
@@ -113,7 +118,9 @@ class RowBatch:
         Returns:
             Logits [len(jobs), vocabulary] of their next token.
         """
-        return torch.cat([self._prefill(group) for group in _by_length(jobs, self._waste)])
+        # Behind keys and values that are there already, padding would stand in the middle of a row.
+        waste = 0 if self._front is not None and self._front.states else self._waste
+        return torch.cat([self._prefill(group) for group in _by_length(jobs, waste)])
 
     @torch.inference_mode()
     def step(self) -> Tensor:
@@ -154,16 +161,41 @@ class RowBatch:
         assert cache is not None
         if jobs[0].media is not None:
             return self._prefill_shown(jobs[0])
+        if self._front is not None and self._front.states:
+            return self._prefill_behind(jobs, self._front, cache)
         width = max(job.length for job in jobs)
         ids = torch.zeros((len(jobs), width), dtype=torch.int64)
         mask = torch.zeros((len(jobs), width), dtype=torch.bool)
         for row, job in enumerate(jobs):
-            ids[row, width - job.length :] = torch.tensor(job.prompt + job.ids)
+            ids[row, width - job.length + job.front :] = torch.tensor(job.prompt + job.ids)
             mask[row, width - job.length :] = True
         ids, mask = ids.to(self._device), mask.to(self._device)
         positions = (mask.cumsum(-1) - 1).clamp_(min=0)
         types = {name: torch.zeros_like(ids) for name in self._backbone.token_types if name in self._parameters}
+        if self._front is not None:
+            types["inputs_embeds"] = self._behind_vectors(ids, jobs, self._front)
         logits = self._forward(ids, positions, None if bool(mask.all()) else mask, cache, **types)
+        self._join(jobs, cache, mask)
+        return logits
+
+    def _behind_vectors(self, ids: Tensor, jobs: list[Job], front: Front) -> Tensor:
+        """Embeddings [rows, width, size] of the rows, the learned ones in front of each."""
+        assert front.vectors is not None
+        vectors: Tensor = input_embeddings(self._model)(ids)
+        for row, job in enumerate(jobs):
+            begin = ids.shape[1] - job.length
+            vectors[row, begin : begin + front.length] = front.vectors
+        return vectors
+
+    def _prefill_behind(self, jobs: list[Job], front: Front, cache: Cache) -> Tensor:
+        """Prefill jobs of one length behind learned keys and values."""
+        for layer, (keys, values) in zip(cache.layers, front.states, strict=True):
+            assert isinstance(layer, FullLayer | WindowLayer)
+            layer.update(keys.expand(len(jobs), -1, -1, -1), values.expand(len(jobs), -1, -1, -1))
+        ids = torch.tensor([job.prompt + job.ids for job in jobs], device=self._device)
+        mask = torch.ones((len(jobs), jobs[0].length), dtype=torch.bool, device=self._device)
+        positions = torch.arange(front.length, jobs[0].length, device=self._device).expand(len(jobs), -1)
+        logits = self._forward(ids, positions, None, cache)
         self._join(jobs, cache, mask)
         return logits
 
@@ -209,7 +241,9 @@ class RowBatch:
         if self._takes_positions:
             options["position_ids"] = positions
         given = None if mask is None else mask.long()  # some architectures compute with the mask's numbers
-        output = self._model(input_ids=ids, attention_mask=given, use_cache=True, **options, **media)
+        if "inputs_embeds" not in media:
+            options["input_ids"] = ids
+        output = self._model(attention_mask=given, use_cache=True, **options, **media)
         logits: Tensor = output.logits[:, -1]
         return logits
 

@@ -22,8 +22,9 @@ from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
 from swift.engines.shape import cache_parameter, context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
-from swift.errors import ResourceError, RowError
+from swift.errors import ConfigError, ResourceError, RowError
 from swift.models.structure import embedding_rows, generating
+from swift.tuners.prompt import Front
 from swift.types import Completion, Request
 
 
@@ -50,6 +51,9 @@ class TransformersEngine:
         switch: Its adapters.
         limits: Batch limits.
         note: Appended to the description.
+
+    Raises:
+        ConfigError: An adapter stands in front of rows, and the model's states are not keys and values.
     """
 
     def __init__(
@@ -77,6 +81,12 @@ class TransformersEngine:
             and not model.config.is_encoder_decoder
         )
         self._padding_proved = False
+        if not self._own_loop and switch is not None and any(switch.front(name) for name in switch.names):
+            raise ConfigError(
+                f"{type(model).__name__} keeps other states than keys and values, and an adapter that stands in front "
+                "of rows needs those",
+                hint="use an adapter that changes weights, such as LoRA",
+            )
         self._context = context_length(model)
         self._vocabulary = embedding_rows(model)
 
@@ -158,9 +168,12 @@ class TransformersEngine:
             raise RowError("empty_prompt", "the prompt has no tokens")
         if max(ids) >= self._vocabulary:
             raise RowError("unknown_token", f"token {max(ids)} is beyond the model's {self._vocabulary} embeddings")
-        room = rules.max_new_tokens if self._context is None else self._context - len(ids)
+        front = self._front(self._adapter(request))
+        before = 0 if front is None else front.length
+        room = rules.max_new_tokens if self._context is None else self._context - before - len(ids)
         if room < 1:
-            raise RowError("too_long", f"the prompt has {len(ids)} tokens, the model takes {self._context}")
+            behind = f" behind {before} learned ones" if before else ""
+            raise RowError("too_long", f"the prompt has {len(ids)} tokens{behind}, the model takes {self._context}")
         chooser = Chooser.new(rules)
         chooser.note(ids, self._vocabulary, input_device(self._model))
         return Job(
@@ -171,7 +184,11 @@ class TransformersEngine:
             chooser=chooser,
             text=TextStream(self._codec.decode, rules.stop) if streaming or rules.stop else None,
             media=media,
+            front=before,
         )
+
+    def _front(self, adapter: str) -> Front | None:
+        return None if self._switch is None else self._switch.front(adapter)
 
     def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
         """Run jobs of one adapter, which is activated before every forward pass: streams may interleave."""
@@ -184,13 +201,16 @@ class TransformersEngine:
             # nearly all architectures take position ids; one that does not may differ in other ways too
             trusted = len(jobs) == 1 and "position_ids" in self._parameters
             special = any(job.media is not None and _grows(job.media) for job in jobs)
-            if self._own_loop and not special and (trusted or self._padding_safe()):
-                rows = RowBatch(self._model, self._parameters)
-                limits = self._limits
-                schedule = Schedule(rows, max_tokens=limits.tokens, max_rows=limits.rows, before=activate)
+            front, limits = self._front(adapter), self._limits
+            own = self._own_loop and not special and (trusted or self._padding_safe())
+            if own or front is not None:
+                rows = RowBatch(self._model, self._parameters, front)
+                # Where rows may not stand side by side, they go one by one.
+                at_once = limits.rows if own else 1
+                schedule = Schedule(rows, max_tokens=limits.tokens, max_rows=at_once, before=activate)
                 yield from schedule.run(jobs)
             else:
-                yield from run_generic(self._model, jobs, max_rows=self._limits.rows, before=activate)
+                yield from run_generic(self._model, jobs, max_rows=limits.rows, before=activate)
         except torch.OutOfMemoryError as error:
             raise ResourceError(
                 f"out of memory with {len(jobs)} requests in batches of {self._limits.tokens} tokens",

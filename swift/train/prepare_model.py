@@ -170,6 +170,7 @@ def _start(
         new_tokens=new_tokens,
         seed=config.loop.seed,
         look=look,
+        weights=located.path if located.kind == "folder" else None,
     )
 
 

@@ -66,6 +66,7 @@ class Start:
         new_tokens: Ids whose embeddings are trained, too.
         seed: Of what a technique draws.
         look: Makes rows for initialisations that look at some.
+        weights: Folder of the model's weights, for the initialisation that compares them with quantized ones.
     """
 
     base: str = ""
@@ -74,6 +75,7 @@ class Start:
     new_tokens: Sequence[int] = ()
     seed: int = 0
     look: Callable[[], Look] | None = None
+    weights: Path | None = None
 
 
 def tune(model: PreTrainedModel, config: TunerConfig, start: Start) -> Technique:
@@ -129,7 +131,7 @@ def _peft(model: PreTrainedModel, config: AdapterConfig, start: Start) -> Techni
         changes = False
     elif lora is not None:
         look = start.look() if start.look is not None and init_of(lora.init) in LOOKING else None
-        tuned = add_lora(model, lora, start.new_tokens, look)
+        tuned = add_lora(model, lora, start.new_tokens, look, start.weights)
     else:
         tuned = add_adapter(model, peft_config(model, config), dtype)
     if isinstance(config, LongLoraConfig):

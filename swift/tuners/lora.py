@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +14,7 @@ from swift.config.tuner import LoraConfig
 from swift.errors import ConfigError
 from swift.models.vocabulary import token_modules
 from swift.tuners.attach import add_adapter, use_our_layer
+from swift.tuners.loftq import make_up_for_rounding
 from swift.tuners.targets import full_modules, target_layers, target_parameters
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 LOOKING = ("eva", "corda", "lora_ga")
 """Initialisations that look at training rows."""
+
+LOFTQ = "loftq"
+"""The initialisation that makes up for quantization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,11 @@ class Look:
 
 
 def add_lora(
-    model: PreTrainedModel, config: LoraConfig, new_tokens: Sequence[int] = (), look: Look | None = None
+    model: PreTrainedModel,
+    config: LoraConfig,
+    new_tokens: Sequence[int] = (),
+    look: Look | None = None,
+    weights: Path | None = None,
 ) -> PeftModel:
     """Freeze `model` and add a new adapter called `default`.
 
@@ -46,11 +55,14 @@ def add_lora(
         config: Rank, layers and so on.
         new_tokens: Ids whose rows of the embeddings and the head are trained, too.
         look: Rows, for initialisations that need some.
+        weights: Folder of the model's original weights, for loftq.
 
     Raises:
         ConfigError: No layer matches, or the initialisation is unknown or has no rows to look at.
     """
     kind = init_of(config.init)
+    if kind == LOFTQ and weights is None:
+        raise ConfigError("tuner.init loftq needs the original weights' files", hint="--init_weights true")
     if kind in LOOKING and look is None:
         raise ConfigError(
             f"tuner.init {kind} looks at training rows, and there are none here", hint="--init_weights true"
@@ -63,6 +75,8 @@ def add_lora(
     tuned = add_adapter(model, peft_config, getattr(torch, config.dtype))
     if look is not None and kind == "eva":
         _initialize_eva(tuned, look)
+    if kind == LOFTQ and weights is not None:
+        make_up_for_rounding(tuned, weights)
     return tuned
 
 
@@ -85,7 +99,7 @@ def _peft_config(model: PreTrainedModel, config: LoraConfig, new_tokens: Sequenc
         bias=config.bias,
         use_rslora=config.rslora,
         use_dora=config.dora,
-        init_lora_weights=kind,
+        init_lora_weights=True if kind == LOFTQ else kind,
         trainable_token_indices={name: list(new_tokens) for name in token_modules(model)} if new_tokens else None,
         task_type="CAUSAL_LM",
         **_looking_options(kind),
