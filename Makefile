@@ -44,6 +44,7 @@ bench: $(STAMP)
 # Files that are generated from the code and checked by tests.
 docs snapshots: $(STAMP)
 	$(BIN)/python -m swift.config.reference > docs/reference.md
+	$(BIN)/python -m swift.tuners.reference docs/tuners.md
 	$(BIN)/python -m tests.rules.flags > tests/rules/flags.txt
 	$(BIN)/python -m tests.zoo.record
 

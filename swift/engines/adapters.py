@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from swift.engines.base import BASE
 from swift.errors import CheckpointError, ConfigError
 from swift.models.quiet import quiet
+from swift.tuners.attach import read_adapter_config
 from swift.tuners.extra import Extra, ExtraConfig, extra_config, load_extra
 from swift.tuners.prompt import Front, is_front, load_front
 
@@ -105,19 +106,43 @@ class FrontSwitch:
         return self._fronts.get(name)
 
 
-def attach_any(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.dtype) -> Switch:
-    """Load adapters of whatever kind into a model; those that change it must all be of PEFT, or all of our own.
+def require_together(folders: Mapping[str, Path]) -> None:
+    """Make sure that adapters can be loaded beside each other, from their files alone.
+
+    Those that stand in front of rows go with all; of the others, all must be of swift, or all of one type of PEFT.
 
     Raises:
-        ConfigError: The kinds are mixed, a name is taken, or an adapter does not go with the model.
+        ConfigError: The kinds are mixed, or a name is taken.
+        CheckpointError: A folder holds no adapter.
+    """
+    kinds: dict[str, str] = {}
+    for name, folder in folders.items():
+        _require_free(name, folder)
+        own = extra_config(folder)
+        saved = None if own is not None else read_adapter_config(folder)
+        if saved is None or not saved.is_prompt_learning:
+            kinds.setdefault("adapter or reft" if saved is None else saved.peft_type.value.lower(), name)
+    if len(kinds) > 1:
+        told = " and ".join(f"{name} ({kind})" for kind, name in kinds.items())
+        raise ConfigError(
+            f"adapters that change layers in different ways cannot be loaded together: {told}",
+            hint="run them one after another",
+        )
+
+
+def attach_any(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.dtype) -> Switch:
+    """Load adapters of whatever kind into a model.
+
+    Raises:
+        ConfigError: They do not go together (see `require_together`), or one does not go with the model.
         CheckpointError: A folder holds no adapter, or one for another model.
     """
+    require_together(folders)
     own = {name: extra_config(folder) for name, folder in folders.items()}
-    in_front = [name for name, config in own.items() if config is None and is_front(folders[name])]
-    for name in in_front:
-        _require_free(name, folders[name])
     # Before the others wrap the model's layers.
-    fronts = {name: load_front(model, folders[name]) for name in in_front}
+    fronts = {
+        name: load_front(model, folders[name]) for name, config in own.items() if not config and is_front(folders[name])
+    }
     rest = {name: folder for name, folder in folders.items() if name not in fronts}
     others = _attach_rest(model, rest, own, dtype) if rest else None
     if not fronts:
@@ -130,15 +155,12 @@ def _attach_rest(
     model: PreTrainedModel, folders: Mapping[str, Path], own: Mapping[str, ExtraConfig | None], dtype: torch.dtype
 ) -> Switch:
     """Adapters that change what the model computes."""
-    if not any(own[name] for name in folders):
-        return attach(model, folders, dtype=dtype)
     extra: Extra | None = None
-    for name in folders:
+    for name, folder in folders.items():
         config = own[name]
-        _require_free(name, folders[name])
         if config is None:
-            raise ConfigError(f"the adapter {name} is of PEFT and others are not", hint="load one kind at a time")
-        extra = load_extra(model, folders[name], config, name=name)
+            return attach(model, folders, dtype=dtype)
+        extra = load_extra(model, folder, config, name=name)
     assert extra is not None
     extra.to(dtype).eval()
     return ExtraSwitch(extra)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.load import load_codec
-from swift.engines.adapters import Switch, attach_any
+from swift.engines.adapters import Switch, attach_any, require_together
 from swift.engines.folders import Plan
 from swift.engines.merging import merge, quantized_error, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
@@ -39,11 +39,7 @@ def load_engine(
         SwiftError: Something is missing or does not fit; see the parts.
     """
     located = locate_model(plan.model)
-    if plan.adapters and merge_lora:
-        require_mergeable(plan.adapters.values())
-        config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
-        if describe(plan.model, config) is not None:  # before the weights are read
-            raise quantized_error()
+    _require_usable(plan, located, merge_lora=merge_lora)
     model, tokenizer = load_base(plan, located)
     hint = template_hint(plan.model, model.config, tokenizer)
     codec = load_codec(
@@ -69,6 +65,19 @@ def load_engine(
     if pack and can_pack(model.device, model.dtype):
         note += f", {pack_linears(model)} weights packed for the CPU"
     return TransformersEngine(model, codec, plan.chat, switch=switch, limits=limits, note=note)
+
+
+def _require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:
+    """Make sure, before weights are read, that the adapters can be merged, or loaded beside each other."""
+    if not plan.adapters:
+        return
+    if not merge_lora:
+        require_together(plan.adapters)
+        return
+    require_mergeable(plan.adapters.values())
+    config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
+    if describe(plan.model, config) is not None:
+        raise quantized_error()
 
 
 def load_base(plan: Plan, located: Located) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -17,9 +17,7 @@ from swift.errors import CheckpointError, ConfigError, ModelError
 from swift.models.quantize.layers import quantized_layers
 from swift.tuners.attach import read_adapter_config
 from swift.tuners.extra import extra_config
-
-_NOT_MERGED = ("osf",)
-"""Techniques of PEFT whose merged weights are not those that were trained, by measurement."""
+from swift.tuners.methods import NOT_MERGED
 
 
 def merge(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
@@ -53,7 +51,10 @@ def merge_attached(tuned: Any, folder: Path) -> PreTrainedModel:
         try:
             layer.merge(safe_merge=True, adapter_names=["default"])
         except ValueError as error:
-            raise CheckpointError(f"the adapter in {folder} cannot be merged: {error}") from error
+            raise CheckpointError(
+                f"the adapter in {folder} cannot be merged: {error}",
+                hint="it stays apart from the model: swift infer --adapters without --merge_lora",
+            ) from error
         for name, dtype in kept.items():
             parameter = base.get_parameter(name)
             parameter.data = parameter.data.to(dtype)
@@ -77,7 +78,7 @@ def require_mergeable(folders: Iterable[Path]) -> None:
         else:
             saved = read_adapter_config(folder)
             kind = saved.peft_type.value.lower()
-            if not saved.is_prompt_learning and kind not in _NOT_MERGED:
+            if not saved.is_prompt_learning and kind not in NOT_MERGED:
                 continue
         raise ConfigError(
             f"the adapter in {folder} is of the type {kind}, which cannot be merged into weights",

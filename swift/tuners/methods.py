@@ -56,7 +56,7 @@ _METHODS = {
 """PEFT's names of techniques, where they differ from ours."""
 
 _KEYS_AND_VALUES = ("k_proj", "v_proj", "key", "value", "query_key_value", "qkv_proj", "Wqkv", "c_attn", "kv_b_proj")
-_NOT_ALONE = {
+NOT_ALONE = {
     "xlora": "it mixes several trained adapters",
     "arrow": "it routes between several trained adapters",
     "poly": "it needs a task number with every row",
@@ -71,8 +71,11 @@ _NOT_ALONE = {
 }
 """Techniques of PEFT that rows alone cannot train, or not as they should, and why."""
 
+NOT_MERGED = ("osf",)
+"""Techniques of PEFT whose merged weights are not those that were trained, by measurement."""
+
 _OUR_OWN = ("adapter", "reft")
-_OWN_TYPES = {
+OWN_TYPES = {
     _METHODS.get(name, name.upper()).lower(): name for name in (*_NAMES, *_METHODS, "lora", "ia3", "fourierft")
 }
 """Techniques of PEFT that have a class of options here."""
@@ -112,10 +115,10 @@ def method_options(config: PeftConfig) -> Any:
         raise ConfigError("tuner.type is peft, and tuner.method says nothing", hint="--peft_method randlora, say")
     if name not in methods:
         raise UnknownNameError("technique of PEFT", name, list(methods), hint=f"known: {', '.join(methods)}")
-    if name in _OWN_TYPES:
-        raise ConfigError(f"{name} has options of its own here", hint=f"--tuner_type {_OWN_TYPES[name]}")
-    if name in _NOT_ALONE:
-        raise ConfigError(f"tuner.method {name} cannot be trained here: {_NOT_ALONE[name]}", hint="choose another")
+    if name in OWN_TYPES:
+        raise ConfigError(f"{name} has options of its own here", hint=f"--tuner_type {OWN_TYPES[name]}")
+    if name in NOT_ALONE:
+        raise ConfigError(f"tuner.method {name} cannot be trained here: {NOT_ALONE[name]}", hint="choose another")
     fields = {field.name for field in dataclasses.fields(methods[name])}
     for option in config.options:
         if option not in fields:
@@ -149,7 +152,7 @@ def method_name(config: AdapterConfig) -> str:
 
 def type_of(method: str) -> str | None:
     """Our own type of the technique that PEFT, or an adapter's file, calls `method`; None where there is none."""
-    return method if method in _OUR_OWN else _OWN_TYPES.get(method.lower())
+    return method if method in _OUR_OWN else OWN_TYPES.get(method.lower())
 
 
 def _options(model: PreTrainedModel, config: AdapterConfig) -> dict[str, Any]:

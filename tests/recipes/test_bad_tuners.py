@@ -288,6 +288,29 @@ def test_adapters_that_cannot_be_merged(
     refused([*argv, *further[command]], rf"of the type \w*{kind[1:]}.*cannot be merged", r"without --merge_lora", capfd)
 
 
+@pytest.mark.parametrize(
+    ("names", "said", "way_out"),
+    [
+        (["lora", "ia3"], r"together: lora \(lora\) and ia3 \(ia3\)", r"one after another"),
+        (["reft", "lora"], r"together: reft \(adapter or reft\) and lora", r"one after another"),
+        (["base=lora"], r"cannot be called 'base'", r"name it"),
+        (["nowhere"], r"nowhere", r"adapter folder"),
+    ],
+)
+def test_adapters_that_cannot_answer(
+    names: list[str],
+    said: str,
+    way_out: str,
+    model: Path,
+    adapters: Path,
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    folders = [name.replace("=", f"={adapters}/") if "=" in name else str(adapters / name) for name in names]
+    argv = ["infer", "--model", str(model), "--prompt", "hi", "--adapters", *folders]
+    refused(argv, said, way_out, capfd)
+
+
 def test_an_adapter_whose_configuration_is_damaged(
     model: Path, folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
