@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from transformers import PreTrainedModel
@@ -20,12 +21,15 @@ from swift.engines.generic import run_generic
 from swift.engines.probe import padding_is_safe
 from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
+from swift.engines.scoring import answer_tokens, scores
 from swift.engines.shape import cache_parameter, context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.errors import ConfigError, ResourceError, RowError
-from swift.models.structure import embedding_rows, generating
-from swift.tuners.prompt import Front
-from swift.types import Completion, Request
+from swift.models.forward import make_backbone
+from swift.models.head import HeadTransform
+from swift.models.structure import backbone, embedding_rows, generating, head_transform
+from swift.tuners.prompt import Front, behind
+from swift.types import Completion, Conversation, Request, Scored, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class TransformersEngine:
                 "of rows needs those",
                 hint="use an adapter that changes weights, such as LoRA",
             )
+        self._measured: list[HeadTransform | None] = []
         self._context = context_length(model)
         self._vocabulary = embedding_rows(model)
 
@@ -122,7 +127,7 @@ class TransformersEngine:
         for number, request in enumerate(requests):
             try:
                 job = self._job(number, request, streaming=False)
-                by_adapter.setdefault(self._adapter(request), []).append(job)
+                by_adapter.setdefault(self._adapter(request.adapter), []).append(job)
             except RowError as error:
                 results[number] = error
         for adapter, jobs in by_adapter.items():
@@ -147,16 +152,62 @@ class TransformersEngine:
         job = self._job(0, request, streaming=True)
         text = job.text
         assert text is not None
-        for _ in self._run([job], self._adapter(request)):
+        for _ in self._run([job], self._adapter(request.adapter)):
             piece = text.take(final=job.finish is not None)
             if piece:
                 yield piece
         if on_done is not None:
             on_done(0, self._completion(job))
 
-    def _adapter(self, request: Request) -> str:
-        """The adapter that this request is for."""
-        name = request.adapter or (self.adapters[0] if self.adapters else BASE)
+    def score(self, samples: Sequence[Conversation], *, adapter: str | None = None) -> list[Scored | RowError]:
+        """How likely each conversation's last turn, which is the assistant's, is behind the turns before it.
+
+        Args:
+            samples: In any order and of any length.
+            adapter: As in a request.
+
+        Returns:
+            One item a conversation, in order; a RowError for one that cannot be scored.
+        """
+        results: dict[int, Scored | RowError] = {}
+        ready: dict[int, Tokens] = {}
+        name = self._adapter(adapter)
+        front = self._front(name)
+        room = self._context if self._context is None or front is None else self._context - front.length
+        plain = make_backbone(backbone(self._model))
+        for number, sample in enumerate(samples):
+            try:
+                ready[number] = answer_tokens(sample, self._codec, self._chat, room)
+            except RowError as error:
+                results[number] = error
+        together = self._own_loop and self._padding_safe()
+        found = scores(
+            self._model,
+            plain if front is None else behind(plain, self._model, front),
+            self._transform(),
+            list(ready.values()),
+            media=None if self._codec.media is None else self._codec.media.inputs,
+            max_tokens=self._limits.tokens,
+            max_rows=self._limits.rows if together else 1,
+            before=lambda: self._activate(name),
+        )
+        results.update(zip(ready, found, strict=True))
+        return [results[number] for number in range(len(samples))]
+
+    def _transform(self) -> HeadTransform | None:
+        """Measured once, on the bare model."""
+        if not self._measured:
+            self._activate(BASE)
+            self._measured = [head_transform(self._model)]
+        return self._measured[0]
+
+    def _activate(self, adapter: str) -> None:
+        if self._switch is not None:
+            self._switch.activate(adapter)
+
+    def _adapter(self, wanted: str | None) -> str:
+        """The adapter that is meant by what a request says."""
+        name = wanted or (self.adapters[0] if self.adapters else BASE)
         if name != BASE and name not in self.adapters:
             raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}")
         return name
@@ -168,7 +219,7 @@ class TransformersEngine:
             raise RowError("empty_prompt", "the prompt has no tokens")
         if max(ids) >= self._vocabulary:
             raise RowError("unknown_token", f"token {max(ids)} is beyond the model's {self._vocabulary} embeddings")
-        front = self._front(self._adapter(request))
+        front = self._front(self._adapter(request.adapter))
         before = 0 if front is None else front.length
         room = rules.max_new_tokens if self._context is None else self._context - before - len(ids)
         if room < 1:
@@ -193,10 +244,7 @@ class TransformersEngine:
     def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
         """Run jobs of one adapter, which is activated before every forward pass: streams may interleave."""
 
-        def activate() -> None:
-            if self._switch is not None:
-                self._switch.activate(adapter)
-
+        activate = partial(self._activate, adapter)
         try:
             # nearly all architectures take position ids; one that does not may differ in other ways too
             trusted = len(jobs) == 1 and "position_ids" in self._parameters

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
 from swift.batch import Batch
 from swift.errors import CheckpointError, ConfigError
@@ -31,14 +32,14 @@ class Prompted:
     Attributes:
         backbone: Of the model.
         embeddings: From token ids to vectors.
-        tuned: PEFT's model, which makes what is learned.
+        learned: Makes what is learned for so many rows.
         cached: Whether it is keys and values (prefix tuning) instead of embeddings.
         length: Positions that it takes.
     """
 
     backbone: Backbone
     embeddings: nn.Module
-    tuned: PeftModel
+    learned: Callable[[int], Any]
     cached: bool
     length: int
 
@@ -49,7 +50,7 @@ class Prompted:
         rows, length = ids.shape
         front = ids.new_ones(rows, self.length)
         mask = batch.attention_mask.long() if batch.attention_mask is not None else torch.ones_like(ids)
-        learned: Any = self.tuned.get_prompt(rows)
+        learned = self.learned(rows)
         common = {"attention_mask": torch.cat((front, mask), 1)}
         called = run or self.backbone.module
         if self.cached:
@@ -71,7 +72,7 @@ def prompted(backbone: Backbone, model: PreTrainedModel, tuned: PeftModel) -> Pr
     """The backbone of a model with a prompt technique called `default`."""
     config: Any = tuned.peft_config["default"]
     cached = config.peft_type.value == "PREFIX_TUNING"
-    return Prompted(backbone, input_embeddings(model), tuned, cached, int(config.num_virtual_tokens))
+    return Prompted(backbone, input_embeddings(model), tuned.get_prompt, cached, int(config.num_virtual_tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,20 @@ def is_front(folder: Path) -> bool:
         CheckpointError: There is none, or it is damaged.
     """
     return bool(read_adapter_config(folder).is_prompt_learning)
+
+
+def behind(backbone: Backbone, model: PreTrainedModel, front: Front) -> Prompted:
+    """The backbone of a model whose rows stand behind `front`."""
+
+    def learned(rows: int) -> Tensor | Cache:
+        if front.vectors is not None:
+            return front.vectors.expand(rows, -1, -1)
+        cache = DynamicCache(config=model.config)
+        for number, (keys, values) in enumerate(front.states):
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
+        return cache
+
+    return Prompted(backbone, input_embeddings(model), learned, front.vectors is None, front.length)
 
 
 @torch.no_grad()

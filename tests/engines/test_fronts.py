@@ -15,9 +15,11 @@ from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.engines.folders import plan_model
 from swift.engines.load import load_engine
+from swift.engines.scoring import answer_tokens
 from swift.engines.transformers import Limits, TransformersEngine
 from swift.errors import CheckpointError, ConfigError, RowError
 from swift.models.tiny import save_tiny, save_tiny_multimodal
+from swift.types import Conversation, Message, Origin, Scored
 from tests.engines.support import answers, go_on, reference, save_adapter, texts
 
 KINDS: dict[str, Any] = {
@@ -86,6 +88,25 @@ def test_batches_give_what_peft_gives_alone(architecture: str, kind: str, tmp_pa
         assert list(answer.token_ids) == by_peft(model, tmp_path / "front", engine, text, new)
         assert answer.prompt_tokens == len(engine.codec.encode_text(text))
     assert "".join(engine.stream(go_on(prompts[0], max_new_tokens=8))).startswith(found[0].text)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_answers_are_scored_behind_it(kind: str, tmp_path: Path) -> None:
+    model = save_tiny(tmp_path / "model")
+    engine = engine_of(model, [str(save_front(tmp_path / "front", model, kind))])
+    said = [("hi", "hello to you"), ("the capital of France", "is Paris and there are seven days"), ("a", "b")]
+    samples = [Conversation((Message("user", a), Message("assistant", b)), Origin("t", 1)) for a, b in said]
+    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(model), str(tmp_path / "front")).eval()
+    for sample, found in zip(samples, engine.score(samples), strict=True):
+        tokens = answer_tokens(sample, engine.codec, ChatConfig(), None)
+        ids = torch.from_numpy(tokens.ids.astype("int64"))[None]
+        with torch.no_grad():
+            logits = tuned(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0, -ids.shape[1] :]
+        places = torch.from_numpy(tokens.weights > 0).nonzero()[:, 0]
+        expected = logits.log_softmax(-1)[places - 1, ids[0, places]].sum()
+        assert isinstance(found, Scored)
+        assert found.logprob == pytest.approx(float(expected), rel=1e-4)
+    assert engine.score(samples) != engine.score(samples, adapter="base")
 
 
 def test_all_kinds_and_the_bare_model_side_by_side(tmp_path: Path) -> None:
