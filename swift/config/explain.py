@@ -13,17 +13,18 @@ from swift.config.schema import REQUIRED, Option, Table
 
 def explain(detail: dict[str, Any], table: Table, chosen: Mapping[str, Given]) -> Problem:
     """The problem that pydantic's error `detail` stands for; `chosen` is what the user gave, by dotted name."""
-    path = [str(part) for part in detail["loc"]]
+    path, tag = [str(part) for part in detail["loc"]], None
     for union, tags in table.unions.items():
         at = len(union)
         if tuple(path[:at]) == union and len(path) > at and path[at] in tags:
-            del path[at]
+            tag = path.pop(at)
     if detail["type"] == "union_tag_invalid":
         path.append("type")
     key = next((".".join(path[:n]) for n in range(len(path), 0, -1) if ".".join(path[:n]) in table.by_name), "")
     if detail["type"] == "missing":
         return _missing(".".join(path), table)
-    option = table.by_name[key][0] if key else None
+    variants = table.by_name[key] if key else ()
+    option = next((option for option in variants if option.variant == tag), variants[0] if variants else None)
     given = chosen.get(key)
     where = given.where if given is not None else f"--{option.names[0]}" if option is not None else ".".join(path)
     why, fix = _why(detail, option)
@@ -32,7 +33,10 @@ def explain(detail: dict[str, Any], table: Table, chosen: Mapping[str, Given]) -
 
 def about(option: Option) -> str:
     """What the option is, and its default: the way out where nothing better is known."""
-    told = "" if option.default == REQUIRED or "default" in option.help.lower() else f" Default: {option.default}."
+    if option.path[-1] == "type":
+        return "--help tells of each"
+    untold = option.default in ("", REQUIRED) or "default" in option.help.lower()
+    told = "" if untold else f" Default: {option.default}."
     return f"{option.help}{told}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from swift.config.problems import Problem
 from swift.config.runs import SftConfig
@@ -83,10 +83,20 @@ def _technique(tuner: TunerConfig) -> Iterator[Problem]:
         yield Problem("--oft_block_size", "exactly one of it and --oft_rank is above 0", "set the other to 0")
     if isinstance(tuner, TokensConfig) and not tuner.token_ids:
         yield Problem("--trainable_token_ids", "is required with --tuner_type tokens", "such as 5 17")
+    if isinstance(tuner, TokensConfig):
+        yield from _once("--trainable_token_ids", tuner.token_ids)
+    if isinstance(tuner, ReftConfig):
+        yield from _once("--reft_layers", tuner.layers)
     if isinstance(tuner, PeftConfig) and not tuner.method:
         yield Problem("--peft_method", "is required with --tuner_type peft", "such as randlora")
     if isinstance(tuner, LoraConfig) and tuner.dora and tuner.init.startswith(("pissa", "olora", "corda", "lora")):
         yield Problem("--use_dora", f"does not go with --init_weights {tuner.init}", "take one of them out")
+
+
+def _once(flag: str, numbers: Sequence[int]) -> Iterator[Problem]:
+    twice = next((number for place, number in enumerate(numbers) if number in numbers[:place]), None)
+    if twice is not None:
+        yield Problem(flag, f"{twice} is there twice", "name it once")
 
 
 def _regex(flag: str, pattern: str | None) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from swift.config.runs import SftConfig
 from swift.config.tuner import (
+    AdapterConfig,
     BoftConfig,
     BottleneckConfig,
     LayerAdapterConfig,
@@ -31,6 +32,7 @@ from swift.tuners.attach import load_shapes
 from swift.tuners.build import Start, require_kind, tune
 from swift.tuners.lora import LOFTQ, LOOKING, init_of
 from swift.tuners.methods import peft_config
+from swift.tuners.targets import require_plain
 from swift.tuners.technique import Technique
 
 if TYPE_CHECKING:
@@ -70,7 +72,9 @@ def tuned_skeleton(config: SftConfig, model: PreTrainedModel) -> Technique:
         ConfigError: The tuner, the quantization or the rounding does not fit the model.
         CheckpointError: What training goes on from is no adapter, one of another kind, or of another model.
     """
-    layers_to_quantize(model, config.model.quantization)
+    quantized = layers_to_quantize(model, config.model.quantization)
+    if isinstance(config.tuner, AdapterConfig):
+        require_plain(config.tuner.modules_to_save, quantized)
     if config.qat.scheme != "none":
         require_qat_shapes(model, config.qat)
     folder = Path(config.adapters[0]) if config.adapters else None

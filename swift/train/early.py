@@ -7,10 +7,12 @@ import torch
 from swift.config.runs import SftConfig
 from swift.errors import ConfigError
 from swift.hub import Located
+from swift.models.quantize.layers import number_type
 from swift.models.structure import head_dim, output_head
 from swift.planning.skeleton import bare_skeleton, tuned_skeleton
 from swift.train.optim import build_optimizer
 from swift.train.prepare_model import switch_on
+from swift.train.scaling import make_loss_scale
 
 
 def require_fitting(config: SftConfig, located: Located, device: torch.device) -> None:
@@ -41,6 +43,7 @@ def _try(config: SftConfig, located: Located, device: torch.device) -> None:
         technique.model,
         config.optimizer,
         config.optimizer.learning_rate or 1e-4,
+        make_loss_scale(number_type(base), device),
         head=list(output_head(base).parameters()),
         head_dim=head_dim(base),
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 DEFAULT = "default"
 """The name of the one adapter that is trained."""
 
+_LONGEST = 200
+
 
 def add_adapter(model: PreTrainedModel, peft_config: Any, dtype: torch.dtype) -> PeftModel:
     """Freeze `model` and add a new adapter to it.
@@ -37,10 +39,12 @@ def add_adapter(model: PreTrainedModel, peft_config: Any, dtype: torch.dtype) ->
             # PEFT still reads an attribute that transformers has renamed.
             warnings.simplefilter("ignore", FutureWarning)
             tuned = get_peft_model(model, peft_config, autocast_adapter_dtype=False)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (ValueError, TypeError, RuntimeError) as error:  # PEFT raises all of them for options that do not fit
         kind = str(peft_config.peft_type.value).lower()
         raise ConfigError(
-            f"the adapter {kind} cannot be added: {_first_line(error)}", hint="see its options under tuner"
+            f"the adapter {kind} cannot be added: {_first_line(error)}", hint="see its options in docs/reference.md"
         ) from error
     set_adapter_type(tuned, dtype)
     assert isinstance(tuned, PeftModel)
@@ -170,4 +174,6 @@ def set_adapter_type(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    """What an error says, in one line of a length that can be read."""
+    told = " ".join(str(error).split()) or type(error).__name__
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}..."

@@ -40,7 +40,7 @@ from swift.tuners.lisa import LayerSampling
 from swift.tuners.llamapro import expand
 from swift.tuners.lora import LOOKING, Look, add_lora, init_of
 from swift.tuners.methods import method_name, peft_config, type_of
-from swift.tuners.prompt import prompted, require_text
+from swift.tuners.prompt import prompted, require_room, require_text
 from swift.tuners.raw import RawWeights
 from swift.tuners.technique import Technique
 
@@ -121,8 +121,9 @@ def _peft(model: PreTrainedModel, config: AdapterConfig, start: Start) -> Techni
     kept_apart = changes or cached or isinstance(config, AdaLoraConfig)
     if cached and start.adapter is not None:
         raise ConfigError(f"an adapter of tuner.type {config.type} cannot be trained on", hint="leave --adapters out")
-    if cached:
+    if isinstance(config, PROMPTS):
         require_text(model, config.type)
+        require_room(model, config.num_virtual_tokens)
     dtype = model.dtype if isinstance(config, _IN_MODEL_TYPE) else getattr(torch, config.dtype)
     source = start.adapter if kept_apart and start.checkpoint is not None else start.checkpoint or start.adapter
     if source is not None:

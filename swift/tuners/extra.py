@@ -184,6 +184,12 @@ def load_extra(model: PreTrainedModel, folder: Path, config: ExtraConfig, *, nam
 
 def _places(model: PreTrainedModel, config: ExtraConfig) -> Sequence[nn.Module]:
     if isinstance(config, ReftConfig):
+        size = int(text_config(model).hidden_size)
+        if config.rank > size:
+            raise ConfigError(
+                f"tuner.rank {config.rank} is more than the {size} dimensions of a hidden state",
+                hint="lower --reft_rank",
+            )
         layers = decoder_layers(model)
         wrong = [number for number in config.layers if not 0 <= number < len(layers)]
         if wrong:

@@ -53,7 +53,7 @@ def train_all(model: PreTrainedModel, config: FullConfig) -> Trainable:
     for parameter in model.parameters():
         trained = parameter in parts and parts[parameter] not in frozen
         parameter.requires_grad_(trained and parameter.is_floating_point())
-    return _chosen(model, hint="weights that are quantized cannot be trained; use --tuner_type lora")
+    return _chosen(model, hint="freeze less; weights that are quantized cannot be trained: --tuner_type lora")
 
 
 def train_unfrozen(model: PreTrainedModel, config: FreezeConfig) -> Trainable:

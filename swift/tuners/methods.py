@@ -74,6 +74,11 @@ NOT_ALONE = {
 NOT_MERGED = ("osf",)
 """Techniques of PEFT whose merged weights are not those that were trained, by measurement."""
 
+_OURS_TO_SET = frozenset(
+    ("task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path", "revision", "inference_mode")
+)
+"""Fields of PEFT's configurations that are no options of a technique."""
+
 _OUR_OWN = ("adapter", "reft")
 OWN_TYPES = {
     _METHODS.get(name, name.upper()).lower(): name for name in (*_NAMES, *_METHODS, "lora", "ia3", "fourierft")
@@ -119,7 +124,7 @@ def method_options(config: PeftConfig) -> Any:
         raise ConfigError(f"{name} has options of its own here", hint=f"--tuner_type {OWN_TYPES[name]}")
     if name in NOT_ALONE:
         raise ConfigError(f"tuner.method {name} cannot be trained here: {NOT_ALONE[name]}", hint="choose another")
-    fields = {field.name for field in dataclasses.fields(methods[name])}
+    fields = {field.name for field in dataclasses.fields(methods[name])} - _OURS_TO_SET
     for option in config.options:
         if option not in fields:
             known = sorted(fields)

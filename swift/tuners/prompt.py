@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 from swift.batch import Batch
 from swift.errors import CheckpointError, ConfigError
 from swift.models.forward import Backbone
-from swift.models.structure import input_embeddings, is_composite
+from swift.models.structure import input_embeddings, is_composite, text_config
 from swift.tuners.attach import DEFAULT, load_adapter, read_adapter_config
 
 if TYPE_CHECKING:
@@ -174,3 +174,17 @@ def require_text(model: PreTrainedModel, kind: str) -> None:
     """
     if is_composite(model):
         raise ConfigError(f"tuner.type {kind} cannot stand in front of media", hint="use --tuner_type lora")
+
+
+def require_room(model: PreTrainedModel, length: int) -> None:
+    """Make sure that positions are left behind what is learned.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    positions = getattr(text_config(model), "max_position_embeddings", None)
+    if positions is not None and 0 < positions <= length:
+        raise ConfigError(
+            f"tuner.num_virtual_tokens {length} leaves none of the model's {positions} positions for the input",
+            hint="lower --num_virtual_tokens",
+        )

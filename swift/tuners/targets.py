@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -43,7 +43,7 @@ def target_layers(model: PreTrainedModel, config: LayerAdapterConfig) -> str | l
         return config.target_regex
     if config.targets == ALL_LINEAR:
         return shorten(linear, model)
-    names = [name for name, _ in model.named_modules()]
+    names = [name for name, module in model.named_modules() if dict(module.named_parameters(recurse=False))]
     for target in config.targets:
         if not any(name == target or name.endswith(f".{target}") for name in names):
             endings = sorted({name.rsplit(".", 1)[-1] for name in linear})
@@ -88,16 +88,28 @@ def full_modules(model: PreTrainedModel, config: AdapterConfig) -> list[str]:
         if not modules[part]:
             raise ConfigError(f"tuner.full_parts names {part}, and the model has none", hint="leave it out")
         found += [names[id(module)] for module in modules[part]]
-    quantized = quantized_layers(model)
-    for name in found:
+    require_plain(found, quantized_layers(model))
+    # A module inside another that is trained in full would be copied twice.
+    return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
+
+
+def require_plain(names: Sequence[str], quantized: Collection[str]) -> None:
+    """Make sure that modules which are trained in full hold plain numbers.
+
+    Args:
+        names: Of the modules, whole or endings.
+        quantized: Full names of layers that are quantized.
+
+    Raises:
+        ConfigError: One does not.
+    """
+    for name in names:
         inside = [layer for layer in quantized if f".{name}." in f".{layer}."]
         if inside:
             raise ConfigError(
                 f"{name} is to be trained in full, and its layer {inside[0]} is quantized",
                 hint=f"leave it out, or keep it as it is: --modules_to_not_convert {name}",
             )
-    # A module inside another that is trained in full would be copied twice.
-    return [name for name in found if not any(name.startswith(f"{other}.") for other in found)]
 
 
 def _require_saveable(model: PreTrainedModel, wanted: Sequence[str], names: Sequence[str]) -> None:

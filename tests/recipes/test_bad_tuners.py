@@ -64,6 +64,24 @@ TUNERS: dict[str, Case] = {
     "oft with both sizes": ("--tuner_type oft --oft_rank 2", r"--oft_block_size", r"0"),
     "no tokens": ("--tuner_type tokens", r"--trainable_token_ids", r"5 17"),
     "tokens out of the vocabulary": ("--tuner_type tokens --trainable_token_ids 99999", r"99999", r"0 to \d+"),
+    "a token twice": ("--tuner_type tokens --trainable_token_ids 5 5", r"--trainable_token_ids.*5.*twice", r"once"),
+    "a prompt that fills the model": (
+        "--tuner_type prefix --num_virtual_tokens 99999",
+        r"num_virtual_tokens 99999.*none of the model's \d+ positions",
+        r"--num_virtual_tokens",
+    ),
+    "a group of layers": ("--target_modules self_attn", r"self_attn", r"linear layers: .*q_proj"),
+    "a layer of another kind": ("--target_modules norm", r"lora cannot be added.*not supported", r"docs/reference\.md"),
+    "miss blocks that do not divide": ("--tuner_type miss --miss_rank 5 --init_weights bat", r"miss.*divisible", r"."),
+    "more frequencies than a layer has": (
+        "--tuner_type fourierft --fourier_n_frequency 999999",
+        r"n_frequency.*999999.*4096",
+        r".",
+    ),
+    "rank 0 of vera": ("--tuner_type vera --vera_rank 0", r"--vera_rank.*0", r"shared matrices\. Default: 256"),
+    "reft beyond the width": ("--tuner_type reft --reft_rank 999", r"rank 999.*64 dimensions", r"--reft_rank"),
+    "a reft layer twice": ("--tuner_type reft --reft_layers 1 1", r"--reft_layers.*1.*twice", r"once"),
+    "nothing trained in full": ("--tuner_type full --freeze_llm true", r"no parameter is left", r"freeze less"),
     "prompt in packed rows": ("--tuner_type prompt --packing", r"--packing.*prompt", r"leave it out"),
     "prompt of no tokens": ("--tuner_type prompt --num_virtual_tokens 0", r"num_virtual_tokens.*0", r"."),
     "longlora with padding": ("--tuner_type longlora --padding_free false", r"longlora.*padding", r"--tuner_type lora"),
@@ -89,6 +107,16 @@ TUNERS: dict[str, Case] = {
         r"road.*group_size|group_size.*7",
         r"PEFT",
     ),
+    "a rank that PEFT breaks on": (
+        '--tuner_type peft --peft_method randlora --peft_options {"r":-1}',
+        r"randlora cannot be added.*-1",
+        r".",
+    ),
+    "another task of PEFT": (
+        '--tuner_type peft --peft_method road --peft_options {"task_type":"SEQ_CLS"}',
+        r"option of road: 'task_type'",
+        r".",
+    ),
     "LoRA+ without LoRA": ("--tuner_type full --lorap_lr_ratio 4", r"--lorap_lr_ratio.*full", r"lora"),
 }
 
@@ -106,6 +134,12 @@ QUANTIZED: dict[str, Case] = {
     "a group that does not divide": ("--quant_method hqq --group_size 128", r"128.*proj", r"."),
     "layers that are nowhere": ("--quant_method bnb --modules_to_not_convert zzz", r"zzz", r"."),
     "no layer left": ("--quant_method bnb --modules_to_not_convert model", r"no layer to quantize", r"less"),
+    "a module in full that is in bits": (
+        "--quant_method bnb --modules_to_save q_proj",
+        r"q_proj.*trained in full.*quantized",
+        r"--modules_to_not_convert q_proj",
+    ),
+    "half precision on a CPU": ("--torch_dtype float16", r"float16.*CPU", r"bfloat16"),
     "a threshold of 4 bits": ("--quant_method bnb --llm_int8_threshold 6", r"--llm_int8_threshold.*4", r"8"),
     "bits of float8": ("--quant_method torchao --torchao_scheme float8 --quant_bits 4", r"--quant_bits.*float8", r"."),
     "packed on a CPU": (
