@@ -70,6 +70,11 @@ TUNERS: dict[str, Case] = {
         r"num_virtual_tokens 99999.*none of the model's \d+ positions",
         r"--num_virtual_tokens",
     ),
+    "a prompt that leaves too little": (
+        "--tuner_type prompt --max_length 1020",
+        r"--max_length 1020 behind 20 learned ones.*1024 positions",
+        r"1004",
+    ),
     "a group of layers": ("--target_modules self_attn", r"self_attn", r"linear layers: .*q_proj"),
     "a layer of another kind": ("--target_modules norm", r"lora cannot be added.*not supported", r"docs/reference\.md"),
     "miss blocks that do not divide": ("--tuner_type miss --miss_rank 5 --init_weights bat", r"miss.*divisible", r"."),
