@@ -23,6 +23,7 @@ from swift.models.auto import import_model_code
 from swift.models.causality import require_causal
 from swift.models.forward import Caller, make_backbone
 from swift.models.fused import Fused, fuse
+from swift.models.gguf import as_folder
 from swift.models.isolation import Layout, Sample, choose_layout, mixed_samples
 from swift.models.load import load_config, load_model, resolve_device, resolve_dtype
 from swift.models.parts import part_modules
@@ -170,7 +171,7 @@ def _start(
         new_tokens=new_tokens,
         seed=config.loop.seed,
         look=look,
-        weights=located.path if located.kind == "folder" else None,
+        weights=as_folder(located),
     )
 
 

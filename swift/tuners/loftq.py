@@ -52,12 +52,23 @@ def _set_factors(layer: Any, original: Tensor) -> None:
 
     base = layer.get_base_layer()
     rounded = dequantize_module_weight(base).float()
-    u, s, v = torch.linalg.svd(original.to(rounded) - rounded, full_matrices=False)
-    rank, scaling = layer.r[DEFAULT], layer.scaling[DEFAULT]
-    root = s[:rank].sqrt()
-    first, second = layer.lora_A[DEFAULT].weight, layer.lora_B[DEFAULT].weight
-    first.copy_(root[:, None] * v[:rank])
-    second.copy_(u[:, :rank] * root / scaling)
+    left, right = _leading(original.to(rounded) - rounded, layer.r[DEFAULT])
+    layer.lora_A[DEFAULT].weight.copy_(right)
+    layer.lora_B[DEFAULT].weight.copy_(left / layer.scaling[DEFAULT])
+
+
+def _leading(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """Factors [rows, rank] and [rank, columns] of alike size, whose product is the best approximation of that rank.
+
+    By the eigenvectors of the smaller Gram matrix, which take a fraction of the time of singular vectors.
+    """
+    if matrix.shape[0] < matrix.shape[1]:
+        right, left = _leading(matrix.T, rank)
+        return left.T, right.T
+    values, vectors = torch.linalg.eigh(matrix.T @ matrix)  # the smallest come first
+    values, vectors = values[-rank:], vectors[:, -rank:]
+    root = values.clamp_min(torch.finfo(values.dtype).tiny).sqrt().sqrt()
+    return matrix @ vectors / root, root[:, None] * vectors.T
 
 
 def _quantized(tuned: PeftModel) -> Iterator[tuple[str, Any]]:

@@ -53,7 +53,9 @@ def test_the_adapter_begins_as_the_leading_part_of_what_was_rounded_off(
         made = layer.get_delta_weight("default")
         values = torch.linalg.svdvals(wanted)
         # Eckart and Young: no matrix of this rank is nearer.
-        torch.testing.assert_close(torch.linalg.norm(wanted - made), values[8:].square().sum().sqrt())
+        torch.testing.assert_close(
+            torch.linalg.norm(wanted - made), values[8:].square().sum().sqrt(), rtol=1e-4, atol=0
+        )
         assert torch.linalg.norm(wanted - made) < torch.linalg.norm(wanted)
 
 
