@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.recipe import RECIPE, Job, write_jsonl
+from benchmarks.recipe import RECIPE, Job, Tuner, write_jsonl
 from benchmarks.systems.base import Flags, Launch, System, is_trainer_log, words
 from benchmarks.tokens import load_tokenizer, render
 
@@ -13,6 +13,25 @@ MATCHED: Flags = {
     "dataset_shuffle": False,
     "train_dataloader_shuffle": False,
     "gradient_checkpointing": False,
+}
+LORA: Flags = {
+    "tuner_type": "lora",
+    "lora_rank": RECIPE.rank,
+    "lora_alpha": RECIPE.alpha,
+    "lora_dropout": 0,
+    "target_modules": "all-linear",
+}
+TUNER_FLAGS: dict[Tuner, Flags] = {
+    "lora": LORA,
+    "dora": {**LORA, "use_dora": True},
+    "full": {"tuner_type": "full"},
+    "galore": {
+        "tuner_type": "full",
+        "use_galore": True,
+        "galore_rank": RECIPE.galore_rank,
+        "galore_update_proj_gap": RECIPE.galore_gap,
+        "galore_scale": RECIPE.galore_scale,
+    },
 }
 
 
@@ -35,11 +54,7 @@ def prepare(job: Job, python: Path) -> Launch:
         "model_type": "llama",
         "template": "dummy",
         "dataset": rows,
-        "tuner_type": "lora",
-        "lora_rank": RECIPE.rank,
-        "lora_alpha": RECIPE.alpha,
-        "lora_dropout": 0,
-        "target_modules": "all-linear",
+        **TUNER_FLAGS[job.tuner],
         "torch_dtype": job.dtype,
         "per_device_train_batch_size": RECIPE.batch,
         "gradient_accumulation_steps": 1,

@@ -43,10 +43,10 @@ def test_no_ratios_without_ours_or_without_peers() -> None:
 
 def test_goals() -> None:
     found = ratios(medians([run("ours", step=1.0, memory=900), run("trl", step=1.5)]))
-    lines = judge("matched", found)
+    lines = judge("lora", "matched", found)
     assert [line.rsplit(": ", 1)[1] for line in lines] == ["met", "NOT met", "NOT met"]
     assert lines[0].startswith("real tokens/s while training: 1.50x the best peer, wanted at least 1.4x")
-    assert not any("ms-swift" in line for line in judge("defaults", found))
+    assert not any("ms-swift" in line for line in judge("lora", "defaults", found))
 
 
 def test_loss_gaps() -> None:
@@ -61,8 +61,8 @@ def test_page_has_every_step_and_system() -> None:
         run("ours", step=1.0, losses=(1.5, 1.4, 1.3, 1.2, 1.1)),
         run("trl", step=2.0, losses=(1.5, 1.4, 1.3, 1.2, 1)),
     ]
-    text = page("matched", runs, {"model": "tiny"})
+    text = page("lora", "matched", runs, {"model": "tiny"})
     assert "- model: tiny" in text
     assert "largest difference 0.1000 (step 5)" in text
     assert "| 4 | 1.2000 | 1.2000 |" in text
-    assert "## Losses" not in page("defaults", runs, {})
+    assert "## Losses" not in page("lora", "defaults", runs, {})
