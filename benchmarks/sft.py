@@ -109,8 +109,8 @@ def contend(contest: Contest) -> list[Run]:
             seen = run.measured
             print(
                 f"{contest.tuner} {contest.mode} round {number} {system.name}: {run.tokens_per_second:.1f} tokens/s, "
-                f"first step after {seen.step_ends[0]:.1f} s, whole process {seen.wall:.1f} s, {seen.peak_tree_mib:.0f} MiB, "
-                f"others used {seen.other_cpu:.0%} of the processor",
+                f"first step after {seen.step_ends[0]:.1f} s, whole process {seen.wall:.1f} s, "
+                f"{seen.peak_tree_mib:.0f} MiB, others used {seen.other_cpu:.0%} of the processor",
                 flush=True,
             )
     return runs

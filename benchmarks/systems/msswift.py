@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.recipe import RECIPE, Job, Tuner, write_jsonl
@@ -88,4 +89,9 @@ def losses(job: Job) -> list[float]:
     return [float(entry["loss"]) for entry in map(json.loads, lines) if "loss" in entry]
 
 
-MS_SWIFT = System("ms-swift", ("ms-swift", "torch", "transformers", "peft", "trl"), prepare, is_trainer_log, losses)
+VERSIONS = ("ms-swift", "torch", "transformers", "peft", "trl")
+MS_SWIFT = System("ms-swift", VERSIONS, prepare, is_trainer_log, losses)
+"""As pip installs it. Its GaLore hangs on a method that the trainer of transformers no longer calls as of 5.3, so that
+`use_galore` trains with plain AdamW there."""
+MS_SWIFT_GALORE = replace(MS_SWIFT, name="ms-swift-transformers-5.2", tuners=("galore",))
+"""With the newest transformers under which its GaLore is one."""
