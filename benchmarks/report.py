@@ -77,7 +77,7 @@ class Goal:
 
 
 MS_SWIFT = Goal("tokens_per_second", "ms-swift", 1.5)
-MS_SWIFT_GALORE = Goal("tokens_per_second", "ms-swift-transformers-5.2", 1.5)
+MS_SWIFT_GALORE = Goal("tokens_per_second", "ms-swift-transformers-5.0", 1.5)
 GOALS: dict[Mode, tuple[Goal, ...]] = {
     "defaults": (
         Goal("tokens_per_second", "ms-swift", 2.5),

@@ -91,7 +91,7 @@ def losses(job: Job) -> list[float]:
 
 VERSIONS = ("ms-swift", "torch", "transformers", "peft", "trl")
 MS_SWIFT = System("ms-swift", VERSIONS, prepare, is_trainer_log, losses)
-"""As pip installs it. Its GaLore hangs on a method that the trainer of transformers no longer calls as of 5.3, so that
+"""As pip installs it. Its GaLore hangs on a method that the trainer of transformers no longer calls as of 5.1, so that
 `use_galore` trains with plain AdamW there."""
-MS_SWIFT_GALORE = replace(MS_SWIFT, name="ms-swift-transformers-5.2", tuners=("galore",))
+MS_SWIFT_GALORE = replace(MS_SWIFT, name="ms-swift-transformers-5.0", tuners=("galore",))
 """With the newest transformers under which its GaLore is one."""
