@@ -29,6 +29,7 @@ TUNER_FLAGS: dict[Tuner, Flags] = {
     "galore": {
         "tuner_type": "full",
         "use_galore": True,
+        "galore_target_modules": "proj",  # In every name of them; by default it finds none and fails.
         "galore_rank": RECIPE.galore_rank,
         "galore_update_proj_gap": RECIPE.galore_gap,
         "galore_scale": RECIPE.galore_scale,
