@@ -22,12 +22,8 @@ LORA: Flags = {
     "lora_dropout": 0.0,
     "lora_target": "all",
 }
-TUNER_FLAGS: dict[Tuner, Flags] = {
-    "lora": LORA,
-    "dora": {**LORA, "use_dora": True},
-    "full": {"finetuning_type": "full"},
-}
-"""Its GaLore wants a package more."""
+TUNER_FLAGS: dict[Tuner, Flags] = {"lora": LORA, "dora": {**LORA, "use_dora": True}}
+"""In full it trains a float32 copy unless `pure_bf16`, which it refuses on a CPU; its GaLore wants a package more."""
 
 
 def prepare(job: Job, python: Path) -> Launch:
@@ -70,8 +66,6 @@ def prepare(job: Job, python: Path) -> Launch:
         settings["max_steps"] = job.max_steps
     if job.mode == "matched":
         settings |= MATCHED
-        if not job.adapter:  # Otherwise it trains float32 copies, and is the only one of the peers.
-            settings["pure_bf16"] = settings.pop("bf16")
     config = job.folder / "train.yaml"
     config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     return Launch((str(python.parent / "llamafactory-cli"), "train", str(config)), job.folder / "stdout")
