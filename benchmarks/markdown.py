@@ -4,24 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.recipe import Mode
-from benchmarks.report import METRICS, Run, by_system, judge, loss_gaps, medians, ratios
+from benchmarks.recipe import Mode, Tuner
+from benchmarks.report import METRICS, OURS, Run, by_system, judge, loss_gaps, medians, ratios
 
 
-def page(mode: Mode, runs: Sequence[Run], facts: Mapping[str, str]) -> str:
-    """The whole report of one mode."""
+def page(tuner: Tuner, mode: Mode, runs: Sequence[Run], facts: Mapping[str, str]) -> str:
+    """The whole report of one tuner and mode."""
     grouped = by_system(runs)
-    parts = [f"# {mode}", "\n".join(f"- {name}: {value}" for name, value in facts.items())]
+    parts = [f"# {tuner}, {mode}", "\n".join(f"- {name}: {value}" for name, value in facts.items())]
     parts += ["## Measured (median over rounds, then every round)", values_table(runs)]
     found = ratios(medians(runs))
     if found:
         parts += ["## Ratios, ours / peer", ratios_table(found)]
-        parts.append("\n".join(f"- {line}" for line in judge(mode, found)))
+        parts.append("\n".join(f"- {line}" for line in judge(tuner, mode, found)))
     if mode == "matched" and len(grouped) > 1:
         parts += ["## Losses, step by step (first round)", losses_section(runs)]
     noise = ", ".join(f"{run.system} {run.round}: {run.measured.other_cpu:.0%}" for run in runs)
     parts.append(f"Processor time taken by other processes during each run: {noise}.")
     return "\n\n".join(parts) + "\n"
+
+
+def summary(found: Mapping[tuple[Tuner, Mode], Sequence[Run]]) -> str:
+    """A row for each tuner, mode and peer: what matters most. Losses of the first round, where batches are the same."""
+    rows = []
+    for (tuner, mode), runs in found.items():
+        speeds, memory = medians(runs)["tokens_per_second"], medians(runs)["peak_tree"]
+        losses = {system: own[0].losses for system, own in by_system(runs).items()}
+        for peer in [name for name in speeds if name != OURS and OURS in speeds]:
+            row = [tuner, mode, peer, f"{speeds[OURS]:.1f}", f"{speeds[peer]:.1f}"]
+            row += [f"{speeds[OURS] / speeds[peer]:.2f}", f"{memory[OURS] / memory[peer]:.2f}"]
+            if mode == "matched":
+                gap = loss_gaps({OURS: losses[OURS], peer: losses[peer]})["ours"]
+                row += [f"{sum(losses[name]) / len(losses[name]):.5f}" for name in (OURS, peer)]
+                row.append(f"{gap.largest:.4f}")
+            rows.append(row + [""] * (len(_SUMMARY) - len(row)))
+    return table(_SUMMARY, rows) + "\n"
+
+
+_SUMMARY = (
+    *("tuner", "mode", "peer", "ours, real tokens/s", "peer", "ours / peer", "memory, ours / peer"),
+    *("mean loss, ours", "peer", "largest difference in a step"),
+)
 
 
 def values_table(runs: Sequence[Run]) -> str:

@@ -6,10 +6,14 @@ import json
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 Mode = Literal["defaults", "matched"]
 Dtype = Literal["bfloat16", "float32"]
+Tuner = Literal["lora", "dora", "full", "galore"]
+TUNERS: tuple[Tuner, ...] = get_args(Tuner)
+ADAPTERS: frozenset[Tuner] = frozenset({"lora", "dora"})
+"""The tuners that leave the model's own weights as they are."""
 
 SYSTEM_MESSAGE = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
 """Written into every row, so that no system's template adds one of its own."""
@@ -20,8 +24,11 @@ class Recipe:
     """Settings that change what is learned; every system is given exactly these, in both modes.
 
     Attributes:
-        rank: Rank of LoRA, on every linear layer of the decoder.
+        rank: Rank of LoRA and DoRA, on every linear layer of the decoder.
         alpha: LoRA's updates are scaled by alpha / rank.
+        galore_rank: What GaLore projects the gradients of the decoder's linear layers to.
+        galore_gap: Steps between GaLore's singular value decompositions.
+        galore_scale: Of GaLore's updates.
         batch: Sequences in an optimizer step.
         learning_rate: Constant, with AdamW, no weight decay, clipping at `max_grad_norm`.
         beta2: Decay of AdamW's second moment.
@@ -36,6 +43,9 @@ class Recipe:
     max_grad_norm: float = 1.0
     max_length: int = 512
     seed: int = 42
+    galore_rank: int = 32
+    galore_gap: int = 50
+    galore_scale: float = 1.0
 
 
 RECIPE = Recipe()
@@ -66,6 +76,7 @@ class Job:
         examples: The rows, in their order.
         folder: An empty folder for all that the run reads and writes.
         mode: defaults: each system as shipped, but for the recipe; matched: same batches, no recomputation.
+        tuner: What is trained: LoRA, DoRA, every weight, or every weight through GaLore.
         dtype: What every system is told to compute in.
         max_steps: Steps after which to stop; None is one epoch.
         preload: A shared library that every process loads first, such as an allocator.
@@ -75,9 +86,15 @@ class Job:
     examples: tuple[Example, ...]
     folder: Path
     mode: Mode
+    tuner: Tuner = "lora"
     dtype: Dtype = "bfloat16"
     max_steps: int | None = None
     preload: Path | None = None
+
+    @property
+    def adapter(self) -> bool:
+        """Whether the model's own weights stay as they are."""
+        return self.tuner in ADAPTERS
 
     @property
     def output(self) -> Path:

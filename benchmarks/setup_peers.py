@@ -13,8 +13,9 @@ from pathlib import Path
 ENVIRONMENTS = Path(__file__).parent / ".envs"
 TORCH = "torch==2.13.0"
 REQUIREMENTS: dict[str, tuple[str, ...]] = {
-    "ours": ("--editable", str(Path(__file__).resolve().parents[1])),
+    "ours": ("--editable", str(Path(__file__).resolve().parents[1]), "pytorch-optimizer>=4.1"),
     "ms-swift": ("ms-swift==4.6.0",),
+    "ms-swift-transformers-5.0": ("ms-swift==4.6.0", "transformers==5.0.0"),
     "llamafactory": ("llamafactory==0.9.5", "torchvision<0.29"),
     "trl": ("trl==1.16.0", "peft==0.21.2"),
 }

@@ -1,7 +1,8 @@
 """Fine-tune the same rows with every system, side by side: `python -m benchmarks.sft --rows FILE`.
 
-Each run is a process of its own, through that system's own command line, in that system's own environment; the
-systems take turns (A B C D A B C D). An interrupted comparison goes on with --resume.
+With `--tuner lora dora full galore` they are compared in these one after the other. Each run is a process of its own,
+through that system's own command line, in that system's own environment; the systems take turns (A B C D A B C D). An
+interrupted comparison goes on with --resume.
 See README.md in this folder.
 """
 
@@ -13,14 +14,15 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from benchmarks.arguments import Arguments, parse
-from benchmarks.markdown import page
+from benchmarks.markdown import page, summary
 from benchmarks.measure import Measurement, measure
-from benchmarks.recipe import RECIPE, Job, Mode
+from benchmarks.recipe import RECIPE, Job, Mode, Tuner
 from benchmarks.report import Run
 from benchmarks.surroundings import describe, environment, installed, machine
 from benchmarks.systems import SYSTEMS, System
@@ -29,7 +31,7 @@ from benchmarks.tokens import count, load_tokenizer, render
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """All that the runs of one mode share.
+    """All that the runs of one tuner and mode share.
 
     Attributes:
         counts: Real tokens of each row.
@@ -37,14 +39,20 @@ class Contest:
     """
 
     arguments: Arguments
+    tuner: Tuner
     mode: Mode
     counts: tuple[int, ...]
     versions: Mapping[str, Mapping[str, str]]
 
     @property
     def folder(self) -> Path:
-        """Where the runs of this mode lie."""
-        return self.arguments.out / self.mode
+        """Where the runs lie."""
+        return self.arguments.out / self.tuner / self.mode
+
+    @property
+    def systems(self) -> list[System]:
+        """Those that take part, in the order of running."""
+        return [SYSTEMS[name] for name in self.arguments.environments if self.tuner in SYSTEMS[name].tuners]
 
     def job(self, name: str) -> Job:
         """The job in the folder `name`."""
@@ -55,6 +63,7 @@ class Contest:
             arguments.examples,
             self.folder / name,
             self.mode,
+            self.tuner,
             arguments.dtype,
             arguments.max_steps,
             preload,
@@ -79,24 +88,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts = tuple(count(render(arguments.examples, tokenizer), tokenizer, RECIPE.max_length))
     versions = {name: installed(python, SYSTEMS[name].distributions) for name, python in arguments.environments.items()}
     print(f"{len(counts)} rows, {sum(counts)} real tokens; {machine()}", flush=True)
-    for mode in arguments.modes:
-        contest = Contest(arguments, mode, counts, versions)
+    found = {}
+    for tuner, mode in product(arguments.tuners, arguments.modes):
+        contest = Contest(arguments, tuner, mode, counts, versions)
         warm_up(contest)
-        write_report(contest, contend(contest))
+        found[tuner, mode] = contend(contest)
+        write_report(contest, found[tuner, mode])
+    text = summary(found)
+    (arguments.out / "summary.md").write_text(text, encoding="utf-8")
+    print(text, flush=True)
 
 
 def contend(contest: Contest) -> list[Run]:
     """Every system in turn, round after round."""
     runs = []
     for number in range(1, contest.arguments.rounds + 1):
-        for name in contest.arguments.environments:
-            run = run_once(contest, SYSTEMS[name], number)
+        for system in contest.systems:
+            run = run_once(contest, system, number)
             runs.append(run)
             seen = run.measured
             print(
-                f"{contest.mode} round {number} {name}: {run.tokens_per_second:.1f} tokens/s, first step after "
-                f"{seen.step_ends[0]:.1f} s, whole process {seen.wall:.1f} s, {seen.peak_tree_mib:.0f} MiB, "
-                f"others used {seen.other_cpu:.0%} of the processor",
+                f"{contest.tuner} {contest.mode} round {number} {system.name}: {run.tokens_per_second:.1f} tokens/s, "
+                f"first step after {seen.step_ends[0]:.1f} s, whole process {seen.wall:.1f} s, "
+                f"{seen.peak_tree_mib:.0f} MiB, others used {seen.other_cpu:.0%} of the processor",
                 flush=True,
             )
     return runs
@@ -130,10 +144,11 @@ def run_once(contest: Contest, system: System, number: int) -> Run:
 
 def warm_up(contest: Contest) -> None:
     """A short run of every system, so that its files are in the page cache."""
-    for name in contest.arguments.environments:
+    for system in contest.systems:
         if contest.arguments.warmup:
-            job = dataclasses.replace(contest.job(f"0-{name}"), max_steps=contest.arguments.warmup)
-            print(f"{contest.mode} warm-up {name}: {execute(contest, SYSTEMS[name], job).wall:.1f} s", flush=True)
+            job = dataclasses.replace(contest.job(f"0-{system.name}"), max_steps=contest.arguments.warmup)
+            wall = execute(contest, system, job).wall
+            print(f"{contest.tuner} {contest.mode} warm-up {system.name}: {wall:.1f} s", flush=True)
 
 
 def execute(contest: Contest, system: System, job: Job) -> Measurement:
@@ -157,6 +172,7 @@ def fingerprint(contest: Contest, system: System) -> str:
     """Changes with anything that a run's result depends on, as far as it is known here."""
     arguments = contest.arguments
     facts = {
+        "tuner": contest.tuner,
         "mode": contest.mode,
         "model": str(arguments.model),
         "examples": [example.messages() for example in arguments.examples],
@@ -171,7 +187,7 @@ def fingerprint(contest: Contest, system: System) -> str:
 
 
 def write_report(contest: Contest, runs: Sequence[Run]) -> None:
-    """Write MODE.json and MODE.md in the results folder, and print the latter."""
+    """Write TUNER/MODE.json and TUNER/MODE.md in the results folder, and print the latter."""
     arguments = contest.arguments
     preload = contest.job("").preload
     facts = {
@@ -183,12 +199,12 @@ def write_report(contest: Contest, runs: Sequence[Run]) -> None:
         "threads": str(arguments.threads),
         "preloaded": preload.name if preload else "nothing",
     }
-    for name, found in contest.versions.items():
-        facts[name] = describe(found)
+    for system in contest.systems:
+        facts[system.name] = describe(contest.versions[system.name])
     record = {"facts": facts, "runs": [dataclasses.asdict(run) for run in runs]}
-    (arguments.out / f"{contest.mode}.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
-    text = page(contest.mode, runs, facts)
-    (arguments.out / f"{contest.mode}.md").write_text(text, encoding="utf-8")
+    contest.folder.with_suffix(".json").write_text(json.dumps(record, indent=1), encoding="utf-8")
+    text = page(contest.tuner, contest.mode, runs, facts)
+    contest.folder.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text, flush=True)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.recipe import Job
+from benchmarks.recipe import TUNERS, Job, Tuner
 
 Flags = Mapping[str, str | int | float | bool | Path]
 
@@ -40,6 +40,7 @@ class System:
             rendered rows are there for systems that take plain text.
         is_step: Whether a line of the progress file is the end of a step.
         losses: The loss of every step of a finished job, as exact as the system writes it.
+        tuners: What it is compared in.
     """
 
     name: str
@@ -47,6 +48,7 @@ class System:
     prepare: Callable[[Job, Path], Launch]
     is_step: Callable[[str], bool]
     losses: Callable[[Job], list[float]]
+    tuners: tuple[Tuner, ...] = TUNERS
 
 
 def words(flags: Flags) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.recipe import RECIPE, Job
+from benchmarks.recipe import RECIPE, Job, Tuner
 from benchmarks.systems.base import Flags, Launch, System, is_trainer_log, trainer_state_losses
 from benchmarks.tokens import load_tokenizer, render
 
@@ -15,6 +15,15 @@ MATCHED: Flags = {
     "disable_shuffling": True,
     "disable_gradient_checkpointing": True,
 }
+LORA: Flags = {
+    "finetuning_type": "lora",
+    "lora_rank": RECIPE.rank,
+    "lora_alpha": RECIPE.alpha,
+    "lora_dropout": 0.0,
+    "lora_target": "all",
+}
+TUNER_FLAGS: dict[Tuner, Flags] = {"lora": LORA, "dora": {**LORA, "use_dora": True}}
+"""In full it trains a float32 copy unless `pure_bf16`, which it refuses on a CPU; its GaLore wants a package more."""
 
 
 def prepare(job: Job, python: Path) -> Launch:
@@ -29,18 +38,14 @@ def prepare(job: Job, python: Path) -> Launch:
     rows = [{"instruction": row.prompt, "input": "", "output": row.completion} for row in rendered]
     (data / "rows.json").write_text(json.dumps(rows, ensure_ascii=False), encoding="utf-8")
     (data / "dataset_info.json").write_text(json.dumps({"rows": {"file_name": "rows.json"}}), encoding="utf-8")
-    settings: dict[str, str | int | float | bool] = {
+    settings: dict[str, str | int | float | bool | Path] = {
         "model_name_or_path": str(job.model),
         "stage": "sft",
         "do_train": True,
         "dataset": "rows",
         "dataset_dir": str(data),
         "template": "empty",
-        "finetuning_type": "lora",
-        "lora_rank": RECIPE.rank,
-        "lora_alpha": RECIPE.alpha,
-        "lora_dropout": 0.0,
-        "lora_target": "all",
+        **TUNER_FLAGS[job.tuner],
         "bf16": job.dtype == "bfloat16",
         "use_cpu": True,
         "per_device_train_batch_size": RECIPE.batch,
@@ -60,7 +65,7 @@ def prepare(job: Job, python: Path) -> Launch:
     if job.max_steps is not None:
         settings["max_steps"] = job.max_steps
     if job.mode == "matched":
-        settings |= {name: value for name, value in MATCHED.items() if isinstance(value, bool)}
+        settings |= MATCHED
     config = job.folder / "train.yaml"
     config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     return Launch((str(python.parent / "llamafactory-cli"), "train", str(config)), job.folder / "stdout")
@@ -72,5 +77,10 @@ def losses(job: Job) -> list[float]:
 
 
 LLAMA_FACTORY = System(
-    "llamafactory", ("llamafactory", "torch", "transformers", "peft", "trl"), prepare, is_trainer_log, losses
+    "llamafactory",
+    ("llamafactory", "torch", "transformers", "peft", "trl"),
+    prepare,
+    is_trainer_log,
+    losses,
+    tuple(TUNER_FLAGS),
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.recipe import RECIPE, Job, write_jsonl
+from benchmarks.recipe import RECIPE, Job, Tuner, write_jsonl
 from benchmarks.systems.base import Flags, Launch, System, is_trainer_log, words
 from benchmarks.tokens import load_tokenizer, render
 
@@ -13,6 +14,26 @@ MATCHED: Flags = {
     "dataset_shuffle": False,
     "train_dataloader_shuffle": False,
     "gradient_checkpointing": False,
+}
+LORA: Flags = {
+    "tuner_type": "lora",
+    "lora_rank": RECIPE.rank,
+    "lora_alpha": RECIPE.alpha,
+    "lora_dropout": 0,
+    "target_modules": "all-linear",
+}
+TUNER_FLAGS: dict[Tuner, Flags] = {
+    "lora": LORA,
+    "dora": {**LORA, "use_dora": True},
+    "full": {"tuner_type": "full"},
+    "galore": {
+        "tuner_type": "full",
+        "use_galore": True,
+        "galore_target_modules": "proj",  # In every name of them; by default it finds none and fails.
+        "galore_rank": RECIPE.galore_rank,
+        "galore_update_proj_gap": RECIPE.galore_gap,
+        "galore_scale": RECIPE.galore_scale,
+    },
 }
 
 
@@ -35,11 +56,7 @@ def prepare(job: Job, python: Path) -> Launch:
         "model_type": "llama",
         "template": "dummy",
         "dataset": rows,
-        "tuner_type": "lora",
-        "lora_rank": RECIPE.rank,
-        "lora_alpha": RECIPE.alpha,
-        "lora_dropout": 0,
-        "target_modules": "all-linear",
+        **TUNER_FLAGS[job.tuner],
         "torch_dtype": job.dtype,
         "per_device_train_batch_size": RECIPE.batch,
         "gradient_accumulation_steps": 1,
@@ -73,4 +90,9 @@ def losses(job: Job) -> list[float]:
     return [float(entry["loss"]) for entry in map(json.loads, lines) if "loss" in entry]
 
 
-MS_SWIFT = System("ms-swift", ("ms-swift", "torch", "transformers", "peft", "trl"), prepare, is_trainer_log, losses)
+VERSIONS = ("ms-swift", "torch", "transformers", "peft", "trl")
+MS_SWIFT = System("ms-swift", VERSIONS, prepare, is_trainer_log, losses)
+"""As pip installs it. Its GaLore hangs on a method that the trainer of transformers no longer calls as of 5.1, so that
+`use_galore` trains with plain AdamW there."""
+MS_SWIFT_GALORE = replace(MS_SWIFT, name="ms-swift-transformers-5.0", tuners=("galore",))
+"""With the newest transformers under which its GaLore is one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.recipe import RECIPE, Job, write_jsonl
+from benchmarks.recipe import RECIPE, Job, Tuner, write_jsonl
 from benchmarks.systems.base import Flags, Launch, System, words
 
 MATCHED: Flags = {
@@ -14,19 +14,32 @@ MATCHED: Flags = {
     "gradient_checkpointing": False,
     "allocator": "system",
 }
+LORA: Flags = {
+    "tuner_type": "lora",
+    "lora_rank": RECIPE.rank,
+    "lora_alpha": RECIPE.alpha,
+    "lora_dropout": 0,
+    "target_modules": "all-linear",
+}
+GALORE = f"rank={RECIPE.galore_rank},update_proj_gap={RECIPE.galore_gap},scale={RECIPE.galore_scale}"
+TUNER_FLAGS: dict[Tuner, Flags] = {
+    "lora": LORA,
+    "dora": {**LORA, "use_dora": True},
+    "full": {"tuner_type": "full"},
+    "galore": {"tuner_type": "full", "optim": "galore", "optim_args": GALORE},
+}
 
 
 def prepare(job: Job, python: Path) -> Launch:
-    """Chat rows and flat flags."""
+    """Chat rows and flat flags.
+
+    In matched mode 16-bit weights that are trained have no float32 copy, as they have none in the peers.
+    """
     rows = write_jsonl(job.folder / "rows.jsonl", [{"messages": example.messages()} for example in job.examples])
     flags: dict[str, str | int | float | bool | Path] = {
         "model": job.model,
         "dataset": rows,
-        "tuner_type": "lora",
-        "lora_rank": RECIPE.rank,
-        "lora_alpha": RECIPE.alpha,
-        "lora_dropout": 0,
-        "target_modules": "all-linear",
+        **TUNER_FLAGS[job.tuner],
         "torch_dtype": job.dtype,
         "per_device_train_batch_size": RECIPE.batch,
         "gradient_accumulation_steps": 1,
@@ -46,6 +59,8 @@ def prepare(job: Job, python: Path) -> Launch:
         flags["max_steps"] = job.max_steps
     if job.mode == "matched":
         flags |= MATCHED
+        if not job.adapter:
+            flags["master_weights"] = False
     return Launch((str(python), "-m", "swift", "sft", *words(flags)), job.output / "metrics.jsonl")
 
 

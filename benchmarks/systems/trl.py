@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.recipe import RECIPE, Job, write_jsonl
+from benchmarks.recipe import RECIPE, Job, Tuner, write_jsonl
 from benchmarks.systems.base import Flags, Launch, System, is_trainer_log, trainer_state_losses, words
 from benchmarks.tokens import load_tokenizer, render
 
@@ -12,6 +12,15 @@ MATCHED: Flags = {
     "train_sampling_strategy": "sequential",
     "gradient_checkpointing": False,
 }
+LORA: Flags = {
+    "use_peft": True,
+    "lora_r": RECIPE.rank,
+    "lora_alpha": RECIPE.alpha,
+    "lora_dropout": 0,
+    "lora_target_modules": "all-linear",
+}
+TUNER_FLAGS: dict[Tuner, Flags] = {"lora": LORA, "dora": {**LORA, "use_dora": True}, "full": {}}
+"""Its GaLore is that of transformers, which wants a package more."""
 
 
 def prepare(job: Job, python: Path) -> Launch:
@@ -24,11 +33,7 @@ def prepare(job: Job, python: Path) -> Launch:
         "model_name_or_path": job.model,
         "dtype": job.dtype,
         "dataset_name": data,
-        "use_peft": True,
-        "lora_r": RECIPE.rank,
-        "lora_alpha": RECIPE.alpha,
-        "lora_dropout": 0,
-        "lora_target_modules": "all-linear",
+        **TUNER_FLAGS[job.tuner],
         "per_device_train_batch_size": RECIPE.batch,
         "gradient_accumulation_steps": 1,
         "num_train_epochs": 1,
@@ -57,4 +62,11 @@ def losses(job: Job) -> list[float]:
     return trainer_state_losses(job.output)
 
 
-TRL = System("trl", ("trl", "torch", "transformers", "peft", "accelerate"), prepare, is_trainer_log, losses)
+TRL = System(
+    "trl",
+    ("trl", "torch", "transformers", "peft", "accelerate"),
+    prepare,
+    is_trainer_log,
+    losses,
+    tuple(TUNER_FLAGS),
+)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.markdown import page
+from benchmarks.markdown import page, summary
 from benchmarks.measure import Measurement
 from benchmarks.report import Run, judge, loss_gaps, medians, ratios
 
@@ -43,10 +43,10 @@ def test_no_ratios_without_ours_or_without_peers() -> None:
 
 def test_goals() -> None:
     found = ratios(medians([run("ours", step=1.0, memory=900), run("trl", step=1.5)]))
-    lines = judge("matched", found)
+    lines = judge("lora", "matched", found)
     assert [line.rsplit(": ", 1)[1] for line in lines] == ["met", "NOT met", "NOT met"]
     assert lines[0].startswith("real tokens/s while training: 1.50x the best peer, wanted at least 1.4x")
-    assert not any("ms-swift" in line for line in judge("defaults", found))
+    assert not any("ms-swift" in line for line in judge("lora", "defaults", found))
 
 
 def test_loss_gaps() -> None:
@@ -61,8 +61,23 @@ def test_page_has_every_step_and_system() -> None:
         run("ours", step=1.0, losses=(1.5, 1.4, 1.3, 1.2, 1.1)),
         run("trl", step=2.0, losses=(1.5, 1.4, 1.3, 1.2, 1)),
     ]
-    text = page("matched", runs, {"model": "tiny"})
+    text = page("lora", "matched", runs, {"model": "tiny"})
     assert "- model: tiny" in text
     assert "largest difference 0.1000 (step 5)" in text
     assert "| 4 | 1.2000 | 1.2000 |" in text
-    assert "## Losses" not in page("defaults", runs, {})
+    assert "## Losses" not in page("lora", "defaults", runs, {})
+
+
+def test_of_other_tuners_only_the_speed_is_wanted() -> None:
+    found = ratios(medians([run("ours", step=1.0), run("ms-swift", step=1.4), run("trl", step=1.0)]))
+    assert [line.rsplit(": ", 1)[1] for line in judge("dora", "matched", found)] == ["NOT met"]
+    found = ratios(medians([run("ours", step=1.0), run("ms-swift-transformers-5.0", step=1.6)]))
+    assert [line.rsplit(": ", 1)[1] for line in judge("galore", "matched", found)] == ["met"]
+
+
+def test_summary_has_a_row_for_each_tuner_mode_and_peer() -> None:
+    ours, peer = run("ours", step=1.0, memory=500), run("trl", step=2.0, losses=(1.0, 1.0, 1.25, 1.0, 1.0))
+    lines = summary({("lora", "matched"): [ours, peer], ("full", "defaults"): [peer, ours]}).splitlines()
+    assert lines[2] == "| lora | matched | trl | 100.0 | 50.0 | 2.00 | 0.50 | 1.00000 | 1.05000 | 0.2500 |"
+    assert lines[3] == "| full | defaults | trl | 100.0 | 50.0 | 2.00 | 0.50 |  |  |  |"
+    assert len(lines) == 4

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.recipe import Example, Job, Mode, made_up_examples, read_examples
+from benchmarks.recipe import TUNERS, Example, Job, Mode, Tuner, made_up_examples, read_examples
 from benchmarks.systems import SYSTEMS
 from benchmarks.systems.base import is_trainer_log, printed_losses, words
 from benchmarks.tokens import count, load_tokenizer, render
 from swift.config.parse import parse
 from swift.config.runs import SftConfig
+from swift.config.tuner import LoraConfig
 from swift.models.tiny import save_tiny
 
 EXAMPLES = (Example("Name a fruit.", "An apple."), Example("Häuser?\nzwei", "\nZwei 🏠\n"), Example("a", "b" * 900))
@@ -24,8 +25,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def job(model: Path, folder: Path, mode: Mode = "matched") -> Job:
-    return Job(model, EXAMPLES, folder, mode, max_steps=1)
+def job(model: Path, folder: Path, mode: Mode = "matched", tuner: Tuner = "lora") -> Job:
+    return Job(model, EXAMPLES, folder, mode, tuner, max_steps=1)
 
 
 @pytest.mark.parametrize("mode", ["defaults", "matched"])
@@ -38,6 +39,32 @@ def test_our_flags_are_known_and_mean_the_recipe(model: Path, tmp_path: Path, mo
     assert config.data.shuffle is (mode == "defaults")
     assert config.loop.allocator == ("auto" if mode == "defaults" else "system")
     assert config.loop.gradient_checkpointing is (None if mode == "defaults" else False)
+
+
+@pytest.mark.parametrize("tuner", TUNERS)
+def test_our_flags_say_what_is_trained(model: Path, tmp_path: Path, tuner: Tuner) -> None:
+    launch = SYSTEMS["ours"].prepare(job(model, tmp_path, tuner=tuner), Path("/env/bin/python"))
+    config = parse(SftConfig, launch.argv[4:]).config
+    assert config.tuner.type == ("lora" if tuner in ("lora", "dora") else "full")
+    if isinstance(config.tuner, LoraConfig):
+        assert config.tuner.dora is (tuner == "dora")
+    else:
+        assert config.optimizer.master_weights is False
+    assert config.optimizer.name == ("galore" if tuner == "galore" else "adamw")
+    if tuner == "galore":
+        assert config.optimizer.options == {"rank": 32, "update_proj_gap": 50, "scale": 1.0}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_can_be_started_for_each_of_its_tuners(model: Path, tmp_path: Path, name: str) -> None:
+    commands = set()
+    for tuner in SYSTEMS[name].tuners:
+        folder = tmp_path / tuner
+        folder.mkdir()
+        launch = SYSTEMS[name].prepare(job(model, folder, tuner=tuner), Path("/env/bin/python"))
+        text = " ".join(launch.argv) + "".join(file.read_text() for file in folder.glob("*.yaml"))
+        commands.add(text.replace(str(folder), ""))
+    assert len(commands) == len(SYSTEMS[name].tuners)
 
 
 def test_all_systems_get_the_same_text(model: Path, tmp_path: Path) -> None:
