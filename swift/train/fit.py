@@ -12,7 +12,6 @@ from swift.data.feed import MapFeed
 from swift.data.slices import slice_limit
 from swift.errors import ResourceError
 from swift.models.quantize.size import weight_bytes
-from swift.models.recompute import recompute_cheap
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import AMPLE, TIGHT, memory_plan
 from swift.planning.memory import MemoryPlan
@@ -104,7 +103,7 @@ def dry_step(run: Run) -> None:
     batch = run.feed.largest(run.slice_tokens)
     run.policy.model.train()
     try:
-        with recompute_cheap():
+        with run.saving():
             loss = run.objective(run.policy, batch.to(run.device))
         run.optimizer.backward(loss.total / batch.count, update=False)
     except torch.OutOfMemoryError as error:
