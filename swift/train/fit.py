@@ -67,8 +67,10 @@ def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.
         checkpoint_activations(model)
         wanted = True
         plan = _estimate(config, prepared, batch, checkpointing=True, overhead=overhead)
+    # Activations that are moved out of the device's memory have to fit somewhere, too.
+    moved = plan.moved is not None and plan.moved > TIGHT * available_memory(torch.device("cpu")) // place.local_size
     trial = config.loop.dry_step if config.loop.dry_step is not None else plan.total > AMPLE * memory
-    return Fit(plan, memory, bool(wanted), plan.total > TIGHT * memory, trial)
+    return Fit(plan, memory, bool(wanted), plan.total > TIGHT * memory or moved, trial)
 
 
 def _estimate(config: SftConfig, prepared: Prepared, batch: Batch, *, checkpointing: bool, overhead: int) -> MemoryPlan:
