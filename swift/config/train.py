@@ -52,7 +52,8 @@ class LoopConfig(Config):
     )
     dry_step: bool | None = option(
         None,
-        "Run the longest batch first, without an update; default: unless the plan shows ample memory.",
+        "Run the longest batch first, without an update; default: unless the plan shows ample memory, and with "
+        "--torch_compile.",
         "dry_step",
     )
 

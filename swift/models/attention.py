@@ -13,6 +13,7 @@ Three kernels, chosen by what the call needs:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -63,28 +64,54 @@ def packed_attention(
         [rows, length, heads, value head size], and no attention weights.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if attention_mask is not None or s_aux is not None or softcap is not None or dropout > 0.0:
-        spans = _spans(cu_seq_lens_q, query) if attention_mask is None else [(0, query.shape[2])]
-        parts = [
-            _written_out(query, key, value, attention_mask, span, scale, dropout, sliding_window, softcap, s_aux)
-            for span in spans
-        ]
-        return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
+    plain = attention_mask is None and s_aux is None and softcap is None and dropout == 0.0
+    if plain and query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scale, sliding_window), None
-    ours = query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
-    if torch.compiler.is_compiling() and ours and sliding_window is None:
+    if not torch.compiler.is_compiling():
+        call = _by_sample
+    elif plain and sliding_window is None and _is_ours(query, value):
         return causal_attention_op(query, key, value, cu_seq_lens_q, scale), None
-    spans = _spans(cu_seq_lens_q, query)
-    windowed = sliding_window is not None and any(end - begin > sliding_window for begin, end in spans)
+    else:
+        call = _outside_of_graphs
+    return call(query, key, value, attention_mask, cu_seq_lens_q, scale, dropout, sliding_window, softcap, s_aux), None
+
+
+def _by_sample(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    boundaries: Tensor | None,
+    scale: float,
+    dropout: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Each sample by itself, or with others like it."""
+    if mask is not None or sinks is not None or softcap is not None or dropout > 0.0:
+        spans = _spans(boundaries, query) if mask is None else [(0, query.shape[2])]
+        parts = [_written_out(query, key, value, mask, span, scale, dropout, window, softcap, sinks) for span in spans]
+        return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
+    spans = _spans(boundaries, query)
+    windowed = window is not None and any(end - begin > window for begin, end in spans)
     trains = torch.is_grad_enabled() and query.requires_grad
-    if ours and not windowed and (trains or cu_seq_lens_q is not None):
-        return causal_attention(query, key, value, spans, scale), None
+    if _is_ours(query, value) and not windowed and (trains or boundaries is not None):
+        return causal_attention(query, key, value, spans, scale)
     outputs = [
-        _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, sliding_window)
+        _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, window)
         for begin, end in spans
     ]
-    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None  # architectures take it as one block of memory
+    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous()  # architectures take it as one block of memory
+
+
+_outside_of_graphs: Callable[..., Tensor] = torch.compiler.disable(_by_sample)
+"""Where samples begin is another thing in every batch, and would make another graph of it."""
+
+
+def _is_ours(query: Tensor, value: Tensor) -> bool:
+    """Whether plain attention is that of `swift.models.causal_attention`."""
+    return query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
 
 
 def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:

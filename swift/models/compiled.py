@@ -43,11 +43,36 @@ def require_compiler(device: torch.device) -> None:
 
 
 def compile_blocks(model: PreTrainedModel) -> int:
-    """Have each decoder layer compiled when it is first called; returns how many there are."""
+    """Have each decoder layer compiled when it is first called; returns how many there are.
+
+    What was compiled before in this process is forgotten: there is a limit on graphs of the same code.
+    """
+    torch.compiler.reset()
     layers = decoder_layers(model)
     for layer in layers:
         layer.compile(dynamic=True)
     return len(layers)
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Makes sure that the first forward pass of compiled layers, in the block, made a graph.
+
+    torch leaves a layer as it is where checkpointing meets operations that cannot be part of a graph.
+
+    Raises:
+        ModelError: It made none.
+    """
+    from torch._dynamo.utils import counters
+
+    before = counters["stats"]["unique_graphs"]
+    yield
+    if counters["stats"]["unique_graphs"] == before:
+        raise ModelError(
+            "nothing of the decoder layers could be compiled: their attention cannot be part of a graph that computes "
+            "activations again",
+            hint="leave out --torch_compile, or add --gradient_checkpointing false",
+        )
 
 
 @contextmanager
@@ -62,7 +87,8 @@ def compiler_errors() -> Iterator[None]:
     try:
         yield
     except TorchDynamoException as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines[:2]) or type(error).__name__  # the second says why, the rest is about debugging
         raise ModelError(
             f"the decoder layers of this model cannot be compiled: {reason}", hint="leave out --torch_compile"
         ) from error
