@@ -69,8 +69,8 @@ def compiling() -> Iterator[None]:
     yield
     if counters["stats"]["unique_graphs"] == before:
         raise ModelError(
-            "nothing of the decoder layers could be compiled: their attention cannot be part of a graph that computes "
-            "activations again",
+            "nothing of the decoder layers could be compiled: something in them (attention, DoRA) cannot "
+            "be part of a graph that computes activations again",
             hint="leave out --torch_compile, or add --gradient_checkpointing false",
         )
 

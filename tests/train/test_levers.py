@@ -49,8 +49,8 @@ def same_run(plain: Path, compiled: Path) -> None:
 @pytest.mark.parametrize(
     ("sections", "checkpointing"),
     [
-        ({}, False),
-        ({"tuner": {"type": "lora", "rank": 4, "dora": True}}, True),
+        ({}, True),
+        ({"tuner": {"type": "lora", "rank": 4, "dora": True}}, False),
         ({"tuner": {"type": "full"}, "optimizer": {"learning_rate": 1e-3}}, True),
         ({"tuner": {"type": "freeze", "ratio": 0.5}, "optimizer": {"learning_rate": 1e-3}}, False),
         ({"tuner": {"type": "llamapro", "new_blocks": 1}, "optimizer": {"learning_rate": 1e-3}}, False),
@@ -72,7 +72,7 @@ def test_compiled_layers_train_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["qwen3", "gemma2", "qwen3_moe", "gpt_oss"])
+@pytest.mark.parametrize("kind", ["gemma2", "qwen3_moe"])
 def test_other_architectures_compiled(kind: str, rows: Path, tmp_path: Path) -> None:
     model = save_tiny(tmp_path / kind, kind)
     plain = sft(configure(model, rows, tmp_path / "plain", loop={"max_steps": 4}))
