@@ -9,7 +9,7 @@ from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig
 
 if TYPE_CHECKING:
     from swift.engines.base import Engine
-    from swift.evaluation.toolbench import Summary
+    from swift.evaluation.metrics import Summary
     from swift.train.parallel.place import Place
 
 

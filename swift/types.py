@@ -312,3 +312,16 @@ class Completion:
     token_ids: tuple[int, ...]
     prompt_tokens: int
     finish: Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """How likely a model finds an answer.
+
+    Attributes:
+        logprob: Natural logarithm of its probability: of all its tokens and of its end.
+        tokens: How many tokens that are.
+    """
+
+    logprob: float
+    tokens: int

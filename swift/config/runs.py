@@ -100,8 +100,12 @@ class EvalConfig(Config):
         "aside; without both, data.train.",
     )
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
-    metric: Literal["toolbench"] = option(
-        "toolbench", "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents.", "metric"
+    metric: Literal["toolbench", "exact", "choice"] = option(
+        "toolbench",
+        "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents. exact: share of answers that are the "
+        "reference, but for case, white space and punctuation around them. choice: share of turns where the right one "
+        "of the row's `choices` is the likeliest.",
+        "metric",
     )
     output_dir: str = option("eval", "Folder of predictions.jsonl and summary.json.", "output_dir", "eval_output_dir")
     max_batch_tokens: int = option(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from swift.chat.codec import Codec
 from swift.errors import RowError
-from swift.types import Completion, Request
+from swift.types import Completion, Conversation, Request, Scored
 
 BASE = "base"
 """The adapter name that always means the bare model."""
@@ -45,4 +45,11 @@ class Engine(Protocol):
 
         Raises:
             RowError: The request cannot be answered.
+        """
+
+    def score(self, samples: Sequence[Conversation], *, adapter: str | None = None) -> list[Scored | RowError]:
+        """How likely each conversation's last turn, which is the assistant's, is behind the turns before it.
+
+        Args:
+            adapter: As in a request.
         """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from transformers import PreTrainedModel
@@ -20,11 +21,14 @@ from swift.engines.generic import run_generic
 from swift.engines.probe import padding_is_safe
 from swift.engines.sampling import Chooser
 from swift.engines.schedule import Schedule
+from swift.engines.scoring import answer_tokens, scores
 from swift.engines.shape import cache_parameter, context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.errors import ResourceError, RowError
-from swift.models.structure import embedding_rows, generating
-from swift.types import Completion, Request
+from swift.models.forward import make_backbone
+from swift.models.head import HeadTransform
+from swift.models.structure import backbone, embedding_rows, generating, head_transform
+from swift.types import Completion, Conversation, Request, Scored, Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class TransformersEngine:
             and not model.config.is_encoder_decoder
         )
         self._padding_proved = False
+        self._measured: list[HeadTransform | None] = []
         self._context = context_length(model)
         self._vocabulary = embedding_rows(model)
 
@@ -112,7 +117,7 @@ class TransformersEngine:
         for number, request in enumerate(requests):
             try:
                 job = self._job(number, request, streaming=False)
-                by_adapter.setdefault(self._adapter(request), []).append(job)
+                by_adapter.setdefault(self._adapter(request.adapter), []).append(job)
             except RowError as error:
                 results[number] = error
         for adapter, jobs in by_adapter.items():
@@ -137,16 +142,59 @@ class TransformersEngine:
         job = self._job(0, request, streaming=True)
         text = job.text
         assert text is not None
-        for _ in self._run([job], self._adapter(request)):
+        for _ in self._run([job], self._adapter(request.adapter)):
             piece = text.take(final=job.finish is not None)
             if piece:
                 yield piece
         if on_done is not None:
             on_done(0, self._completion(job))
 
-    def _adapter(self, request: Request) -> str:
-        """The adapter that this request is for."""
-        name = request.adapter or (self.adapters[0] if self.adapters else BASE)
+    def score(self, samples: Sequence[Conversation], *, adapter: str | None = None) -> list[Scored | RowError]:
+        """How likely each conversation's last turn, which is the assistant's, is behind the turns before it.
+
+        Args:
+            samples: In any order and of any length.
+            adapter: As in a request.
+
+        Returns:
+            One item a conversation, in order; a RowError for one that cannot be scored.
+        """
+        results: dict[int, Scored | RowError] = {}
+        ready: dict[int, Tokens] = {}
+        name = self._adapter(adapter)
+        for number, sample in enumerate(samples):
+            try:
+                ready[number] = answer_tokens(sample, self._codec, self._chat, self._context)
+            except RowError as error:
+                results[number] = error
+        together = self._own_loop and self._padding_safe()
+        found = scores(
+            self._model,
+            make_backbone(backbone(self._model)),
+            self._transform(),
+            list(ready.values()),
+            media=None if self._codec.media is None else self._codec.media.inputs,
+            max_tokens=self._limits.tokens,
+            max_rows=self._limits.rows if together else 1,
+            before=lambda: self._activate(name),
+        )
+        results.update(zip(ready, found, strict=True))
+        return [results[number] for number in range(len(samples))]
+
+    def _transform(self) -> HeadTransform | None:
+        """Measured once, on the bare model."""
+        if not self._measured:
+            self._activate(BASE)
+            self._measured = [head_transform(self._model)]
+        return self._measured[0]
+
+    def _activate(self, adapter: str) -> None:
+        if self._switch is not None:
+            self._switch.activate(adapter)
+
+    def _adapter(self, wanted: str | None) -> str:
+        """The adapter that is meant by what a request says."""
+        name = wanted or (self.adapters[0] if self.adapters else BASE)
         if name != BASE and name not in self.adapters:
             raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}")
         return name
@@ -176,10 +224,7 @@ class TransformersEngine:
     def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
         """Run jobs of one adapter, which is activated before every forward pass: streams may interleave."""
 
-        def activate() -> None:
-            if self._switch is not None:
-                self._switch.activate(adapter)
-
+        activate = partial(self._activate, adapter)
         try:
             # nearly all architectures take position ids; one that does not may differ in other ways too
             trusted = len(jobs) == 1 and "position_ids" in self._parameters

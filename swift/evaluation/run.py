@@ -1,9 +1,10 @@
-"""`swift eval`: predict every turn of tool conversations, compare, and sum up."""
+"""`swift eval`: predict turns of a data set, compare with what it says, and sum up."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -11,22 +12,18 @@ from typing import Any
 
 import orjson
 
-from swift.chat.codec import Codec
-from swift.chat.parse import parse_answer
 from swift.config.runs import EvalConfig
 from swift.data.plugins import load_plugins
 from swift.data.progress import RowProgress, row_progress
 from swift.engines.folders import Plan, plan_model
 from swift.engines.load import load_engine
 from swift.engines.transformers import Limits, TransformersEngine
-from swift.errors import RowError
+from swift.evaluation.metrics import METRICS, Metric, Scores, Summary
 from swift.evaluation.report import show
-from swift.evaluation.toolbench import Summary, Verdict, judge, summarize
-from swift.evaluation.turns import SKIPPED, Turn, selected, turns_of
+from swift.evaluation.turns import BAD, Turn, selected, turns_of
 from swift.inference.answerers import sampling_of
 from swift.inference.batch import answers_identity
-from swift.inference.results import Results, message_json, open_results
-from swift.types import Completion, Request
+from swift.inference.results import Results, open_results
 
 PREDICTIONS, SUMMARY = "predictions.jsonl", "summary.json"
 _WINDOW = 2
@@ -48,22 +45,26 @@ def evaluate(config: EvalConfig) -> Summary:
     load_plugins(config.plugins)
     plan = plan_model(config.model, config.adapters, config.chat, config.media)
     selection = selected(config.data)
-    skipped = dict.fromkeys(SKIPPED, 0)
-    turns = list(turns_of(selection, config.data, skipped))
+    metric = METRICS[config.metric]
+    skipped = dict.fromkeys((BAD, *metric.filter.told), 0)
+    turns = list(turns_of(selection, config.data, metric.filter, skipped))
     folder = Path(config.output_dir)
     path = folder / PREDICTIONS
-    with open_results(path, answers_identity(config, plan, selection)) as results:
+    speed: dict[str, float] = {}
+    with open_results(path, {**answers_identity(config, plan, selection), "metric": config.metric}) as results:
         if results.done:
             sys.stderr.write(f"{results.done} of {len(turns)} turns are predicted already\n")
         if results.done < len(turns):
             engine = _engine(config, plan)
+            begun = time.monotonic()
             with row_progress("evaluating", total=len(turns), done=results.done, shown=True) as progress:
-                _predict(islice(turns, results.done, None), config, engine, results, progress)
-    verdicts, failed = _verdicts(path)
-    summary = summarize(verdicts)
-    values = {**asdict(summary), "failed": failed, "skipped": skipped, "metric": config.metric}
+                _predict(islice(turns, results.done, None), config, metric, engine, results, progress)
+            speed = {"new_tokens": results.tokens, "seconds": time.monotonic() - begun}
+    scores, failed = _scores(path)
+    summary = metric.summarize(scores)
+    values = {**asdict(summary), "failed": failed, "skipped": skipped, "metric": config.metric, **speed}
     (folder / SUMMARY).write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2))
-    show(summary, skipped, failed, folder)
+    show(metric, summary, skipped, failed, folder)
     return summary
 
 
@@ -78,36 +79,20 @@ def _engine(config: EvalConfig, plan: Plan) -> TransformersEngine:
 
 
 def _predict(
-    turns: Iterator[Turn], config: EvalConfig, engine: TransformersEngine, results: Results, progress: RowProgress
+    turns: Iterator[Turn],
+    config: EvalConfig,
+    metric: Metric,
+    engine: TransformersEngine,
+    results: Results,
+    progress: RowProgress,
 ) -> None:
     rules = sampling_of(config.generation, config.seed)
     while window := list(islice(turns, _WINDOW * config.max_batch_size)):
-        answers = engine.generate(
-            [Request(turn.prompt, rules) for turn in window], on_done=lambda number, completion: progress(1)
-        )
-        for turn, answer in zip(window, answers, strict=True):
-            results.write(_line(turn, answer, engine.codec))
-        progress(sum(isinstance(answer, RowError) for answer in answers))
+        for line in metric.predict(engine, window, rules, progress):
+            results.write(line)
 
 
-def _line(turn: Turn, answer: Completion | RowError, codec: Codec) -> dict[str, Any]:
-    """One object of the file of predictions."""
-    told = {**turn.key(), "reference": message_json(turn.reference)}
-    if isinstance(answer, RowError):
-        return {**told, "error": str(answer)}
-    predicted = parse_answer(answer.text, codec, turn.prompt.tools)
-    return {
-        **told,
-        "prediction": message_json(predicted),
-        "response": answer.text,
-        "finish": answer.finish,
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": len(answer.token_ids),
-        "scores": asdict(judge(predicted, turn.reference, turn.offered)),
-    }
-
-
-def _verdicts(path: Path) -> tuple[Sequence[Verdict], int]:
+def _scores(path: Path) -> tuple[list[Scores], int]:
     """What the file of predictions says of each turn, and how many turns have no prediction."""
-    lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
-    return [Verdict(**line["scores"]) for line in lines if "scores" in line], sum("error" in line for line in lines)
+    lines: list[dict[str, Any]] = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+    return [line["scores"] for line in lines if "scores" in line], sum("error" in line for line in lines)

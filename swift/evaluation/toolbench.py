@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from swift.chat.tools.toolbench import FINISH
+from swift.evaluation.exact import percent
 from swift.types import Message
 
 Plan = Literal["call", "answer", "give up"]
@@ -161,16 +162,12 @@ def summarize(verdicts: Sequence[Verdict]) -> Summary:
     actions = [verdict.action for verdict in verdicts if verdict.action is not None]
     rouges = [verdict.rouge for verdict in verdicts if verdict.rouge is not None]
     return Summary(
-        plan_em=_percent([verdict.plan for verdict in verdicts]),
-        act_em=_percent(actions),
-        f1=_percent([verdict.f1 for verdict in verdicts if verdict.f1 is not None]),
-        hallucination=_percent([verdict.hallucinated for verdict in verdicts]),
-        rouge_l=_percent(rouges),
+        plan_em=percent([verdict.plan for verdict in verdicts]),
+        act_em=percent(actions),
+        f1=percent([verdict.f1 for verdict in verdicts if verdict.f1 is not None]),
+        hallucination=percent([verdict.hallucinated for verdict in verdicts]),
+        rouge_l=percent(rouges),
         turns=len(verdicts),
         calls=len(actions),
         answers=len(rouges),
     )
-
-
-def _percent(values: Sequence[float]) -> float | None:
-    return 100 * sum(values) / len(values) if values else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from swift.chat.tools.offer import names_of
@@ -11,11 +11,12 @@ from swift.config.data import DataConfig
 from swift.data.columns import to_sample
 from swift.data.rows import BadRow
 from swift.data.select import Selection, select
+from swift.data.source import rename
 from swift.errors import DataError, RowError
 from swift.types import Conversation, Message, Text
 
-SKIPPED = ("bad", "no tools", "unknown reference")
-"""Why rows or turns are left out: a bad row; a row that offers no tools; a reference that calls one not offered."""
+BAD = "bad"
+"""Why a row is left out that could not be read as a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,13 @@ class Turn:
         prompt: What stands before it.
         reference: What the data set says.
         index: Which message of the row it is, from 0.
+        choices: Answers of which one is right, where the row has the column `choices`.
     """
 
     prompt: Conversation
     reference: Message
     index: int
+    choices: tuple[str, ...] = ()
 
     @property
     def offered(self) -> frozenset[str]:
@@ -41,6 +44,21 @@ class Turn:
         """What identifies it."""
         origin = self.prompt.origin
         return {"row": origin.index, "source": origin.source, "turn": self.index + 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a metric leaves out: functions that tell why, or say nothing.
+
+    Attributes:
+        row: Of a whole row.
+        turn: Of one turn.
+        told: Reason to what the user reads, behind a number.
+    """
+
+    row: Callable[[Conversation], str] = field(default=lambda sample: "")
+    turn: Callable[[Turn], str] = field(default=lambda turn: "")
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def selected(data: DataConfig) -> Selection:
@@ -58,34 +76,46 @@ def selected(data: DataConfig) -> Selection:
     return found
 
 
-def turns_of(selection: Selection, data: DataConfig, skipped: dict[str, int]) -> Iterator[Turn]:
-    """All turns, in the order of the files; what is left out is counted in `skipped`, by the names of `SKIPPED`."""
+def turns_of(selection: Selection, data: DataConfig, wanted: Filter, skipped: dict[str, int]) -> Iterator[Turn]:
+    """All turns, in the order of the files; what is left out is counted in `skipped`, by reason."""
     for number, source in enumerate(selection.sources):
-        wanted = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
-        numbers = frozenset(wanted)
+        chosen = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
+        numbers = frozenset(chosen)
         for place, row in enumerate(source.rows()):
             if place in numbers:
-                yield from _of_row(row, data, skipped, times=wanted.count(place))
+                yield from _of_row(row, data, wanted, skipped, times=chosen.count(place))
 
 
-def _of_row(row: Any, data: DataConfig, skipped: dict[str, int], *, times: int) -> Iterator[Turn]:
+def _of_row(row: Any, data: DataConfig, wanted: Filter, skipped: dict[str, int], *, times: int) -> Iterator[Turn]:
     try:
         if isinstance(row, BadRow):
             raise RowError(row.reason, row.detail)
         sample = to_sample(row, data, "sft")
+        if isinstance(sample, Text):
+            raise RowError(BAD, "plain text has no turns")
     except RowError:
-        skipped["bad"] += times
+        skipped[BAD] += times
         return
-    if isinstance(sample, Text) or not sample.tools:
-        skipped["no tools"] += times
+    reason = wanted.row(sample)
+    if reason:
+        skipped[reason] += times
         return
-    offered = names_of(sample.tools)
+    choices = _choices(rename(row.values, data.columns))
     for index, message in enumerate(sample.messages):
         before = sample.messages[:index]
         if message.role != "assistant" or not any(earlier.role in ("user", "tool") for earlier in before):
             continue
-        if any(call.name not in offered for call in message.tool_calls):
-            skipped["unknown reference"] += times
+        turn = Turn(replace(sample, messages=before), message, index, choices)
+        reason = wanted.turn(turn)
+        if reason:
+            skipped[reason] += times
             continue
         for _ in range(times):
-            yield Turn(replace(sample, messages=before), message, index)
+            yield turn
+
+
+def _choices(values: Mapping[str, Any]) -> tuple[str, ...]:
+    found = values.get("choices")
+    if isinstance(found, (list, tuple)) and all(isinstance(choice, str) for choice in found):
+        return tuple(found)
+    return ()

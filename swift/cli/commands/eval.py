@@ -10,7 +10,7 @@ from swift.config.runs import EvalConfig
 
 def main(argv: Sequence[str]) -> int:
     """Judge a model by a data set."""
-    config = read("eval", "judge a model by a data set of tool conversations", EvalConfig, argv)
+    config = read("eval", "judge a model by a data set", EvalConfig, argv)
     if config is None:
         return 0
     from swift.api import evaluate

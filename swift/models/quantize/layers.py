@@ -24,7 +24,7 @@ def is_quantized(layer: nn.Module) -> bool:
     if any(library_of(p) in _TENSORS or not p.is_floating_point() for p in layer.parameters(recurse=False)):
         return True
     packed = any(not tensor.is_floating_point() for tensor in layer.buffers(recurse=False))
-    return packed and "in_features" in vars(layer)
+    return packed and {"in_features", "out_features"} <= vars(layer).keys()
 
 
 def quantized_layers(model: nn.Module) -> dict[str, nn.Module]:

@@ -1,0 +1,97 @@
+"""How likely a model finds given answers: their tokens are those that training would learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from swift.chat.codec import Codec
+from swift.chat.encode import encode
+from swift.chat.loss_scale import LossScale
+from swift.config.chat import ChatConfig
+from swift.data.collate import Media, collate
+from swift.engines.shape import input_device
+from swift.errors import RowError
+from swift.models.forward import Backbone
+from swift.models.head import HeadTransform
+from swift.models.structure import embedding_rows, output_head
+from swift.types import Conversation, Scored, Tokens
+
+_CHUNK = 1 << 26
+"""Logits held at a time."""
+
+
+def answer_tokens(sample: Conversation, codec: Codec, chat: ChatConfig, limit: int | None) -> Tokens:
+    """The conversation's tokens; those of its last turn, with the token that ends it, have the weight 1.
+
+    Args:
+        limit: Tokens that the model takes; None where it sets no limit.
+
+    Raises:
+        RowError: The last turn is not the assistant's, is empty, or there is not enough room.
+    """
+    if not sample.messages or sample.messages[-1].role != "assistant":
+        raise RowError("no_answer", "the last turn is not the assistant's, so there is nothing to score")
+    options = chat.model_copy(update={"train_on": "last", "thinking": ChatConfig().thinking, "max_length": limit})
+    (tokens,) = encode(sample, replace(codec, loss_scale=LossScale()), options).sequences
+    if limit is not None and len(tokens) > limit:
+        raise RowError("too_long", f"prompt and answer have {len(tokens)} tokens, the model takes {limit}")
+    return tokens
+
+
+@torch.inference_mode()
+def scores(
+    model: PreTrainedModel,
+    backbone: Backbone,
+    transform: HeadTransform | None,
+    samples: Sequence[Tokens],
+    *,
+    media: Media | None,
+    max_tokens: int,
+    max_rows: int,
+    before: Callable[[], None],
+) -> list[Scored]:
+    """Log-likelihoods of the targets of samples.
+
+    Args:
+        transform: What the architecture does to the head's output; None asks the whole model for logits.
+        media: Loads what samples show; None where all are text.
+        max_tokens: Tokens of a batch, padding included.
+        max_rows: Rows of a batch.
+        before: Called before every forward pass.
+    """
+    found: dict[int, Scored] = {}
+    head = output_head(model)
+    for numbers in _batches([len(sample) for sample in samples], max_tokens, max_rows):
+        batch = collate([samples[number] for number in numbers], padding_free=False, pad_id=0, media=media)
+        before()
+        batch = batch.to(input_device(model))
+        output = backbone(batch, model if transform is None else None)
+        states: Tensor = output["logits" if transform is None else "last_hidden_state"]
+        states = states.reshape(-1, states.shape[-1])[batch.target_index]
+        rows = max(1, _CHUNK // embedding_rows(model))
+        parts = []
+        for some, targets in zip(states.split(rows), batch.targets.split(rows), strict=True):
+            logits = some if transform is None else transform(head(some))
+            parts.append(logits.float().log_softmax(-1).gather(-1, targets[:, None])[:, 0])
+        counts = [int(np.count_nonzero(samples[number].weights > 0)) for number in numbers]
+        for number, values in zip(numbers, torch.cat(parts).double().cpu().split(counts), strict=True):
+            found[number] = Scored(float(values.sum()), len(values))
+    return [found[number] for number in range(len(samples))]
+
+
+def _batches(lengths: Sequence[int], max_tokens: int, max_rows: int) -> Iterator[list[int]]:
+    """Numbers of rows, the longest first, so that a batch holds rows of like length and memory grows no more."""
+    batch: list[int] = []
+    for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):
+        if batch and (len(batch) == max_rows or lengths[batch[0]] * (len(batch) + 1) > max_tokens):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
