@@ -89,7 +89,17 @@ FLAGS: dict[str, Familiar] = {
     "tuner_backend": _nothing("adapters are PEFT adapters", "peft"),
     "padding_side": _nothing("padding, where there is any, never changes a result"),
     "use_logits_to_keep": _nothing("logits are computed only where there is a target"),
-    "use_liger_kernel": _nothing("the loss is computed in chunks over the targets, without that library"),
+    "use_liger_kernel": _nothing(
+        "norms, gated activations and LoRA are fused and the loss is computed in chunks, without that library; "
+        "--torch_compile true fuses more"
+    ),
+    "torch_compile_backend": _nothing("layers are compiled with inductor", "inductor"),
+    "torch_compile_mode": _nothing("layers are compiled for sizes that change", "default"),
+    "callbacks": Familiar(
+        "they are options, such as --tuner_type lisa; your own listeners come from --plugins",
+        accepts=("graceful_exit",),
+        becomes={"activation_cpu_offload": ("activation_cpu_offload", "true")},
+    ),
     "acc_strategy": _nothing("accuracy is counted by token", "token"),
     "gradient_checkpointing_kwargs": _nothing("checkpointing is always of the non-reentrant kind"),
     "sequence_parallel_size": _nothing(_WHOLE_MODEL, "1"),

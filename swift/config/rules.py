@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from swift.config import quantization_rules, tuner_rules
+from swift.config import lever_rules, quantization_rules, tuner_rules
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.model import ModelConfig
@@ -206,6 +206,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     _plain_text,
     tuner_rules.training,
     quantization_rules.training,
+    lever_rules.training,
     _schedule,
     _optimizer,
     _saving,

@@ -23,6 +23,17 @@ class LoopConfig(Config):
         "The same for towers alone; default: as gradient_checkpointing where towers are trained.",
         "vit_gradient_checkpointing",
     )
+    offload_activations: bool = option(
+        False,
+        "Keep in main memory what the backward pass needs (with gradient_checkpointing, inputs of layers alone); for "
+        "accelerators.",
+        "activation_cpu_offload",
+    )
+    compile_blocks: bool = option(
+        False,
+        "Compile each decoder layer with torch.compile: the same result, and seconds to minutes before the first step.",
+        "torch_compile",
+    )
     neftune_alpha: float | None = option(
         None, "Noise on the embeddings (arXiv 2310.05914).", "neftune_noise_alpha", gt=0
     )
@@ -41,7 +52,8 @@ class LoopConfig(Config):
     )
     dry_step: bool | None = option(
         None,
-        "Run the longest batch first, without an update; default: unless the plan shows ample memory.",
+        "Run the longest batch first, without an update; default: unless the plan shows ample memory, and with "
+        "--torch_compile.",
         "dry_step",
     )
 

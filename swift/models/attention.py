@@ -7,27 +7,23 @@ keyword that transformers defines for this purpose. A forward pass without them 
 Three kernels, chosen by what the call needs:
 
 - CUDA, 16 bit, plain causal or windowed: `torch.nn.attention.varlen` (FlashAttention-2, arXiv 2307.08691);
-- CPU, plain causal: torch's flash forward and a tiled backward of ours, `_CausalAttention`, short samples together;
+- CPU, plain causal: torch's flash forward and a tiled backward of ours (`swift.models.causal_attention`);
 - everything else (soft caps, attention sinks, dropout, unequal head sizes): written out, sample by sample.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from swift.models.causal_attention import causal_attention, causal_attention_op, spans_of
+
 PACKED = "swift_packed"
 """Name under which the attention is registered with transformers."""
-
-_TILE = 128  # query rows per tile of the backward pass: large enough for matrix products, few keys after the diagonal
-_SHORT = 64  # samples up to this length are computed together: for longer ones calls cost little
-_STRETCH = 1.3  # such samples are at most so much longer than the shortest
 
 
 def register_packed_attention() -> str:
@@ -68,27 +64,54 @@ def packed_attention(
         [rows, length, heads, value head size], and no attention weights.
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if attention_mask is not None or s_aux is not None or softcap is not None or dropout > 0.0:
-        spans = _spans(cu_seq_lens_q, query) if attention_mask is None else [(0, query.shape[2])]
-        parts = [
-            _written_out(query, key, value, attention_mask, span, scale, dropout, sliding_window, softcap, s_aux)
-            for span in spans
-        ]
-        return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None
-    if query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
+    plain = attention_mask is None and s_aux is None and softcap is None and dropout == 0.0
+    if plain and query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and cu_seq_lens_q is not None:
         return _varlen(query, key, value, cu_seq_lens_q, max_length_q, scale, sliding_window), None
-    spans = _spans(cu_seq_lens_q, query)
-    windowed = sliding_window is not None and any(end - begin > sliding_window for begin, end in spans)
+    if not torch.compiler.is_compiling():
+        call = _by_sample
+    elif plain and sliding_window is None and _is_ours(query, value):
+        return causal_attention_op(query, key, value, cu_seq_lens_q, scale), None
+    else:
+        call = _outside_of_graphs
+    return call(query, key, value, attention_mask, cu_seq_lens_q, scale, dropout, sliding_window, softcap, s_aux), None
+
+
+def _by_sample(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    boundaries: Tensor | None,
+    scale: float,
+    dropout: float,
+    window: int | None,
+    softcap: float | None,
+    sinks: Tensor | None,
+) -> Tensor:
+    """Each sample by itself, or with others like it."""
+    if mask is not None or sinks is not None or softcap is not None or dropout > 0.0:
+        spans = _spans(boundaries, query) if mask is None else [(0, query.shape[2])]
+        parts = [_written_out(query, key, value, mask, span, scale, dropout, window, softcap, sinks) for span in spans]
+        return torch.cat(parts, dim=2).transpose(1, 2).contiguous()
+    spans = _spans(boundaries, query)
+    windowed = window is not None and any(end - begin > window for begin, end in spans)
     trains = torch.is_grad_enabled() and query.requires_grad
-    ours = query.device.type == "cpu" and query.shape[-1] == value.shape[-1] and not windowed
-    if ours and (trains or cu_seq_lens_q is not None):
-        output: Tensor = _CausalAttention.apply(query, key, value, spans, scale)
-        return output, None
+    if _is_ours(query, value) and not windowed and (trains or boundaries is not None):
+        return causal_attention(query, key, value, spans, scale)
     outputs = [
-        _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, sliding_window)
+        _one_sample(query[:, :, begin:end], key[:, :, begin:end], value[:, :, begin:end], scale, window)
         for begin, end in spans
     ]
-    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous(), None  # architectures take it as one block of memory
+    return torch.cat(outputs, dim=2).transpose(1, 2).contiguous()  # architectures take it as one block of memory
+
+
+_outside_of_graphs: Callable[..., Tensor] = torch.compiler.disable(_by_sample)
+"""Where samples begin is another thing in every batch, and would make another graph of it."""
+
+
+def _is_ours(query: Tensor, value: Tensor) -> bool:
+    """Whether plain attention is that of `swift.models.causal_attention`."""
+    return query.device.type == "cpu" and query.shape[-1] == value.shape[-1]
 
 
 def _one_sample(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int | None) -> Tensor:
@@ -113,8 +136,7 @@ def packed_mask(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor |
 def _spans(boundaries: Tensor | None, query: Tensor) -> list[tuple[int, int]]:
     if boundaries is None:
         return [(0, query.shape[2])]
-    edges = boundaries.tolist()
-    return list(pairwise(edges))
+    return spans_of(boundaries)
 
 
 def _window_mask(length: int, window: int, device: torch.device) -> Tensor:
@@ -182,151 +204,3 @@ def _varlen(
     )
     assert isinstance(output, Tensor)
     return output[None]
-
-
-class _CausalAttention(torch.autograd.Function):
-    """Causal attention on the CPU, of samples that lie back to back.
-
-    The forward is torch's own flash kernel. Its backward kernel is slow on CPUs, so the backward is written
-    here as matrix products over tiles of query rows, recomputing the probabilities from the saved log-sum-exp
-    (FlashAttention-2, arXiv 2307.08691, section 3.1); tiles skip the keys that come after them. Samples of similar
-    length are computed together, filled up at their ends, which no token before sees.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, spans: list[tuple[int, int]], scale: float
-    ) -> Tensor:
-        rows, heads, length, size = query.shape
-        output = query.new_empty(rows, length, heads, size)
-        sums = []
-        groups = _groups(tuple(spans)) if rows == 1 else [_Group(begin, end, None) for begin, end in spans]
-        for group in groups:
-            q, k, v = (group.take(t) for t in (query, key, value))
-            part, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, True, scale=scale)
-            group.put(output.transpose(1, 2), part)
-            sums.append(lse)
-        ctx.save_for_backward(query, key, value, output, *sums)
-        ctx.groups, ctx.scale = groups, scale
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value, output, *sums = ctx.saved_tensors
-        grad = grads[0]
-        delta = (grad * output).sum(-1, dtype=torch.float32).transpose(1, 2)
-        grad = grad.transpose(1, 2)
-        grad_query, grad_key, grad_value = (torch.empty_like(t) for t in (query, key, value))
-        for group, lse in zip(ctx.groups, sums, strict=True):
-            q, k, v, g, d = (group.take(t) for t in (query, key, value, grad, delta))
-            parts = _causal_gradients(q, k, v, group.blank(g), d, lse, ctx.scale)
-            for whole, part in zip((grad_query, grad_key, grad_value), parts, strict=True):
-                group.put(whole, part)
-        return grad_query, grad_key, grad_value, None, None
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Samples that are computed together.
-
-    Attributes:
-        begin: Where the first begins.
-        end: Where it ends.
-        places: Where the tokens of several samples are, int64 [samples, longest]; None for one sample.
-        filled: Which of these stand for no token, bool [samples, longest].
-    """
-
-    begin: int
-    end: int
-    places: Tensor | None
-    filled: Tensor | None = None
-
-    def take(self, whole: Tensor) -> Tensor:
-        """[rows, heads, length, ...] -> [rows or samples, heads, longest, ...]."""
-        if self.places is None:
-            return whole[:, :, self.begin : self.end]
-        return whole[0][:, self.places].transpose(0, 1)
-
-    def put(self, whole: Tensor, part: Tensor) -> None:
-        """Back again, into `whole`."""
-        if self.places is None or self.filled is None:
-            whole[:, :, self.begin : self.end] = part
-        else:
-            kept = ~self.filled
-            whole[0].transpose(0, 1)[self.places[kept]] = part.transpose(1, 2)[kept]
-
-    def blank(self, part: Tensor) -> Tensor:
-        """Zeros where there is no token."""
-        return part if self.filled is None else part.masked_fill(self.filled[:, None, :, None], 0.0)
-
-
-@lru_cache(maxsize=8)
-def _groups(spans: tuple[tuple[int, int], ...]) -> list[_Group]:
-    """Short samples by length, so that few places are filled up; long ones alone."""
-    alone = [_Group(begin, end, None) for begin, end in spans if end - begin > _SHORT]
-    short = sorted((span for span in spans if span[1] - span[0] <= _SHORT), key=lambda span: span[1] - span[0])
-    together: list[list[tuple[int, int]]] = []
-    for begin, end in short:
-        if together and end - begin <= _STRETCH * (together[-1][0][1] - together[-1][0][0]):
-            together[-1].append((begin, end))
-        else:
-            together.append([(begin, end)])
-    return alone + [_Group(*members[0], None) if len(members) == 1 else _side_by_side(members) for members in together]
-
-
-def _side_by_side(spans: list[tuple[int, int]]) -> _Group:
-    first = torch.tensor([begin for begin, _ in spans])[:, None]
-    lengths = torch.tensor([end - begin for begin, end in spans])[:, None]
-    steps = torch.arange(int(lengths.max()))[None]
-    return _Group(*spans[0], first + torch.minimum(steps, lengths - 1), steps >= lengths)
-
-
-def _causal_gradients(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    grad: Tensor,
-    delta: Tensor,
-    lse: Tensor,
-    scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the queries, keys and values of one sample in each row.
-
-    Args:
-        query: [rows, heads, length, size]; keys and values may have fewer heads.
-        grad: Of the output, laid out like the queries.
-        delta: float32 [rows, heads, length], the sum of `grad * output` over the last dimension.
-        lse: [rows, heads, length], the log of the sum of the exponentials of the scores.
-    """
-    rows, heads, length, size = query.shape
-    kv_heads = key.shape[1]
-    groups = heads // kv_heads
-    k = key.reshape(rows * kv_heads, length, size)
-    v = value.reshape(rows * kv_heads, length, size)
-    grad_query = torch.empty_like(query)
-    grad_key, grad_value = torch.zeros_like(k), torch.zeros_like(v)
-
-    def tile_of(t: Tensor, begin: int, end: int) -> Tensor:
-        """[rows, heads, length, ...] -> the tile as [rows * kv heads, groups * tile, ...]."""
-        return t[:, :, begin:end].reshape(rows * kv_heads, groups * (end - begin), *t.shape[3:])
-
-    for begin in range(0, length, _TILE):
-        end = min(begin + _TILE, length)
-        q, g = tile_of(query, begin, end), tile_of(grad, begin, end)
-        seen_k, seen_v = k[:, :end], v[:, :end]
-        scores = torch.bmm(q, seen_k.transpose(1, 2))
-        # Adding a float32 tensor promotes in the same pass over the scores.
-        probs = torch.add(-tile_of(lse, begin, end)[..., None], scores, alpha=scale).exp_()
-        probs.view(rows * kv_heads, groups, end - begin, end)[..., begin:].masked_fill_(_later(end - begin), 0.0)
-        grad_scores = torch.sub(torch.bmm(g, seen_v.transpose(1, 2)), tile_of(delta, begin, end)[..., None])
-        grad_scores = grad_scores.mul_(probs).to(q.dtype)
-        grad_value[:, :end] += torch.bmm(probs.to(q.dtype).transpose(1, 2), g)
-        grad_key[:, :end] += torch.bmm(grad_scores.transpose(1, 2), q)
-        grad_query[:, :, begin:end] = torch.bmm(grad_scores, seen_k).view(rows, heads, end - begin, size)
-    return grad_query.mul_(scale), grad_key.mul_(scale).view_as(key), grad_value.view_as(value)
-
-
-@lru_cache(maxsize=2 * _TILE)
-def _later(length: int) -> Tensor:
-    """bool [length, length]: True where a key comes after the query."""
-    return torch.ones(length, length, dtype=torch.bool).triu_(1)

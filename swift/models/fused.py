@@ -13,6 +13,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,8 +69,8 @@ class RmsNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., width] -> [..., width]."""
         output: Tensor = _RmsNorm.apply(x, self.weight, self.eps, self.offset, self.round_first)
-        x, weight = x.detach(), self.weight.detach()
-        return recomputable(output, lambda: _normalized(x, weight, self.eps, self.offset, self.round_first)[0])
+        again = partial(_norm_again, eps=self.eps, offset=self.offset, round_first=self.round_first)
+        return recomputable(output, again, x, self.weight)
 
     def extra_repr(self) -> str:
         """For printing a model."""
@@ -88,8 +89,7 @@ class GatedMlp(nn.Module):
         """[..., width] -> [..., width]."""
         gate, up = self.gate_proj(x), self.up_proj(x)
         gated: Tensor = _GatedSilu.apply(gate, up)
-        gate, up = gate.detach(), up.detach()
-        return torch.as_tensor(self.down_proj(recomputable(gated, lambda: F.silu(gate).mul_(up))))
+        return torch.as_tensor(self.down_proj(recomputable(gated, _gated_again, gate, up)))
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -122,6 +122,14 @@ def _normalized(x: Tensor, weight: Tensor, eps: float, offset: float, round_firs
     if round_first:
         return normal.to(x.dtype).mul_(weight), scale
     return normal.mul_(weight.float() + offset).to(x.dtype), scale
+
+
+def _norm_again(x: Tensor, weight: Tensor, *, eps: float, offset: float, round_first: bool) -> Tensor:
+    return _normalized(x, weight, eps, offset, round_first)[0]
+
+
+def _gated_again(gate: Tensor, up: Tensor) -> Tensor:
+    return F.silu(gate).mul_(up)
 
 
 class _GatedSilu(torch.autograd.Function):

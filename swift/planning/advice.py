@@ -32,11 +32,13 @@ def ways_out(
     overhead: int,
     longest: int,
     holes: float = 0.0,
+    accelerator: bool = False,
 ) -> list[Way]:
     """Changes that need less memory, those that change the result least first.
 
     Args:
         overhead, holes: As for `plan_memory`.
+        accelerator: Whether the device has memory of its own, so that some can be moved out of it.
         longest: Tokens of the longest sequence; where more go through the model at once, they can be split at no
             loss.
     """
@@ -45,7 +47,7 @@ def ways_out(
         return plan_memory(shape, training, load, overhead=overhead, holes=holes).total
 
     before = total()
-    return [way for way in _ways(training, load, total, longest, shape) if way.total < before]
+    return [way for way in _ways(training, load, total, longest, shape, accelerator) if way.total < before]
 
 
 def _ways(
@@ -54,6 +56,7 @@ def _ways(
     total: Callable[..., int],
     longest: int,
     shape: ModelShape,
+    accelerator: bool,
 ) -> Iterator[Way]:
     several = load.slots > longest
     at_once = max(longest, _SHORTEST)
@@ -67,6 +70,10 @@ def _ways(
         if several:
             both = f"both: --gradient_checkpointing true --max_tokens_per_slice {at_once}"
             yield Way(both, total(less, one))
+    if accelerator and not training.offload_activations:
+        flags = "--gradient_checkpointing true --activation_cpu_offload true"
+        moved = replace(training, gradient_checkpointing=True, offload_activations=True)
+        yield Way(f"{flags} (the same result, inputs of layers in main memory)", total(moved))
     if training.tuner != "lora":
         adapter = replace(
             training,

@@ -71,6 +71,7 @@ class Training:
         state_bytes: Optimizer state for a trained element, where the optimizer updates float32.
         in_backward: Whether each gradient lives only until its parameter is updated.
         offload: Whether optimizer state is in main memory between steps.
+        offload_activations: Whether what is kept for the backward pass is in main memory.
     """
 
     tuner: Literal["lora", "full", "freeze"]
@@ -86,6 +87,7 @@ class Training:
     state_bytes: float = 2.0 * _FLOAT32
     in_backward: bool = False
     offload: bool = False
+    offload_activations: bool = False
 
     @property
     def has_masters(self) -> bool:
@@ -128,11 +130,12 @@ class MemoryPlan:
         masters: Float32 copies of trained 16-bit weights.
         optimizer: Its state, such as AdamW's two float32 moments for each trained element.
         gradients: Of what is trained; float32 where there are master weights.
-        activations: Kept for the backward pass.
+        activations: Kept for the backward pass, as far as they are on the device.
         logits: One chunk with its gradient, the states that it is made from, and the output head's own gradient.
         overhead: Libraries and device context.
         fragments: Holes that the allocator leaves between activations.
         accumulates: As in `Load`.
+        moved: Activations in main memory instead, which are no part of the total; None where none are moved.
     """
 
     weights: int
@@ -144,6 +147,7 @@ class MemoryPlan:
     overhead: int
     fragments: int = 0
     accumulates: bool = True
+    moved: int | None = None
 
     @property
     def standing(self) -> int:
@@ -171,6 +175,7 @@ class MemoryPlan:
             ("logits", self.logits),
             ("allocator's holes", self.fragments),
             ("libraries", self.overhead),
+            *((("in main memory instead", self.moved),) if self.moved is not None else ()),
             ("peak", self.total),
         )
 
@@ -193,6 +198,7 @@ def plan_memory(
     if training.in_backward:
         gradients //= max(1, training.trained_layers)
     activations = activation_bytes(shape, training, load)
+    everywhere = activation_bytes(shape, replace(training, offload_activations=False), load)
     everything = activation_bytes(shape, replace(training, gradient_checkpointing=False), load)
     pinned = _PINNED if training.gradient_checkpointing else 1.0
     return MemoryPlan(
@@ -205,6 +211,7 @@ def plan_memory(
         overhead=overhead,
         fragments=int(holes * pinned * everything),
         accumulates=load.accumulates,
+        moved=everywhere - activations if training.offload_activations else None,
     )
 
 
@@ -243,10 +250,16 @@ def layer_bytes_per_token(shape: ModelShape, training: Training, load: Load) -> 
 
 
 def activation_bytes(shape: ModelShape, training: Training, load: Load) -> int:
-    """What the whole forward pass keeps: all layers, or with checkpointing their inputs and one layer in full."""
+    """What the whole forward pass keeps on the device.
+
+    That is all layers; with checkpointing their inputs and one layer in full; with activations in main memory the
+    layer that they are just copied from.
+    """
     layer = layer_bytes_per_token(shape, training, load)
     per_token = training.trained_layers * layer
-    if training.gradient_checkpointing and training.trained_layers:
+    if training.offload_activations and training.trained_layers:
+        per_token = layer
+    elif training.gradient_checkpointing and training.trained_layers:
         per_token = training.trained_layers * shape.hidden * training.weight_bytes + layer
     # The last norm, and the hidden states that the output head reads.
     per_token += shape.hidden * (_FLOAT32 + training.weight_bytes)

@@ -103,7 +103,15 @@ def _ways(config: PlanConfig, shape: ModelShape, training: Training, largest: La
         longest=largest.longest,
         padding_free=config.batch.padding_free is not False,
     )
-    return ways_out(shape, training, load, overhead=overhead, longest=largest.longest, holes=holes_of(config))
+    return ways_out(
+        shape,
+        training,
+        load,
+        overhead=overhead,
+        longest=largest.longest,
+        holes=holes_of(config),
+        accelerator=resolve_device(config.model.device).type != "cpu",
+    )
 
 
 def largest_batch(config: PlanConfig, codec: Codec) -> LargestBatch:

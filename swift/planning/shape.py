@@ -116,6 +116,7 @@ def training_of(model: nn.Module, config: SftConfig, *, gradient_checkpointing: 
         ),
         in_backward=config.optimizer.updates_in_backward,
         offload=config.optimizer.offload,
+        offload_activations=config.loop.offload_activations,
     )
 
 

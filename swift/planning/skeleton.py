@@ -101,6 +101,11 @@ def require_trainable(config: SftConfig, name: str, hf_config: PreTrainedConfig,
             f"weights of {name} are quantized ({describe_checkpoint(found)}) and cannot be trained themselves",
             hint="--tuner_type lora, or name the 16-bit original",
         )
+    if found is not None and config.loop.compile_blocks:
+        raise ConfigError(
+            f"torch_compile is not proved over quantized layers, as {name} has ({describe_checkpoint(found)})",
+            hint="leave out --torch_compile",
+        )
     require_loadable(name, config.model, hf_config, device, training=True)
     if config.qat.scheme != "none":
         require_libraries(("torchao",), f"--qat {config.qat.scheme}")

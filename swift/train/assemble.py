@@ -27,8 +27,10 @@ from swift.data.slices import ONE_BY_ONE, slice_limit
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.losses.token import token_losses
+from swift.models.compiled import require_compiler
 from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
+from swift.models.offload import make_offload
 from swift.models.parts import parts_by_parameter
 from swift.models.quantize.layers import number_type
 from swift.models.structure import head_dim, output_head
@@ -42,6 +44,7 @@ from swift.train.environment import git_revision, library_versions
 from swift.train.events import Listener, RunInfo
 from swift.train.feeds import make_evaluation, make_feed
 from swift.train.fit import make_fit
+from swift.train.levers import levers
 from swift.train.listeners import make_trackers, plugin_listeners
 from swift.train.listeners.console import Console
 from swift.train.listeners.jsonl import JsonLines
@@ -113,6 +116,13 @@ def _fitting(config: SftConfig, device: torch.device, parallel: Parallel) -> Sft
             "device is the CPU",
             hint="take the same one without paged_",
         )
+    if config.loop.offload_activations and device.type == "cpu":
+        raise ConfigError(
+            "loop.offload_activations moves them to main memory, and the device is the CPU, where they are already",
+            hint="leave out --activation_cpu_offload; --gradient_checkpointing true needs less memory anywhere",
+        )
+    if config.loop.compile_blocks:
+        require_compiler(device)
     if not config.optimizer.updates_in_backward:
         return config
     if parallel.size > 1:
@@ -207,7 +217,11 @@ class _Assembly:
         if self.parallel.main:
             run.listeners = self.listeners()
         fit = make_fit(self.config, self.prepared, run.feed, self.device, self.parallel.place)
-        run.info = banner(run, self.located, self.codec, self.rows, self.prepared, fit)
+        active = levers(run, self.prepared)
+        run.info = banner(run, self.located, self.codec, self.rows, self.prepared, fit, active)
+        if self.parallel.main:
+            # Only now is it known whether memory asks for checkpointing.
+            write_record(self.folder, replace(read_record(self.folder), levers=active))
         run.trial = fit.trial and isinstance(run.feed, MapFeed)
         return run
 
@@ -256,6 +270,7 @@ class _Assembly:
             if prepared.layout.one_by_one
             else slice_limit(config.batch.slice_tokens, self.device),
             parallel=parallel,
+            offload=make_offload(self.device) if config.loop.offload_activations else None,
         )
 
     def optimizer(self, rate: float, scale: LossScale) -> StepOptimizer:

@@ -16,8 +16,10 @@ from swift.train.prepare_model import Prepared
 from swift.train.run import Run
 
 
-def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepared, fit: Fit) -> RunInfo:
-    """The facts of a run, in the order of showing."""
+def banner(
+    run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepared, fit: Fit, levers: tuple[str, ...]
+) -> RunInfo:
+    """The facts of a run, in the order of showing; `levers` are what saves memory and time."""
     parameters = list(run.policy.model.parameters())
     total = weight_elements(run.policy.model)
     trained = sum(p.numel() for p in parameters if p.requires_grad)
@@ -35,6 +37,7 @@ def banner(run: Run, located: Located, codec: Codec, rows: Rows, prepared: Prepa
         ("attention", f"{prepared.layout.attention}: {prepared.layout.reason}"),
         ("fused", f"{prepared.fused.norms} norms, {prepared.fused.activations} gated activations, proved equal"),
         ("loss", _loss(run)),
+        ("levers", ", ".join(levers) or "none"),
     ]
     if config.data.streaming:
         lines.append(("rows", "streamed"))

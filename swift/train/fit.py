@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +12,8 @@ from swift.config.runs import SftConfig
 from swift.data.feed import MapFeed
 from swift.data.slices import slice_limit
 from swift.errors import ResourceError
+from swift.models.compiled import compiling
 from swift.models.quantize.size import weight_bytes
-from swift.models.recompute import recompute_cheap
 from swift.planning.available import available_memory, process_memory
 from swift.planning.estimate import AMPLE, TIGHT, memory_plan
 from swift.planning.memory import MemoryPlan
@@ -68,8 +69,12 @@ def make_fit(config: SftConfig, prepared: Prepared, feed: object, device: torch.
         checkpoint_activations(model)
         wanted = True
         plan = _estimate(config, prepared, batch, checkpointing=True, overhead=overhead)
-    trial = config.loop.dry_step if config.loop.dry_step is not None else plan.total > AMPLE * memory
-    return Fit(plan, memory, bool(wanted), plan.total > TIGHT * memory, trial)
+    # Activations that are moved out of the device's memory have to fit somewhere, too.
+    moved = plan.moved is not None and plan.moved > TIGHT * available_memory(torch.device("cpu")) // place.local_size
+    # Layers are compiled in it, so that it is known whether they can be before the first step.
+    open_to = plan.total > AMPLE * memory or prepared.compiled > 0
+    trial = open_to if config.loop.dry_step is None else config.loop.dry_step
+    return Fit(plan, memory, bool(wanted), plan.total > TIGHT * memory or moved, trial)
 
 
 def _estimate(config: SftConfig, prepared: Prepared, batch: Batch, *, checkpointing: bool, overhead: int) -> MemoryPlan:
@@ -97,6 +102,7 @@ def dry_step(run: Run) -> None:
 
     Raises:
         ResourceError: It does not fit.
+        ModelError: Layers that were to be compiled were not.
     """
     assert isinstance(run.feed, MapFeed)
     own = None if run.parallel.size == 1 else run.device
@@ -104,7 +110,7 @@ def dry_step(run: Run) -> None:
     batch = run.feed.largest(run.slice_tokens)
     run.policy.model.train()
     try:
-        with recompute_cheap():
+        with run.saving(), compiling() if run.config.loop.compile_blocks else nullcontext():
             loss = run.objective(run.policy, batch.to(run.device))
         run.optimizer.backward(loss.total / batch.count, update=False)
     except torch.OutOfMemoryError as error:

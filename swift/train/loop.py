@@ -5,13 +5,14 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from types import FrameType
 
 import torch
 
 from swift.data.slices import largest_piece
+from swift.models.compiled import compiler_errors
 from swift.train.best import judge
 from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
 from swift.train.fit import dry_step, out_of_memory
@@ -33,7 +34,7 @@ def train(run: Run) -> State:
     """
     run.notify(RunStarted(run.info))
     try:
-        with _signals(run):
+        with _signals(run), compiler_errors() if run.config.loop.compile_blocks else nullcontext():
             _steps(run)
             if run.stop_signal is None:  # it may have come after the last step
                 run.stop_signal = elected(run.parallel.total(votes(run.asked)))

@@ -21,6 +21,7 @@ from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.auto import import_model_code
 from swift.models.causality import require_causal
+from swift.models.compiled import compile_blocks
 from swift.models.forward import Caller, make_backbone
 from swift.models.fused import Fused, fuse
 from swift.models.gguf import as_folder
@@ -55,6 +56,7 @@ class Prepared:
         technique: The tuner in the model.
         quantization: How the base weights are held, in words; None where they are plain numbers.
         write_weights: Saves what is trained into a folder, as plain transformers or PEFT files.
+        compiled: Decoder layers that are compiled when they are first called.
     """
 
     policy: Policy
@@ -64,6 +66,7 @@ class Prepared:
     technique: Technique
     quantization: str | None
     write_weights: Callable[[Path], None]
+    compiled: int = 0
 
 
 def import_code(model_config: PreTrainedConfig) -> None:
@@ -114,13 +117,14 @@ def prepare_model(
     if config.qat.scheme != "none":
         prepare_qat(model, config.qat)
     switch_on(model, config)
+    compiled = compile_blocks(model) if config.loop.compile_blocks else 0
     caller: Caller = layout.backbone if technique.caller is None else technique.caller(layout.backbone)
     # Adapters may have replaced the head.
     policy = Policy(model=technique.model, backbone=caller, head=output_head(model), transform=transform)
     _align_generation(model, codec)
     tokenizer.chat_template = codec.template.source or None
     write = _writer(technique, model, tokenizer, located, config)
-    return Prepared(policy, model, fused, layout, technique, describe(config.model, hf_config), write)
+    return Prepared(policy, model, fused, layout, technique, describe(config.model, hf_config), write, compiled)
 
 
 def switch_on(model: PreTrainedModel, config: SftConfig) -> None:

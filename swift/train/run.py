@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
 from swift.batch import Batch, LossSum
 from swift.config.runs import SftConfig
 from swift.data.feed import MapFeed
 from swift.data.stream_feed import StreamFeed
+from swift.models.offload import Offload
+from swift.models.recompute import recompute_cheap
 from swift.objectives.policy import Policy
 from swift.train.events import Event, Listener, RunInfo
 from swift.train.optim import StepOptimizer
@@ -37,6 +40,7 @@ class Run:
         stepwise: What the tuner does between steps.
         slice_tokens: Slots of a piece that goes through the model at once; None for whole micro-batches.
         trial: Run the largest micro-batch first, without an update.
+        offload: How activations go to main memory; None where they stay.
         parallel: The processes that train together; the state is the same in each.
         asked: The signal that this process has got.
         stop_signal: The signal that all processes know of: save, and leave.
@@ -63,11 +67,16 @@ class Run:
     listeners: list[Listener] = field(default_factory=list)
     slice_tokens: int | None = None
     trial: bool = False
+    offload: Offload | None = None
     parallel: Parallel = field(default_factory=Parallel)
     asked: int | None = None
     stop_signal: int | None = None
     stop_early: bool = False
     last_saved: State | None = None
+
+    def saving(self) -> saved_tensors_hooks:
+        """A context for a forward pass: how what it saves for the backward pass is kept."""
+        return recompute_cheap() if self.offload is None else self.offload.hooks(self.policy.model)
 
     def notify(self, event: Event) -> None:
         """Tell every listener, in order."""

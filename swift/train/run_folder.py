@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,9 @@ MAY_CHANGE = (
     "loop.allocator",
     "loop.dry_step",
     "loop.gradient_checkpointing",
+    "loop.vit_gradient_checkpointing",
+    "loop.offload_activations",
+    "loop.compile_blocks",
 )
 """Parts of the configuration that a resumed run may change: they change neither the rows nor the mathematics."""
 
@@ -55,6 +58,7 @@ class RunRecord:
         git: Revision of the working directory, with `-dirty` if it has changes; None outside a repository.
         started: When the first session began, in UTC.
         ledger: How many rows were kept, truncated, split, dropped and failed, with reasons; None until known.
+        levers: What saves memory and time in the newest session, in words; None until known.
         totals: What the run came to, such as its steps and tokens; None until it is done.
     """
 
@@ -65,6 +69,7 @@ class RunRecord:
     git: str | None = None
     started: str = ""
     ledger: Mapping[str, Any] | None = None
+    levers: Sequence[str] | None = None
     totals: Mapping[str, Any] | None = None
 
 

@@ -10,7 +10,6 @@ import torch
 
 from swift.batch import Batch
 from swift.data.slices import ONE_BY_ONE, sliced
-from swift.models.recompute import recompute_cheap
 from swift.train.events import Metrics
 from swift.train.memory import peak_memory_gib
 from swift.train.nonfinite import stop_on_nonfinite
@@ -82,7 +81,7 @@ def _accumulate(run: Run, batch: Batch, count: int) -> torch.Tensor:
     # The largest first: memory that was taken for it holds what comes after it.
     for piece in sorted(sliced(batch, run.slice_tokens), key=lambda piece: -piece.slots):
         if piece.count:
-            with recompute_cheap():
+            with run.saving():
                 loss = run.objective(run.policy, piece.to(run.device))
             run.optimizer.backward(loss.total / count)
             total += loss.total.detach()

@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from swift.models.attention import packed_attention
+from swift.models.causal_attention import causal_attention, causal_attention_op, spans_of
 
-LENGTHS = (5, 300, 1, 64, 20, 30, 90, 7, 7)
+LENGTHS = (5, 300, 1, 64, 20, 30, 90, 7, 7, 8, 9, 25)
+"""Short ones of similar length share a call, in which the shorter ones are filled up: 7 to 9, and 20 with 25."""
 
 
 def _inputs(heads: int, kv_heads: int, size: int, value_size: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,3 +113,23 @@ def test_padding_mask_is_respected() -> None:
     output, _ = packed_attention(nn.Identity(), q, k, v, mask)
     expected = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
     torch.testing.assert_close(output[real], expected[real], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_the_operation_for_compiled_graphs(whole: bool) -> None:
+    """The same to the bit as outside of graphs, and as compilers want operations to be."""
+    tensors = _inputs(4, 2, 16, 16, torch.float32)
+    boundaries = None if whole else _boundaries()
+    spans = [(0, sum(LENGTHS))] if boundaries is None else spans_of(boundaries)
+    expected = causal_attention(*tensors, spans, 0.25)
+    found = causal_attention_op(*tensors, boundaries, 0.25)
+    assert torch.equal(found, expected)
+    grad = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, tensors, grad)
+    for mine, theirs in zip(torch.autograd.grad(found, tensors, grad), wanted, strict=True):
+        assert torch.equal(mine, theirs)
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
+    found_checks = torch.library.opcheck(
+        torch.ops.swift.causal_attention.default, (*tensors, boundaries, 0.25), test_utils=checks
+    )
+    assert set(found_checks.values()) == {"SUCCESS"}

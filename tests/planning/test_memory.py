@@ -9,6 +9,7 @@ import torch
 
 from swift.models import recompute
 from swift.models.fused import fuse
+from swift.planning.advice import ways_out
 from swift.planning.memory import Load, ModelShape, Training, activation_bytes, plan_memory
 from swift.planning.shape import shape_of
 
@@ -47,6 +48,26 @@ def test_checkpointing_and_frozen_layers_save_activations() -> None:
     assert activation_bytes(SHAPE, replace(FULL, trained_layers=1), LOAD) < 0.5 * everything
     assert activation_bytes(SHAPE, FULL, replace(LOAD, slots=512)) == 2 * everything
     assert activation_bytes(SHAPE, FULL, replace(LOAD, score_matrix=True)) > everything
+
+
+def test_activations_in_main_memory_leave_one_layer_on_the_device() -> None:
+    plain, checkpointed = LORA, replace(LORA, gradient_checkpointing=True)
+    for training in (plain, checkpointed):
+        there = plan_memory(SHAPE, training, LOAD)
+        gone = plan_memory(SHAPE, replace(training, offload_activations=True), LOAD)
+        assert there.moved is None
+        assert gone.moved == there.activations - gone.activations > 0
+        assert dict(gone.table())["in main memory instead"] == gone.moved
+        assert gone.total < there.total
+    # What travels with checkpointing is the input of each layer.
+    travels = plan_memory(SHAPE, replace(checkpointed, offload_activations=True), LOAD).moved
+    assert travels == LOAD.slots * SHAPE.layers * SHAPE.hidden * LORA.weight_bytes
+
+
+def test_moving_activations_is_a_way_out_on_accelerators_alone() -> None:
+    for accelerator in (False, True):
+        ways = ways_out(SHAPE, LORA, LOAD, overhead=0, longest=128, accelerator=accelerator)
+        assert any("--activation_cpu_offload" in way.change for way in ways) == accelerator
 
 
 @pytest.mark.parametrize("tuner", ["full", "lora"])
