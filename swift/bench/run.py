@@ -102,7 +102,7 @@ def _trained(result: Result, experiment: Experiment, own: Path, title: str, stat
         status.update(f"{title}: training" + (f", step {steps[-1]:,}" if steps else ""))
 
     started = time.monotonic()
-    error = run_command("sft", _written(config, own / "sft.yaml"), own / LOG, show)
+    error = run_command("sft", _written(config, own / "sft.json"), own / LOG, show)
     seconds = time.monotonic() - started
     if error:
         return replace(result, error=error)
@@ -119,7 +119,7 @@ def _judged(result: Result, experiment: Experiment, task: Task, own: Path) -> Re
         model = experiment.config.model
         update["model"] = model.model_copy(update={"id": str(run / "last")}) if experiment.trains else model
         update["chat"] = experiment.config.chat.model_copy(update={"max_length": None})
-    error = run_command("eval", _written(task.config.model_copy(update=update), own / "eval.yaml"), own / LOG, _nothing)
+    error = run_command("eval", _written(task.config.model_copy(update=update), own / "eval.json"), own / LOG, _nothing)
     if error:
         return replace(result, error=f"{task.name}: {error}")
     summary = orjson.loads((folder / "summary.json").read_bytes())
@@ -136,15 +136,8 @@ def _nothing() -> None:
 
 def _written(config: Config, path: Path) -> Path:
     """The configuration as a file that the command reads: JSON, which YAML contains."""
-    path = path.with_suffix(".json")
-    write_atomic(path, json.dumps(_given(config), indent=2).encode())
+    write_atomic(path, json.dumps(config.model_dump(mode="json"), indent=2).encode())
     return path
-
-
-def _given(config: Config) -> dict[str, Any]:
-    """All values but those that are at their defaults, which may depend on each other."""
-    values: dict[str, Any] = config.model_dump(mode="json", exclude_defaults=True)
-    return values
 
 
 def _told(result: Result) -> str:
