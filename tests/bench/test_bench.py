@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from swift.config.bench import BenchConfig
 from swift.config.problems import ProblemsError
 from swift.errors import TrainingError
 from swift.models.tiny import save_tiny
+from tests.rules.sources import ROOT
 from tests.train.runs import write_rows
 
 
@@ -159,3 +162,28 @@ def test_names_are_safe_in_tables(tmp_path: Path) -> None:
     assert "<b>" not in page.split("<svg")[0]
     assert "no &amp; no" in page
     assert "| <b>\\|x |" in markdown(rows, columns(["t"]))
+
+
+@pytest.mark.parametrize("name", ["small", "paper"])
+def test_the_examples_are_right(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = read_plan(str(ROOT / "examples" / "bench" / f"{name}.yaml"))
+    assert len(plan.experiments) >= 14
+    assert not plan.experiments[0].trains
+    assert {"full", "lora", "lisa", "llamapro", "adalora"} <= {each.config.tuner.type for each in plan.experiments}
+
+
+def test_numbers_in_words(tmp_path: Path) -> None:
+    """The rows of the small example against a library that knows how numbers are said."""
+    from num2words import num2words
+
+    subprocess.run([sys.executable, ROOT / "examples" / "bench" / "rows.py", tmp_path], check=True)
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    for row in rows:
+        assert row["response"] == num2words(int(row["query"].split()[1])).replace(",", "")
+    tests = set((tmp_path / "test.jsonl").read_text().splitlines())
+    assert len(tests) == 100
+    assert not tests & {json.dumps(row) for row in rows}
+    for line in (tmp_path / "capitals.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        assert len(set(row["choices"])) == 4
+        assert row["response"] in row["choices"]
