@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swift.config.bench import BenchConfig
 from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
 
 if TYPE_CHECKING:
+    from swift.bench.result import Result
     from swift.engines.base import Engine
     from swift.evaluation.metrics import Summary
     from swift.train.parallel.place import Place
@@ -69,6 +71,13 @@ def load_engine(config: InferConfig) -> Engine:
 def evaluate(config: EvalConfig) -> Summary:
     """Judge a model by a data set; returns the summary."""
     from swift.evaluation.run import evaluate as run
+
+    return run(config)
+
+
+def bench(config: BenchConfig) -> tuple[Result, ...]:
+    """Run the experiments of a file, each in a process of its own; returns the rows of the table."""
+    from swift.bench.run import bench as run
 
     return run(config)
 

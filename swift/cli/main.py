@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pt": ("swift.cli.commands.sft:pretrain", "continue pre-training on plain text"),
     "infer": ("swift.cli.commands.infer:main", "chat with a model, or answer a whole data set"),
     "eval": ("swift.cli.commands.eval:main", "judge a model by a data set"),
+    "bench": ("swift.cli.commands.bench:main", "compare experiments (tuner, optimizer, precision) in one table"),
     "export": ("swift.cli.commands.export:main", "merge an adapter, change type or shard size, upload"),
     "merge-lora": ("swift.cli.commands.export:merge", "export --merge_lora true"),
     "check": ("swift.cli.commands.check:main", "show what training would see; needs no weights"),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swift.config.given import Given
 from swift.config.problems import Problem, ProblemsError
 from swift.config.schema import Table
+
+if TYPE_CHECKING:
+    import yaml
 
 
 def read_file(path: str, table: Table) -> list[Given]:
@@ -15,6 +19,16 @@ def read_file(path: str, table: Table) -> list[Given]:
 
     Raises:
         ProblemsError: No such file, not YAML, a key twice, or not a mapping; names the line.
+    """
+    root = read_nodes(path)
+    return [] if root is None else list(walk(root, (), path, table))
+
+
+def read_nodes(path: str) -> yaml.MappingNode | None:
+    """The file `path` as YAML's own tree, whose nodes know their lines; None where it is empty.
+
+    Raises:
+        ProblemsError: No such file, not YAML, or not a mapping.
     """
     import yaml
 
@@ -28,19 +42,20 @@ def read_file(path: str, table: Table) -> list[Given]:
         raise ProblemsError([Problem(f"{path}{line}", f"not YAML: {error.problem}")]) from error
     except yaml.YAMLError as error:
         raise ProblemsError([Problem(path, f"not YAML: {' '.join(str(error).split())}")]) from error
-    if root is None:
-        return []
-    if not isinstance(root, yaml.MappingNode):
-        raise ProblemsError([Problem(path, "must hold keys and values, such as `model: some/id`")])
-    return list(_walk(root, (), path, table))
+    if root is None or isinstance(root, yaml.MappingNode):
+        return root
+    raise ProblemsError([Problem(path, "must hold keys and values, such as `model: some/id`")])
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else "not UTF-8 text"
 
 
-def _walk(node: object, above: tuple[str, ...], path: str, table: Table) -> Iterator[Given]:
-    """The values in a mapping; descends only into what is a section, so that aliases cannot loop."""
+def walk(node: object, above: tuple[str, ...], path: str, table: Table) -> Iterator[Given]:
+    """The values in a mapping of YAML's tree, under the dotted name `above`.
+
+    Descends only into what is a section, so that aliases cannot loop.
+    """
     import yaml
 
     assert isinstance(node, yaml.MappingNode)
@@ -58,7 +73,7 @@ def _walk(node: object, above: tuple[str, ...], path: str, table: Table) -> Iter
         name = ".".join((*above, str(key_node.value))).replace("-", "_")
         where = f"{path} line {line}, {name}"
         if name in table.by_path and isinstance(value_node, yaml.MappingNode):
-            yield from _walk(value_node, (name,), path, table)
+            yield from walk(value_node, (name,), path, table)
             continue
         try:
             value = constructor.construct_document(value_node)

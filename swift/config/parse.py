@@ -53,6 +53,16 @@ def parse(root: type[C], argv: Sequence[str], *, preset: Mapping[str, Any] | Non
     file, given = split(argv)
     if file is not None:
         given = [*read_file(file, options), *given]
+    return parse_given(root, given, preset=preset)
+
+
+def parse_given(root: type[C], given: Sequence[Given], *, preset: Mapping[str, Any] | None = None) -> Parsed[C]:
+    """As `parse`, of names and values that were read already.
+
+    Raises:
+        ProblemsError: Everything that is wrong, at once.
+    """
+    options = table(root)
     reader = _Reader(options)
     for item in given:
         for part in expand(item, options):

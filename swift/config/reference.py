@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from swift.config.bench import BenchConfig
 from swift.config.help import NOTES
 from swift.config.option import Config
 from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
@@ -14,6 +15,7 @@ ROOTS: dict[str, type[Config]] = {
     "sft": SftConfig,
     "infer": InferConfig,
     "eval": EvalConfig,
+    "bench": BenchConfig,
     "export": ExportConfig,
     "check": CheckConfig,
     "plan": PlanConfig,

@@ -33,6 +33,7 @@ from swift.models.locate import locate_model
 from swift.models.offload import make_offload
 from swift.models.parts import parts_by_parameter
 from swift.models.quantize.layers import number_type
+from swift.models.quantize.size import weight_elements
 from swift.models.structure import head_dim, output_head
 from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
@@ -302,6 +303,10 @@ class _Assembly:
             git=git_revision(Path.cwd()),
             started=datetime.now(UTC).isoformat(timespec="seconds"),
             ledger=self.rows.ledger.totals().as_json(),
+            parameters={
+                "total": weight_elements(run.policy.model),
+                "trained": sum(p.numel() for p in run.policy.model.parameters() if p.requires_grad),
+            },
         )
         if self.checkpoint is not None and (self.folder / "run.json").is_file():
             saved = read_record(self.folder)

@@ -59,6 +59,7 @@ class RunRecord:
         started: When the first session began, in UTC.
         ledger: How many rows were kept, truncated, split, dropped and failed, with reasons; None until known.
         levers: What saves memory and time in the newest session, in words; None until known.
+        parameters: How many the model has (`total`) and how many of them are trained (`trained`).
         totals: What the run came to, such as its steps and tokens; None until it is done.
     """
 
@@ -71,6 +72,7 @@ class RunRecord:
     ledger: Mapping[str, Any] | None = None
     levers: Sequence[str] | None = None
     totals: Mapping[str, Any] | None = None
+    parameters: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

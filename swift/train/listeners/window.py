@@ -24,6 +24,7 @@ class Line:
         learning_rate: Of the last step.
         target_tokens: Tokens trained on since the beginning of the run.
         tokens: Real tokens since the beginning of the run.
+        samples: Sequences since the beginning of the run.
         tokens_per_second: Real tokens.
         target_tokens_per_second: Tokens trained on.
         padding_fraction: Share of padding in all tokens.
@@ -41,6 +42,7 @@ class Line:
     learning_rate: float
     target_tokens: int
     tokens: int
+    samples: int
     tokens_per_second: float
     target_tokens_per_second: float
     padding_fraction: float
@@ -84,6 +86,7 @@ class Window:
             learning_rate=steps[-1].learning_rate,
             target_tokens=state.targets,
             tokens=state.tokens,
+            samples=state.samples,
             tokens_per_second=tokens / seconds if seconds else 0.0,
             target_tokens_per_second=targets / seconds if seconds else 0.0,
             padding_fraction=1.0 - tokens / slots if slots else 0.0,
