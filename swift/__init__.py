@@ -21,19 +21,22 @@ _HOME = {
     "infer": "swift.api",
     "evaluate": "swift.api",
     "export": "swift.api",
+    "bench": "swift.api",
     "check": "swift.api",
     "plan": "swift.api",
     "load_engine": "swift.api",
+    "BenchConfig": "swift.config.bench",
     "SftConfig": "swift.config.runs",
     "InferConfig": "swift.config.runs",
     "EvalConfig": "swift.config.runs",
     "ExportConfig": "swift.config.runs",
-    "CheckConfig": "swift.config.runs",
-    "PlanConfig": "swift.config.runs",
+    "CheckConfig": "swift.config.looks",
+    "PlanConfig": "swift.config.looks",
     "SwiftError": "swift.errors",
 }
 
 __all__ = [
+    "BenchConfig",
     "CheckConfig",
     "EvalConfig",
     "ExportConfig",
@@ -42,6 +45,7 @@ __all__ = [
     "SftConfig",
     "SwiftError",
     "__version__",
+    "bench",
     "check",
     "evaluate",
     "export",
@@ -53,8 +57,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from swift.api import check, evaluate, export, infer, load_engine, plan, pretrain, sft
-    from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+    from swift.api import bench, check, evaluate, export, infer, load_engine, plan, pretrain, sft
+    from swift.config.bench import BenchConfig
+    from swift.config.looks import CheckConfig, PlanConfig
+    from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
     from swift.errors import SwiftError
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from swift.config.bench import BenchConfig
-from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+from swift.config.looks import CheckConfig, PlanConfig
+from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
 
 if TYPE_CHECKING:
-    from swift.bench.result import Result
+    from swift.comparing.result import Result
     from swift.engines.base import Engine
     from swift.evaluation.metrics import Summary
     from swift.train.parallel.place import Place
@@ -77,7 +78,7 @@ def evaluate(config: EvalConfig) -> Summary:
 
 def bench(config: BenchConfig) -> tuple[Result, ...]:
     """Run the experiments of a file, each in a process of its own; returns the rows of the table."""
-    from swift.bench.run import bench as run
+    from swift.comparing.run import bench as run
 
     return run(config)
 

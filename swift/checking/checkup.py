@@ -14,7 +14,7 @@ from swift.checking.lengths import Lengths, measure
 from swift.checking.repeats import Repeats, Sayings
 from swift.checking.steps import step_facts
 from swift.checking.survey import Survey, survey
-from swift.config.runs import CheckConfig
+from swift.config.looks import CheckConfig
 from swift.data.prepare import Rows
 from swift.errors import DataError
 from swift.hub import Located

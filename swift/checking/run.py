@@ -11,7 +11,7 @@ from swift.checking.checkup import make_checkup
 from swift.checking.files import dump, whole_file
 from swift.checking.page import page
 from swift.checking.terminal import show
-from swift.config.runs import CheckConfig
+from swift.config.looks import CheckConfig
 from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import encode_rows

@@ -12,7 +12,7 @@ from swift.checking.findings import Sample
 from swift.checking.pieces import sample_of
 from swift.checking.repeats import Sayings
 from swift.checking.thumbnails import thumbnails
-from swift.config.runs import CheckConfig
+from swift.config.looks import CheckConfig
 from swift.data.columns import to_sample
 from swift.data.encode import wanted_rows
 from swift.data.prepare import Rows

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from swift.cli import launch
 from swift.config.option import Config
 
 C = TypeVar("C", bound=Config)
@@ -32,8 +32,7 @@ def read(
         from swift.config.help import help_text
         from swift.config.schema import table
 
-        width = min(max(shutil.get_terminal_size((100, 24)).columns, 60), 120)
-        print(help_text(command, summary, table(root), width=width))
+        print(help_text(command, summary, table(root), width=min(max(launch.columns(), 60), 120)))
         return None
     from swift.config.parse import parse
 

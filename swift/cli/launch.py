@@ -159,3 +159,14 @@ def quota_cores(root: Path = Path("/sys/fs/cgroup")) -> int | None:
 def _stop(number: int, frame: FrameType | None) -> None:
     """SIGTERM unwinds the stack, so that files are closed; a training run puts its own handler in place."""
     raise SystemExit(128 + number)
+
+
+def columns() -> int:
+    """Width of the terminal. As `shutil.get_terminal_size`, whose module brings all kinds of compression."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    try:
+        return os.get_terminal_size(1).columns or 100
+    except OSError:
+        return 100

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from swift.config.bench import BenchConfig
 from swift.config.help import NOTES
+from swift.config.looks import CheckConfig, PlanConfig
 from swift.config.option import Config
-from swift.config.runs import CheckConfig, EvalConfig, ExportConfig, InferConfig, PlanConfig, SftConfig
+from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
 from swift.config.schema import REQUIRED, Option, Section, table
 
 ROOTS: dict[str, type[Config]] = {

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 
 from swift.chat.codec import Codec
-from swift.config.runs import PlanConfig
+from swift.config.looks import PlanConfig
 from swift.data.ledger import Ledger
 from swift.data.plugins import load_plugins
 from swift.data.prepare import prepare_rows

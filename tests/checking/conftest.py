@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from swift.config.runs import CheckConfig
+from swift.config.looks import CheckConfig
 from swift.models.tiny import CHATML, tiny_config, tiny_tokenizer
 
 

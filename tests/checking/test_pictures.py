@@ -14,7 +14,7 @@ from PIL import Image
 
 from swift.checking.run import check
 from swift.checking.thumbnails import LONGEST_SIDE, MOST
-from swift.config.runs import CheckConfig
+from swift.config.looks import CheckConfig
 from swift.models.tiny import save_tiny_multimodal
 from tests.checking.conftest import chat, write
 

@@ -11,7 +11,7 @@ import pytest
 
 from swift.chat.load import load_codec
 from swift.checking.run import check
-from swift.config.runs import CheckConfig
+from swift.config.looks import CheckConfig
 from swift.data.ledger import Ledger
 from swift.data.prepare import prepare_rows
 from swift.errors import ConfigError, TemplateError

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from swift.config.runs import PlanConfig
+from swift.config.looks import PlanConfig
 from swift.hub import Located
 from swift.models.load import load_config
 from swift.models.tiny import save_tiny, tiny_config, tiny_model

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from swift.config.batch import BatchConfig
-from swift.config.runs import PlanConfig
+from swift.config.looks import PlanConfig
 from swift.config.train import CheckpointConfig
 from swift.errors import DataError
 from swift.models.tiny import tiny_config, tiny_tokenizer

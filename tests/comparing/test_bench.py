@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from swift.bench.plan import read_plan
-from swift.bench.result import Result, load_result
-from swift.bench.run import bench
-from swift.bench.table import columns, markdown, write_tables
 from swift.cli.main import main
+from swift.comparing.plan import read_plan
+from swift.comparing.result import Result, load_result
+from swift.comparing.run import bench
+from swift.comparing.table import columns, markdown, write_tables
 from swift.config.bench import BenchConfig
 from swift.config.problems import ProblemsError
 from swift.errors import TrainingError

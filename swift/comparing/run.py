@@ -14,10 +14,10 @@ import orjson
 from rich.console import Console
 from rich.status import Status
 
-from swift.bench.plan import BenchPlan, Experiment, Task, read_plan
-from swift.bench.process import run_command
-from swift.bench.result import Result, load_result, training_values
-from swift.bench.table import write_tables
+from swift.comparing.plan import BenchPlan, Experiment, Task, read_plan
+from swift.comparing.process import run_command
+from swift.comparing.result import Result, load_result, training_values
+from swift.comparing.table import write_tables
 from swift.config.bench import BenchConfig
 from swift.config.option import Config
 from swift.errors import TrainingError, UnknownNameError

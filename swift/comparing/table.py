@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swift.bench.plots import draw
-from swift.bench.result import Result
+from swift.comparing.plots import draw
+from swift.comparing.result import Result
 from swift.train.atomic import write_atomic
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from swift.bench.result import Result
+from swift.comparing.result import Result
 from swift.train.atomic import atomic_path
 
 _INK, _DOT = "#1f2933", "#2563eb"
