@@ -20,6 +20,7 @@ KEYS = [
     "learning_rate",
     "target_tokens",
     "tokens",
+    "samples",
     "tokens_per_second",
     "target_tokens_per_second",
     "padding_fraction",
@@ -42,7 +43,7 @@ def test_keys_and_averages(run_info: RunInfo, player: Callable[..., None]) -> No
     line = lines[1]
     assert line["loss"] == pytest.approx((1 / 2 + 1 / 3 + 1 / 4 + 1 / 5) / 4)
     assert line["learning_rate"] == 5e-4
-    assert (line["tokens"], line["target_tokens"]) == (500, 300)
+    assert (line["tokens"], line["samples"], line["target_tokens"]) == (500, 20, 300)
     assert line["tokens_per_second"] == 50.0
     assert line["target_tokens_per_second"] == 30.0
     assert line["padding_fraction"] == pytest.approx(0.2)
