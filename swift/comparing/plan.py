@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,11 @@ def read_plan(path: str) -> BenchPlan:
     return BenchPlan(title, tuple(experiments), tuple(tasks))
 
 
+def slug(name: str) -> str:
+    """The name of an experiment's folder."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "experiment"
+
+
 def _parsed(root: type[Any], given: Sequence[Given], name: str, problems: list[Problem]) -> Any:
     try:
         config: Config = parse_given(root, given).config
@@ -121,11 +127,11 @@ def _named(node: yaml.Node, path: str, problems: list[Problem]) -> Iterator[tupl
             problems.append(Problem(where, "not a list of options with a name", "- {name: LoRA, tuner_type: lora}"))
             continue
         name = _take(item, "name")
-        if not name or name in seen:
-            why = f"the name {name!r} stands here twice" if name else "no name"
+        if not name or slug(name) in seen:
+            why = f"the name {name!r}, or its folder {slug(name)!r}, stands here twice" if name else "no name"
             problems.append(Problem(where, why, "give each one a name of its own: - {name: LoRA, ...}"))
             continue
-        seen.add(name)
+        seen.add(slug(name))
         yield name, item
 
 

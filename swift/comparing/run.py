@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import time
 from dataclasses import replace
@@ -14,13 +13,14 @@ import orjson
 from rich.console import Console
 from rich.status import Status
 
-from swift.comparing.plan import BenchPlan, Experiment, Task, read_plan
+from swift.comparing.plan import BenchPlan, Experiment, Task, read_plan, slug
 from swift.comparing.process import run_command
 from swift.comparing.result import Result, load_result, training_values
 from swift.comparing.table import write_tables
 from swift.config.bench import BenchConfig
+from swift.config.chat import ChatConfig
 from swift.config.option import Config
-from swift.errors import TrainingError, UnknownNameError
+from swift.errors import ConfigError, TrainingError, UnknownNameError
 from swift.train.atomic import write_atomic
 from swift.train.listeners.jsonl import FILE, read_lines
 
@@ -69,11 +69,6 @@ def bench(config: BenchConfig) -> tuple[Result, ...]:
     return tuple(results)
 
 
-def slug(name: str) -> str:
-    """The name of an experiment's folder."""
-    return re.sub(r"[^\w.+-]+", "-", name).strip("-.") or "experiment"
-
-
 def _measured(plan: BenchPlan, experiment: Experiment, folder: Path, title: str, status: Status) -> tuple[Result, bool]:
     """The experiment's row, and whether it was measured just now."""
     own = folder / slug(experiment.name)
@@ -81,9 +76,7 @@ def _measured(plan: BenchPlan, experiment: Experiment, folder: Path, title: str,
     before = load_result(own)
     if before is not None and before.fingerprint == fingerprint and not before.error:
         return replace(before, name=experiment.name), False
-    if own.exists():
-        shutil.rmtree(own)
-    own.mkdir(parents=True)
+    _clear(own)
     result = Result(experiment.name, fingerprint)
     result = _trained(result, experiment, own, title, status) if experiment.trains else result
     for task in plan.tasks if not result.error else ():
@@ -91,6 +84,20 @@ def _measured(plan: BenchPlan, experiment: Experiment, folder: Path, title: str,
         result = _judged(result, experiment, task, own)
     result.save(own)
     return result, True
+
+
+def _clear(own: Path) -> None:
+    """An empty folder for an experiment; what an earlier bench has left there goes, anything else is not touched.
+
+    Raises:
+        ConfigError: The folder is somebody else's.
+    """
+    if own.exists():
+        if not (own / LOG).is_file() and any(own.iterdir()):
+            raise ConfigError(f"{own} exists and holds no experiment", hint="choose another --output_dir")
+        shutil.rmtree(own)
+    own.mkdir(parents=True)
+    (own / LOG).touch()
 
 
 def _trained(result: Result, experiment: Experiment, own: Path, title: str, status: Status) -> Result:
@@ -118,7 +125,8 @@ def _judged(result: Result, experiment: Experiment, task: Task, own: Path) -> Re
     else:
         model = experiment.config.model
         update["model"] = model.model_copy(update={"id": str(run / "last")}) if experiment.trains else model
-        update["chat"] = experiment.config.chat.model_copy(update={"max_length": None})
+        if task.config.chat == ChatConfig():
+            update["chat"] = experiment.config.chat.model_copy(update={"max_length": None})
     error = run_command("eval", _written(task.config.model_copy(update=update), own / "eval.json"), own / LOG, _nothing)
     if error:
         return replace(result, error=f"{task.name}: {error}")

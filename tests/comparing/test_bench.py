@@ -19,7 +19,7 @@ from swift.comparing.run import bench
 from swift.comparing.table import columns, markdown, write_tables
 from swift.config.bench import BenchConfig
 from swift.config.problems import ProblemsError
-from swift.errors import TrainingError
+from swift.errors import ConfigError, TrainingError
 from swift.models.tiny import save_tiny
 from tests.rules.sources import ROOT
 from tests.train.runs import write_rows
@@ -117,7 +117,8 @@ def test_one_that_fails_does_not_stop_the_others(
     [
         ({"experiment": []}, "unknown key 'experiment'"),
         ({"experiments": [{"tuner_type": "lora"}]}, "no name"),
-        ({"experiments": [{"name": "a"}, {"name": "a"}]}, "the name 'a' stands here twice"),
+        ({"experiments": [{"name": "a"}, {"name": "a"}]}, "the name 'a', or its folder 'a', stands here twice"),
+        ({"experiments": [{"name": "a b"}, {"name": "a: b"}]}, "or its folder 'a-b', stands here twice"),
         ({"experiments": "a"}, "not a list of options"),
         ({"experiments": [{"name": "a", "tuner_type": "lorra"}]}, "'lorra' is not one of lora"),
         ({"experiments": [{"name": "a", "tuner_type": "full", "lora_rank": 4}]}, "but the tuner is full (in 'a')"),
@@ -153,6 +154,15 @@ def test_nothing_is_run_where_only_a_list_is_wanted(
     assert not out.exists()
     assert main(["bench", str(file), "--output_dir", str(out), "--only", "LoRa"]) == 2
     assert "did you mean LoRA" in capsys.readouterr().err
+
+
+def test_a_folder_of_somebody_else_is_not_touched(file: Path, tmp_path: Path) -> None:
+    own = tmp_path / "LoRA"
+    own.mkdir()
+    (own / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match="holds no experiment"):
+        bench(BenchConfig(file=str(file), output_dir=str(tmp_path), only=("LoRA",)))
+    assert (own / "thesis.txt").read_text() == "years of work"
 
 
 def test_names_are_safe_in_tables(tmp_path: Path) -> None:
