@@ -113,7 +113,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", sampled(list(CASES)))
 def test_technique(name: str, tiny: Path, rows: Path, tmp_path: Path) -> None:
-    _passes(configured(CASES[name], tiny, rows, tmp_path / "run"), tiny, tmp_path)
+    passes(configured(CASES[name], tiny, rows, tmp_path / "run"), tiny, tmp_path)
 
 
 def configured(tuner: dict[str, Any], tiny: Path, rows: Path, output: Path, **sections: Any) -> SftConfig:
@@ -130,7 +130,8 @@ def configured(tuner: dict[str, Any], tiny: Path, rows: Path, output: Path, **se
     )
 
 
-def _passes(config: SftConfig, tiny: Path, tmp_path: Path) -> None:
+def passes(config: SftConfig, tiny: Path, tmp_path: Path) -> None:
+    """It learns, is loaded by others as it was, merges where it can, and goes on bit for bit from its middle."""
     folder = Path(config.output_dir)
     with assembled(config, Parallel()) as run:
         train(run)
@@ -217,4 +218,4 @@ def _generic() -> list[str]:
 @pytest.mark.parametrize("method", sampled(_generic()))
 def test_technique_of_peft(method: str, tiny: Path, rows: Path, tmp_path: Path) -> None:
     tuner = {"type": "peft", "method": method, "options": OPTIONS.get(method, {})}
-    _passes(configured(tuner, tiny, rows, tmp_path / "run"), tiny, tmp_path)
+    passes(configured(tuner, tiny, rows, tmp_path / "run"), tiny, tmp_path)
