@@ -20,7 +20,7 @@ from swift.chat.tokens import tokenize_chain
 from swift.chat.truncate import fit_chat, fit_text, too_long
 from swift.config.chat import ChatConfig
 from swift.errors import RowError
-from swift.types import Conversation, Illustrated, Media, Message, Outcome, Text, Tokens
+from swift.types import Conversation, Ids, Illustrated, Media, Message, Outcome, Prompt, Text, Tokens
 
 if TYPE_CHECKING:
     from swift.batch import MediaInputs
@@ -93,8 +93,8 @@ def prompt_ids(sample: Conversation | Text, codec: Codec, options: ChatConfig) -
     return prompt_of(sample, codec, options)[0]
 
 
-def prompt_of(sample: Conversation | Text, codec: Codec, options: ChatConfig) -> tuple[list[int], MediaInputs | None]:
-    """The ids that every inference engine is given for this conversation, and what it shows or plays.
+def prompt_of(sample: Prompt, codec: Codec, options: ChatConfig) -> tuple[list[int], MediaInputs | None]:
+    """The ids that every inference engine is given for this prompt, and what it shows or plays.
 
     Assistant turns at its end are what is to be answered anew, so they are left out.
 
@@ -102,7 +102,9 @@ def prompt_of(sample: Conversation | Text, codec: Codec, options: ChatConfig) ->
         RowError: Nothing stands before the answer, the template refuses the messages, or a medium cannot be used.
         TemplateError: A chat, and the codec has no template.
     """
-    if isinstance(sample, Text):
+    if isinstance(sample, Ids):
+        shown, ids = None, list(sample.ids)
+    elif isinstance(sample, Text):
         shown = illustrated_text(sample, codec)[2] if sample.media else None
         ids = codec.encode_text(sample.text) if shown is None else []
     else:
@@ -112,7 +114,7 @@ def prompt_of(sample: Conversation | Text, codec: Codec, options: ChatConfig) ->
     if shown is not None:
         return require_processor(codec, shown.media).prompt(shown)
     if codec.media is not None and not codec.media.ids.isdisjoint(ids):
-        raise RowError(reasons.MEDIA_TOKEN, "the text has a token that stands for a picture, video or sound")
+        raise RowError(reasons.MEDIA_TOKEN, "the prompt has a token that stands for a picture, video or sound")
     return ids, None
 
 
@@ -244,7 +246,7 @@ def _encode_text(sample: Text, codec: Codec, options: ChatConfig) -> EncodedRow:
         return _encode_illustrated(sample, codec, options)
     ids = codec.encode_text(sample.text)
     if codec.media is not None and not codec.media.ids.isdisjoint(ids):
-        raise RowError(reasons.MEDIA_TOKEN, "the text has a token that stands for a picture, video or sound")
+        raise RowError(reasons.MEDIA_TOKEN, "the prompt has a token that stands for a picture, video or sound")
     ids.append(codec.end_id)
     pieces, outcome, reason, detail = fit_text(ids, codec, options, sample.origin)
     sequences = []

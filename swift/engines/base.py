@@ -3,17 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from swift.chat.codec import Codec
-from swift.errors import RowError
-from swift.types import Completion, Conversation, Request, Scored
+from swift.errors import RowError, SwiftError
+from swift.types import Completion, Conversation, Request, Scored, TokenLogprob
 
 BASE = "base"
 """The adapter name that always means the bare model."""
 
 OnDone = Callable[[int, Completion], None]
 """Called with the number of a request and its answer as soon as it is finished, in any order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What an answer has grown by.
+
+    Attributes:
+        text: Whole characters that belong to the answer for certain. The pieces of an answer join to its text.
+        tokens: How many tokens it has more; some of them may still be held back as text.
+        logprobs: One for each of these tokens, where they were asked for.
+    """
+
+    text: str
+    tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+Event = Piece | Completion | RowError | SwiftError
+"""What happens to a request: any number of pieces, and then exactly one of the others.
+
+A RowError is the request's own mistake; a SwiftError (no memory, an engine that has died) is not. A request that was
+cancelled has no further events.
+"""
+
+Listener = Callable[[Event], None]
+"""Called with each event of one request, in order, in a thread of the engine's. It must be quick and not raise."""
+
+
+class Live(Protocol):
+    """An engine whose requests come and go while others run. All of it may be called from any thread."""
+
+    @property
+    def codec(self) -> Codec:
+        """How this model's text becomes tokens."""
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the loaded adapters."""
+
+    @property
+    def description(self) -> str:
+        """One line for banners."""
+
+    def submit(self, request: Request, listener: Listener) -> int:
+        """Answer a request; returns a number by which it can be cancelled. Never waits."""
+
+    def cancel(self, ticket: int) -> None:
+        """Stop answering a request, if it is not answered yet."""
+
+    def close(self) -> None:
+        """Stop everything; requests that are not answered yet fail."""
 
 
 class Engine(Protocol):
@@ -40,7 +92,7 @@ class Engine(Protocol):
     def generate(self, requests: Sequence[Request], *, on_done: OnDone | None = None) -> list[Completion | RowError]:
         """Answer all requests, batched; a request that cannot be answered has a RowError in its place."""
 
-    def stream(self, request: Request) -> Iterator[str]:
+    def stream(self, request: Request, *, on_done: OnDone | None = None) -> Iterator[str]:
         """The answer in pieces of valid text as it is made; they join to the completion's text.
 
         Raises:
