@@ -1,0 +1,109 @@
+"""`POST /v1/messages` and `POST /v1/messages/count_tokens`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from functools import partial
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from swift.chat.growing import GrowingAnswer
+from swift.serving.anthropic import wire, write
+from swift.serving.anthropic.convert import asked, chat_of
+from swift.serving.blocks import Blocks
+from swift.serving.chat.convert import Asked
+from swift.serving.guard import Visit
+from swift.serving.http import JsonRoute, answer, service_of, streamed, unless_gone, visit_of
+from swift.serving.link import wire as link
+from swift.serving.link.wire import Ready
+from swift.serving.service import Begun, Finished, Service
+
+router = APIRouter(route_class=JsonRoute)
+"""Its routes."""
+
+ROUTE = "/v1/messages"
+
+
+@router.post(
+    ROUTE,
+    summary="Answer a chat, in Anthropic's form",
+    responses={
+        200: {"model": wire.MessageAnswer, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **wire.ERRORS,
+    },
+    response_class=Response,
+)
+async def messages(body: wire.MessageRequest, request: Request) -> Response:
+    """Answer a chat, whole or as a stream of events."""
+    service, visit = service_of(request), visit_of(request)
+    ready = service.ready
+    work = asked(body, service.adapter(body.model), service.rules, service.media, ready)
+    if body.stream:
+        return await streamed(request, _events(service, visit, body, work, ready))
+    return await unless_gone(request.receive, _whole(service, visit, body, work, ready))
+
+
+@router.post(
+    f"{ROUTE}/count_tokens",
+    summary="Count the tokens of a chat",
+    responses={200: {"model": wire.Counted}, **wire.ERRORS},
+    response_class=Response,
+)
+async def count_tokens(body: wire.CountRequest, request: Request) -> Response:
+    """How many tokens the model would be given."""
+    service = service_of(request)
+    service.adapter(body.model)
+    _, _, chat = chat_of(body, service.rules, service.media, service.ready)
+    found = await unless_gone(request.receive, service.ask(partial(link.Tokenize, prompt=chat)))
+    assert isinstance(found, link.Tokenized)
+    return answer({"input_tokens": len(found.ids)})
+
+
+async def _whole(service: Service, visit: Visit, body: wire.MessageRequest, work: Asked, ready: Ready) -> Response:
+    growing = GrowingAnswer(ready.reader, work.tools)
+    blocks = Blocks()
+    done: Finished | None = None
+    async with aclosing(service.answers(visit, [work.request])) as events:
+        async for happened in events:
+            if isinstance(happened, Begun):
+                growing = GrowingAnswer(ready.reader, work.tools, opened=happened.opened and not work.guided)
+            elif isinstance(happened, Finished):
+                done = happened
+                blocks.add(growing.add(done.completion.text))
+                blocks.add(growing.finish())
+    assert done is not None
+    value = write.message(body.model, blocks.blocks, done, calls=growing.calls > 0)
+    service.keep(visit, ROUTE, body.model_dump(exclude_none=True), value)
+    return answer(value)
+
+
+async def _events(
+    service: Service, visit: Visit, body: wire.MessageRequest, work: Asked, ready: Ready
+) -> AsyncGenerator[bytes, None]:
+    growing = GrowingAnswer(ready.reader, work.tools)
+    blocks = Blocks()
+    tokens, begun = 0, False
+    done: Finished | None = None
+    async with aclosing(service.answers(visit, [work.request], stream=True)) as events:
+        async for happened in events:
+            if isinstance(happened, Begun):
+                tokens = happened.tokens
+                growing = GrowingAnswer(ready.reader, work.tools, opened=happened.opened and not work.guided)
+                continue
+            if not begun:
+                begun = True
+                yield write.start(body.model, tokens)
+            if isinstance(happened, Finished):
+                done = happened
+                found = [*blocks.add(growing.finish()), *blocks.finish()]
+            else:
+                found = blocks.add(growing.add(happened.piece.text))
+            for told in write.steps(found):
+                yield told
+    assert done is not None
+    for told in write.end(done, calls=growing.calls > 0):
+        yield told
+    value = write.message(body.model, blocks.blocks, done, calls=growing.calls > 0)
+    service.keep(visit, ROUTE, body.model_dump(exclude_none=True), value)
