@@ -1,0 +1,68 @@
+"""The OpenAPI document: requests made from it get the answers that it promises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from swift.serving.app import ROUTERS
+from tests.serving.support import Running
+
+CHECKS: list[Callable[..., Any]] = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
+
+
+def run(server: Running, examples: int) -> int:
+    """Every operation with so many requests; returns how many there were."""
+    schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
+    count = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        for mode in schemathesis.GenerationMode.all():
+
+            @given(case=operation.as_strategy(generation_mode=mode))
+            @settings(max_examples=examples, **COMMON)  # type: ignore[arg-type]
+            def check(case: Any) -> None:
+                nonlocal count
+                count += 1
+                case.call_and_validate(checks=CHECKS, timeout=30)
+
+            check()
+    return count
+
+
+def test_some_requests(server: Running) -> None:
+    assert run(server, 8) > 50
+
+
+@pytest.mark.slow
+def test_ten_thousand_requests(server: Running) -> None:
+    assert run(server, 600) > 9_000
+
+
+def test_every_route_is_in_the_document(server: Running) -> None:
+    with server.client() as client:
+        document = client.get("/openapi.json").json()
+    paths = {route.path for router in ROUTERS for route in router.routes}  # type: ignore[attr-defined]
+    assert set(document["paths"]) == paths
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert "200" in operation["responses"]
+            assert "422" not in operation["responses"]
