@@ -75,8 +75,8 @@ def serve(config: ServeConfig) -> int:
 def load_engine(config: InferConfig) -> Engine:
     """The model and adapters of `config`, ready to answer requests from Python."""
     from swift.engines.folders import plan_model
+    from swift.engines.lanes import Limits
     from swift.engines.load import load_engine as load
-    from swift.engines.transformers import Limits
 
     limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
     return load(

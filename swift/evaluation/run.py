@@ -16,8 +16,9 @@ from swift.config.runs import EvalConfig
 from swift.data.plugins import load_plugins
 from swift.data.progress import RowProgress, row_progress
 from swift.engines.folders import Plan, plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.evaluation.metrics import METRICS, Metric, Scores, Summary
 from swift.evaluation.report import show
 from swift.evaluation.turns import BAD, Turn, selected, turns_of

@@ -9,8 +9,9 @@ from swift.config.runs import InferConfig
 from swift.data.plugins import load_plugins
 from swift.engines.base import BASE
 from swift.engines.folders import Plan, plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.errors import ConfigError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import drawing_folder

@@ -42,8 +42,10 @@ class Scripted:
         self._cancelled: set[int] = set()
         self.running = 0
 
-    def submit(self, request: Request, listener: Listener) -> int:
+    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
         ticket = next(self._tickets)
+        if not pieces:
+            told, listener = listener, lambda event: None if isinstance(event, Piece) else told(event)
         threading.Thread(target=self._answer, args=(ticket, request, listener), daemon=True).start()
         return ticket
 

@@ -11,6 +11,8 @@ from swift.chat.tools.offer import function_of
 from swift.chat.tools.scan import dumps
 from swift.types import Guide, ToolCall
 
+# Were white space free, a small model could fill its answer with it.
+_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _NAME, _ARGUMENTS = "qzname", {"qzkey": "qzvalue"}
 
 
@@ -38,8 +40,7 @@ def call_guide(form: ToolFormat, tools: Tools) -> Guide | None:
 
 
 def _schema(function: Mapping[str, Any]) -> Any:
-    schema = function.get("parameters")
-    return schema if schema else {"type": "object"}
+    return {**(function.get("parameters") or {"type": "object"}), "x-guidance": _LAYOUT}
 
 
 def _text(text: str) -> str:

@@ -153,7 +153,7 @@ class Host:
             with self._lock:
                 if number not in self._tickets:
                     return  # cancelled meanwhile
-            ticket = self._live.submit(request, partial(self._heard, command, index))
+            ticket = self._live.submit(request, partial(self._heard, command, index), pieces=command.stream)
             with self._lock:
                 tickets = self._tickets.get(number)
                 if tickets is not None:
@@ -164,8 +164,7 @@ class Host:
     def _heard(self, command: wire.Submit, index: int, event: Event) -> None:
         number = command.number
         if isinstance(event, Piece):
-            if command.stream:
-                self._outgoing.put(wire.Grew(number, index, event))
+            self._outgoing.put(wire.Grew(number, index, event))
             return
         if isinstance(event, Completion):
             with self._lock:

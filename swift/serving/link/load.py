@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from swift.engines.base import Live
+from swift.engines.lanes import Limits
 from swift.engines.load import load_live
-from swift.engines.transformers import Limits
 from swift.serving.link.wire import HostPlan
 
 
