@@ -189,13 +189,20 @@ class EventStream(Response):
                 self._idle = False
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except ApiError as error:
-            anthropic = is_anthropic(scope["path"])
-            last = event(body_of(error, anthropic=anthropic), "error" if anthropic else None)
-            await send({"type": "http.response.body", "body": last, "more_body": True})
+            await self._fail(scope, send, error)
+        except Exception:
+            # A mistake of ours: its traceback goes to the log, and the client hears that there was one.
+            await self._fail(scope, send, ApiError(500, "the server has made a mistake"))
+            raise
         finally:
             pings.cancel()
             await asyncio.gather(pings, return_exceptions=True)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _fail(self, scope: Scope, send: Send, error: ApiError) -> None:
+        anthropic = is_anthropic(scope["path"])
+        last = event(body_of(error, anthropic=anthropic), "error" if anthropic else None)
+        await send({"type": "http.response.body", "body": last, "more_body": True})
 
     async def _ping(self, send: Send) -> None:
         while True:

@@ -21,5 +21,5 @@ def server() -> Iterator[Running]:
 @pytest.fixture(scope="session")
 def thinker() -> Iterator[Running]:
     """One whose model thinks first."""
-    with serving(loader=THINKING) as running:
+    with serving(template=THINKING) as running:
         yield running

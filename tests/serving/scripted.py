@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import pickle
 import re
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
-from swift.chat.codec import Codec, make_codec
+from swift.chat.codec import Codec
 from swift.chat.encode import prompt_of
-from swift.chat.load import load_codec
 from swift.config.chat import ChatConfig
 from swift.engines.base import Listener, Piece
 from swift.errors import ModelError, ResourceError, RowError
-from swift.models.gguf import as_folder
-from swift.models.load import load_config, load_tokenizer
-from swift.models.locate import locate_model
-from swift.models.tiny import tiny_tokenizer
 from swift.serving.link.wire import HostPlan
 from swift.types import Completion, Ids, Request, TokenLogprob
 
@@ -35,9 +32,8 @@ class Scripted:
     adapters = ("pirate",)
     description = "scripted"
 
-    def __init__(self, codec: Codec, *, thinks: bool) -> None:
+    def __init__(self, codec: Codec) -> None:
         self.codec = codec
-        self.thinks = thinks
         self._tickets = itertools.count(1)
         self._cancelled: set[int] = set()
         self.running = 0
@@ -126,32 +122,21 @@ class Scripted:
         )
 
 
-THINKING = (
-    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
-    "{% if m.reasoning_content %}{{ '<think>\\n' + m.reasoning_content + '\\n</think>\\n\\n' }}{% endif %}"
-    "{{ (m.content or '') + '<|im_end|>\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
-    "{% if enable_thinking is not defined or enable_thinking %}{{ '<think>\\n' }}"
-    "{% else %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"
-)
-
-
 def load(plan: HostPlan) -> Scripted:
-    """A scripted engine with the tiny tokenizer and its plain template."""
-    return Scripted(make_codec(tiny_tokenizer(), ChatConfig(), positions=100_000), thinks=False)
-
-
-def load_thinking(plan: HostPlan) -> Scripted:
-    """One whose prompts open thinking."""
-    return Scripted(make_codec(tiny_tokenizer(chat_template=THINKING), ChatConfig(), positions=100_000), thinks=True)
+    """A scripted engine with the codec whose pickle the plan names: that spares the host torch and transformers."""
+    return Scripted(pickle.loads(Path(plan.plan.model.id).read_bytes()))
 
 
 def load_seeing(plan: HostPlan) -> Scripted:
     """One of a model with a processor, whose folder the plan names."""
+    from swift.chat.load import load_codec
+    from swift.models.gguf import as_folder
+    from swift.models.load import load_config, load_tokenizer
+    from swift.models.locate import locate_model
+
     located = locate_model(plan.plan.model)
     config, tokenizer = load_config(located), load_tokenizer(located)
-    codec = load_codec(as_folder(located), tokenizer, config, plan.plan.chat, media=plan.plan.media)
-    return Scripted(codec, thinks=False)
+    return Scripted(load_codec(as_folder(located), tokenizer, config, plan.plan.chat, media=plan.plan.media))
 
 
 def load_nothing(plan: HostPlan) -> Scripted:

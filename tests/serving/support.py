@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 
+from swift.models.tiny import CHATML
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPTED = "tests.serving.scripted:load"
 SEEING = "tests.serving.scripted:load_seeing"
-THINKING = "tests.serving.scripted:load_thinking"
+THINKING = (
+    "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
+    "{% if m.reasoning_content %}{{ '<think>\\n' + m.reasoning_content + '\\n</think>\\n\\n' }}{% endif %}"
+    "{{ (m.content or '') + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+    "{% if enable_thinking is not defined or enable_thinking %}{{ '<think>\\n' }}"
+    "{% else %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}{% endif %}"
+)
 WAIT = 120.0
 
 
@@ -85,12 +97,25 @@ def until(found: Callable[[], Any], running: Running | None = None, *, seconds: 
     raise AssertionError(f"waited for {seconds} s: {running.lines[-20:] if running else ''}")
 
 
+@cache
+def codec_file(template: str) -> str:
+    """A file with the pickled codec of the tiny tokenizer and a template; its name makes the model `tiny`."""
+    from swift.chat.codec import make_codec
+    from swift.config.chat import ChatConfig
+    from swift.models.tiny import tiny_tokenizer
+
+    path = Path(tempfile.mkdtemp(prefix="swift-codec-")) / "tiny"
+    path.write_bytes(pickle.dumps(make_codec(tiny_tokenizer(chat_template=template), ChatConfig(), positions=100_000)))
+    return str(path)
+
+
 @contextmanager
 def serving(
-    config: Mapping[str, Any] | None = None, *, loader: str = SCRIPTED, ready: bool = True
+    config: Mapping[str, Any] | None = None, *, loader: str = SCRIPTED, template: str = CHATML, ready: bool = True
 ) -> Iterator[Running]:
     """A server, until the end of the block."""
-    values = {"model": {"id": "some/tiny@main"}, **(config or {})}
+    values: dict[str, Any] = dict(config or {})
+    values.setdefault("model", {"id": codec_file(template)})
     values["server"] = {"port": 0, **values.get("server", {})}
     with launched("-m", "tests.serving.launch", json.dumps(values), loader) as running:
         running.url = running.wait_for(r"listening on (\S+);")[1].replace("0.0.0.0", "127.0.0.1")

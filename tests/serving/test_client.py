@@ -55,7 +55,7 @@ def test_errors_are_told(server: Running) -> None:
 def test_it_tries_again_while_the_server_is_busy() -> None:
     with serving({"limits": {"max_running": 1, "max_waiting": 0}}) as running:
         with swift.InferClient(running.url) as first, swift.InferClient(running.url) as second:
-            busy = threading.Thread(target=lambda: first.chat(turns("[pause 0.02]" + "word " * 60)))
+            busy = threading.Thread(target=lambda: first.chat(turns("[pause 0.02]" + "word " * 15)))
             busy.start()
             time.sleep(0.3)
             assert second.chat(turns("and me")).content == "and me"

@@ -101,10 +101,10 @@ class Writer:
             yield self._event("response.content_part.done", block, content_index=0, part=_part(block, block.text))
         yield self._event("response.output_item.done", item=self._item(block), output_index=block.place)
 
-    def _event(self, name: str, block: Block | None = None, **values: Any) -> bytes:
+    def _event(self, kind: str, block: Block | None = None, /, **values: Any) -> bytes:
         self._number += 1
         where = {} if block is None else {"item_id": self._name(block), "output_index": block.place}
-        return event({"type": name, "sequence_number": self._number, **where, **values}, name)
+        return event({"type": kind, "sequence_number": self._number, **where, **values}, kind)
 
     def _name(self, block: Block) -> str:
         prefix = "fc" if block.call is not None else "rs" if block.thinking else "msg"
