@@ -13,6 +13,7 @@ from swift.chat.parse import AnswerReader
 from swift.chat.tools.base import ToolFormat, Tools
 from swift.types import Message, ToolCall
 
+_Phase = Literal["start", "thinking", "behind"]
 _THINK, _THINK_END = "<think>", "</think>"
 _MOST_TRIES = 64
 """How many marks inside of what looks like a call are tried as its end; behind them, only the end of the answer is."""
@@ -103,7 +104,7 @@ class _Thinking:
     def __init__(self, reader: AnswerReader, *, opened: bool) -> None:
         dialect = reader.dialect
         self._tagged = reader.tagged
-        self._phase: Literal["start", "thinking", "behind"] = "start"
+        self._phase: _Phase = "start"
         self._opened = opened and reader.tagged
         self._open = _THINK if reader.tagged else dialect.think_open.strip()
         self._close = _THINK_END if reader.tagged else dialect.think_close.strip()
@@ -123,11 +124,10 @@ class _Thinking:
         if self._phase == "behind":
             return "", text
         self._rest += text
-        if self._phase == "start":
-            self._begin()
-        if self._phase == "thinking":
+        phase = self._begin() if self._phase == "start" else self._phase
+        if phase == "thinking":
             return self._think(cut)
-        return "", self._take() if self._phase == "behind" else ""
+        return "", self._take() if phase == "behind" else ""
 
     def finish(self) -> tuple[str, str]:
         """What was held back, as thinking or as what stands behind it."""
@@ -142,23 +142,21 @@ class _Thinking:
         rest, self._rest = self._rest, ""
         return rest
 
-    def _begin(self) -> None:
+    def _begin(self) -> _Phase:
         """Decide, once it can be decided, whether the answer begins with thinking."""
         body = self._rest.lstrip()
         if not self._open:
             # Nothing tells thinking from an answer but the mark between them.
-            thought, found, answer = self._rest.partition(self._close)
-            if found:
-                self._phase, self._rest = "thinking", thought + found + answer
-            return
-        if body.startswith(self._open):
+            self._phase = "thinking" if self._close in self._rest else "start"
+        elif body.startswith(self._open):
             self._phase, self._rest = "thinking", body[len(self._open) :]
         elif self._open.startswith(body):
-            return
+            return "start"
         elif self._skip and body.startswith(self._skip):
             self._phase, self._rest = "behind", body[len(self._skip) :]
         elif not self._skip.startswith(body):
             self._phase = "thinking" if self._opened else "behind"
+        return self._phase
 
     def _think(self, cut: ToolFormat | None) -> tuple[str, str]:
         end = self._rest.find(self._close)

@@ -27,18 +27,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        made = {"registry": self._registry}
-        self.requests = Counter("swift_requests", "Finished requests.", ("route", "status"), **made)
-        self.seconds = Histogram("swift_request_seconds", "Time of a request.", ("route",), buckets=_SECONDS, **made)
-        self.first_token = Histogram("swift_first_token_seconds", "Time to first piece.", buckets=_SECONDS, **made)
-        self.prompt_tokens = Counter("swift_prompt_tokens", "Tokens of prompts.", **made)
-        self.cached_tokens = Counter("swift_cached_prompt_tokens", "Tokens of prompts not computed anew.", **made)
-        self.completion_tokens = Counter("swift_completion_tokens", "Tokens of answers.", **made)
-        self.running = Gauge("swift_running", "Answers that are worked on.", **made)
-        self.waiting = Gauge("swift_waiting", "Answers that wait.", **made)
-        self.cancelled = Counter("swift_cancelled_requests", "Requests whose client left.", **made)
-        self.restarts = Counter("swift_engine_restarts", "Starts of the engine's process after the first.", **made)
-        self.engine = Gauge("swift_engine_state", "1 for the engine's state.", ("state",), **made)
+        made = self._registry
+        routes = ("route", "status")
+        self.requests = Counter("swift_requests", "Finished requests.", routes, registry=made)
+        self.seconds = Histogram("swift_request_seconds", "Their time.", ("route",), buckets=_SECONDS, registry=made)
+        self.first_token = Histogram(
+            "swift_first_token_seconds", "Time to first piece.", buckets=_SECONDS, registry=made
+        )
+        self.prompt_tokens = Counter("swift_prompt_tokens", "Tokens of prompts.", registry=made)
+        self.cached_tokens = Counter("swift_cached_prompt_tokens", "Those that were not computed anew.", registry=made)
+        self.completion_tokens = Counter("swift_completion_tokens", "Tokens of answers.", registry=made)
+        self.running = Gauge("swift_running", "Answers that are worked on.", registry=made)
+        self.waiting = Gauge("swift_waiting", "Answers that wait.", registry=made)
+        self.cancelled = Counter("swift_cancelled_requests", "Requests whose client left.", registry=made)
+        self.restarts = Counter("swift_engine_restarts", "Starts of the engine after the first.", registry=made)
+        self.engine = Gauge("swift_engine_state", "1 for the engine's state.", ("state",), registry=made)
 
     def told(self, state: str) -> None:
         """Note the engine's state."""

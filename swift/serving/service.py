@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -132,7 +132,7 @@ class Service:
 
     async def answers(
         self, visit: Visit, requests: Sequence[Request], *, count: int = 1, stream: bool = False
-    ) -> AsyncIterator[Happened]:
+    ) -> AsyncGenerator[Happened, None]:
         """Answer requests; the iterator must be closed, which cancels what is not finished.
 
         Args:
@@ -228,6 +228,24 @@ class Service:
             self.log.write(
                 {"request": visit.number, "client": visit.client, "route": route, "body": request, "answer": answer}
             )
+
+
+def usage_of(ended: Sequence[Finished], count: int) -> dict[str, Any]:
+    """The tokens of answers, in OpenAI's shape.
+
+    Args:
+        ended: The answers.
+        count: Answers to each prompt, which counts once.
+    """
+    firsts = [done.completion for done in ended if done.index % count == 0]
+    prompt = sum(completion.prompt_tokens for completion in firsts)
+    answer = sum(len(done.completion.token_ids) for done in ended)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+        "prompt_tokens_details": {"cached_tokens": sum(completion.cached_tokens for completion in firsts)},
+    }
 
 
 @contextmanager

@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from swift.types import Completion
-
 
 class Wire(BaseModel):
     """Base of what clients send."""
@@ -150,21 +148,3 @@ class Tool(Wire):
 def call_id() -> str:
     """A fresh id of a call."""
     return f"call_{uuid.uuid4().hex[:24]}"
-
-
-def usage_of(completions: list[tuple[int, Completion]], count: int) -> dict[str, Any]:
-    """The tokens of answers, in OpenAI's shape.
-
-    Args:
-        completions: With their numbers; a prompt with several answers counts once.
-        count: Answers to each prompt.
-    """
-    firsts = [completion for index, completion in completions if index % count == 0]
-    prompt = sum(completion.prompt_tokens for completion in firsts)
-    answer = sum(len(completion.token_ids) for _, completion in completions)
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": answer,
-        "total_tokens": prompt + answer,
-        "prompt_tokens_details": {"cached_tokens": sum(completion.cached_tokens for completion in firsts)},
-    }

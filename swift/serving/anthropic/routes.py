@@ -9,16 +9,15 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from swift.chat.growing import GrowingAnswer
 from swift.serving.anthropic import wire, write
 from swift.serving.anthropic.convert import asked, chat_of
-from swift.serving.blocks import Blocks
 from swift.serving.chat.convert import Asked
 from swift.serving.guard import Visit
 from swift.serving.http import JsonRoute, answer, service_of, streamed, unless_gone, visit_of
 from swift.serving.link import wire as link
 from swift.serving.link.wire import Ready
-from swift.serving.service import Begun, Finished, Service
+from swift.serving.reading import Reading, read_answers, read_stream
+from swift.serving.service import Service
 
 router = APIRouter(route_class=JsonRoute)
 """Its routes."""
@@ -62,19 +61,8 @@ async def count_tokens(body: wire.CountRequest, request: Request) -> Response:
 
 
 async def _whole(service: Service, visit: Visit, body: wire.MessageRequest, work: Asked, ready: Ready) -> Response:
-    growing = GrowingAnswer(ready.reader, work.tools)
-    blocks = Blocks()
-    done: Finished | None = None
-    async with aclosing(service.answers(visit, [work.request])) as events:
-        async for happened in events:
-            if isinstance(happened, Begun):
-                growing = GrowingAnswer(ready.reader, work.tools, opened=happened.opened and not work.guided)
-            elif isinstance(happened, Finished):
-                done = happened
-                blocks.add(growing.add(done.completion.text))
-                blocks.add(growing.finish())
-    assert done is not None
-    value = write.message(body.model, blocks.blocks, done, calls=growing.calls > 0)
+    (reading,) = await read_answers(service, visit, work, ready.reader)
+    value = write.message(body.model, reading)
     service.keep(visit, ROUTE, body.model_dump(exclude_none=True), value)
     return answer(value)
 
@@ -82,28 +70,15 @@ async def _whole(service: Service, visit: Visit, body: wire.MessageRequest, work
 async def _events(
     service: Service, visit: Visit, body: wire.MessageRequest, work: Asked, ready: Ready
 ) -> AsyncGenerator[bytes, None]:
-    growing = GrowingAnswer(ready.reader, work.tools)
-    blocks = Blocks()
-    tokens, begun = 0, False
-    done: Finished | None = None
-    async with aclosing(service.answers(visit, [work.request], stream=True)) as events:
-        async for happened in events:
-            if isinstance(happened, Begun):
-                tokens = happened.tokens
-                growing = GrowingAnswer(ready.reader, work.tools, opened=happened.opened and not work.guided)
-                continue
-            if not begun:
-                begun = True
-                yield write.start(body.model, tokens)
-            if isinstance(happened, Finished):
-                done = happened
-                found = [*blocks.add(growing.finish()), *blocks.finish()]
-            else:
-                found = blocks.add(growing.add(happened.piece.text))
-            for told in write.steps(found):
+    said: Reading | None = None
+    async with aclosing(read_stream(service, visit, work, ready.reader)) as events:
+        async for reading, steps in events:
+            if said is None:
+                yield write.start(body.model, reading.tokens)
+            said = reading
+            for told in write.steps(steps):
                 yield told
-    assert done is not None
-    for told in write.end(done, calls=growing.calls > 0):
+    assert said is not None
+    for told in write.end(said):
         yield told
-    value = write.message(body.model, blocks.blocks, done, calls=growing.calls > 0)
-    service.keep(visit, ROUTE, body.model_dump(exclude_none=True), value)
+    service.keep(visit, ROUTE, body.model_dump(exclude_none=True), write.message(body.model, said))

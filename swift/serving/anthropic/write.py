@@ -8,24 +8,22 @@ from typing import Any
 
 from swift.serving.blocks import Block, Closed, Opened, Step
 from swift.serving.http import event, json_text
-from swift.serving.service import Finished
+from swift.serving.reading import Reading
 from swift.types import Completion
 
 
-def message(model: str, blocks: Iterable[Block], done: Finished, *, calls: bool) -> dict[str, Any]:
+def message(model: str, reading: Reading) -> dict[str, Any]:
     """A whole answer.
 
     Args:
         model: The model's name, as the client has it.
-        blocks: What was said.
-        done: How it ended.
-        calls: Whether functions are called.
+        reading: The answer, which has ended.
     """
     return {
         **_head(model),
-        "content": [_content(block) for block in blocks],
-        **ending(done, calls=calls),
-        "usage": usage(done.completion),
+        "content": [_content(block) for block in reading.blocks.blocks],
+        **_ending(reading),
+        "usage": _usage_of(reading.ending.completion),
     }
 
 
@@ -54,26 +52,25 @@ def steps(found: Iterable[Step]) -> Iterator[bytes]:
             yield _grown(block, {"type": "text_delta", "text": step.text})
 
 
-def end(done: Finished, *, calls: bool) -> Iterator[bytes]:
+def end(reading: Reading) -> Iterator[bytes]:
     """The last events of a stream."""
-    told = {"type": "message_delta", "delta": ending(done, calls=calls), "usage": usage(done.completion)}
+    told = {"type": "message_delta", "delta": _ending(reading), "usage": _usage_of(reading.ending.completion)}
     yield event(told, "message_delta")
     yield event({"type": "message_stop"}, "message_stop")
 
 
-def ending(done: Finished, *, calls: bool) -> dict[str, Any]:
-    """Why an answer ended."""
+def _ending(reading: Reading) -> dict[str, Any]:
+    done = reading.ending
     if done.completion.finish == "length":
         reason = "max_tokens"
-    elif calls:
+    elif reading.calls:
         reason = "tool_use"
     else:
         reason = "end_turn" if done.stop is None else "stop_sequence"
     return {"stop_reason": reason, "stop_sequence": done.stop if reason == "stop_sequence" else None}
 
 
-def usage(completion: Completion) -> dict[str, int]:
-    """Tokens of an answer."""
+def _usage_of(completion: Completion) -> dict[str, int]:
     return _usage(completion.prompt_tokens, completion.cached_tokens, len(completion.token_ids))
 
 

@@ -16,9 +16,9 @@ from swift.serving.chat.write import Writer, choice, delta, finish_of, logprobs_
 from swift.serving.guard import Visit
 from swift.serving.http import DONE, JsonRoute, answer, event, service_of, streamed, unless_gone, visit_of
 from swift.serving.link.wire import Ready
-from swift.serving.reading import read_answers
-from swift.serving.service import Begun, Finished, Grew, Service
-from swift.serving.wire import ERRORS, usage_of
+from swift.serving.reading import Reading, begun, read_answers
+from swift.serving.service import Begun, Finished, Grew, Service, usage_of
+from swift.serving.wire import ERRORS
 
 router = APIRouter(route_class=JsonRoute)
 """Its routes."""
@@ -46,11 +46,9 @@ async def chat_completions(body: wire.ChatRequest, request: Request) -> Response
 
 
 async def _whole(service: Service, visit: Visit, body: wire.ChatRequest, work: Asked, ready: Ready) -> Response:
-    found = await read_answers(
-        service, visit, work.request, ready.reader, count=work.count, tools=work.tools, guided=work.guided
-    )
-    choices = [choice(index, message, done.completion) for index, (message, done) in enumerate(found)]
-    usage = usage_of([(done.index, done.completion) for _, done in found], work.count)
+    readings = await read_answers(service, visit, work, ready.reader)
+    choices = [choice(reading.growing.message, reading.ending) for reading in readings]
+    usage = usage_of([reading.ending for reading in readings], work.count)
     value = Writer(body.model).completion(choices, usage)
     service.keep(visit, ROUTE, body.model_dump(exclude_none=True), value)
     return answer(value)
@@ -61,28 +59,27 @@ async def _events(
 ) -> AsyncGenerator[bytes, None]:
     """The events of a stream."""
     writer = Writer(body.model)
-    growing: list[GrowingAnswer] = []
-    ended: list[Finished] = []
+    readings: list[Reading] = []
     named: set[int] = set()
     async with aclosing(service.answers(visit, [work.request], count=work.count, stream=True)) as events:
         async for happened in events:
             if isinstance(happened, Begun):
-                opened = happened.opened and not work.guided
-                growing = [GrowingAnswer(ready.reader, work.tools, opened=opened) for _ in range(work.count)]
+                readings = begun(work, ready.reader, happened)
                 continue
             index = happened.index
             if index not in named:
                 named.add(index)
                 yield event(writer.chunk(index, {"role": "assistant", "content": ""}))
             if isinstance(happened, Finished):
-                ended.append(happened)
-            for chunk in _chunks(writer, growing[index], happened):
+                readings[index].done = happened
+            for chunk in _chunks(writer, readings[index].growing, happened):
                 yield event(chunk)
-    usage = usage_of([(done.index, done.completion) for done in ended], work.count)
+    usage = usage_of([reading.ending for reading in readings], work.count)
     if body.stream_options is not None and body.stream_options.include_usage:
         yield event(writer.last(usage))
     yield DONE
-    service.keep(visit, ROUTE, body.model_dump(exclude_none=True), _kept(writer, growing, ended, usage))
+    choices = [choice(reading.growing.message, reading.ending) for reading in readings]
+    service.keep(visit, ROUTE, body.model_dump(exclude_none=True), writer.completion(choices, usage))
 
 
 def _chunks(writer: Writer, growing: GrowingAnswer, happened: Grew | Finished) -> Iterator[dict[str, Any]]:
@@ -97,9 +94,3 @@ def _chunks(writer: Writer, growing: GrowingAnswer, happened: Grew | Finished) -
     if parts := growing.finish():
         yield writer.chunk(index, delta(parts, calls))
     yield writer.chunk(index, {}, finish=finish_of(happened.completion, calls=growing.calls > 0))
-
-
-def _kept(writer: Writer, growing: list[GrowingAnswer], ended: list[Finished], usage: dict[str, Any]) -> dict[str, Any]:
-    """A stream's answer for the request log, as if it had been asked for whole."""
-    choices = [choice(done.index, growing[done.index].message, done.completion) for done in ended]
-    return writer.completion(choices, usage)

@@ -9,6 +9,7 @@ from typing import Any
 
 from swift.chat.growing import Part, Thought
 from swift.serving.http import json_text
+from swift.serving.service import Finished
 from swift.serving.wire import call_id
 from swift.types import Completion, Message, TokenLogprob, ToolCall
 
@@ -44,8 +45,9 @@ class Writer:
         return {**self._head, "object": "chat.completion.chunk", "choices": [], "usage": usage}
 
 
-def choice(index: int, message: Message, completion: Completion) -> dict[str, Any]:
+def choice(message: Message, done: Finished) -> dict[str, Any]:
     """One of n answers."""
+    completion = done.completion
     said: dict[str, Any] = {"role": "assistant", "content": message.content, "refusal": None}
     if message.reasoning is not None:
         said["reasoning_content"] = message.reasoning
@@ -53,7 +55,7 @@ def choice(index: int, message: Message, completion: Completion) -> dict[str, An
         said["content"] = message.content or None
         said["tool_calls"] = [call_json(call) for call in message.tool_calls]
     return {
-        "index": index,
+        "index": done.index,
         "message": said,
         "logprobs": logprobs_json(completion.logprobs),
         "finish_reason": finish_of(completion, calls=bool(message.tool_calls)),

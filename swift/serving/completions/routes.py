@@ -17,8 +17,8 @@ from swift.serving.completions.wire import Completion, CompletionRequest
 from swift.serving.guard import Visit
 from swift.serving.http import DONE, JsonRoute, answer, event, service_of, streamed, unless_gone, visit_of
 from swift.serving.link import wire as link
-from swift.serving.service import Begun, Finished, Service
-from swift.serving.wire import ERRORS, usage_of
+from swift.serving.service import Begun, Finished, Service, usage_of
+from swift.serving.wire import ERRORS
 from swift.types import Ids, Prompt, Text
 from swift.types import Request as Wanted
 
@@ -64,7 +64,7 @@ async def _whole(
         )
         for index, done in sorted(ended.items())
     ]
-    usage = usage_of([(index, done.completion) for index, done in ended.items()], count)
+    usage = usage_of(list(ended.values()), count)
     value = {**_head(body.model), "choices": choices, "usage": usage}
     service.keep(visit, ROUTE, body.model_dump(exclude_none=True), value)
     return answer(value)
@@ -95,7 +95,7 @@ async def _events(
             said[index] += text
             if echo or text or told or finish:
                 yield event({**head, "choices": [_choice(index, echo + text, told, finish)]})
-    usage = usage_of([(done.index, done.completion) for done in ended], count)
+    usage = usage_of(ended, count)
     if body.stream_options is not None and body.stream_options.include_usage:
         yield event({**head, "choices": [], "usage": usage})
     yield DONE

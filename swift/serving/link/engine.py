@@ -75,6 +75,7 @@ class HostedEngine:
         self.ready: wire.Ready | None = None
         self.failure: SwiftError | None = None
         self.restarts = 0
+        self._stopping = asyncio.Event()
         self._plan = plan
         self._on_state = on_state
         self._numbers = itertools.count(1)
@@ -93,6 +94,7 @@ class HostedEngine:
 
     async def stop(self) -> None:
         """End the host; what it has not answered is lost."""
+        self._stopping.set()
         self._change("stopped")
         host = self._host
         if host is not None:
@@ -149,13 +151,13 @@ class HostedEngine:
 
     async def _supervise(self) -> None:
         wait = FIRST_WAIT
-        while self.state != "stopped":
+        while not self._stopping.is_set():
             host = await asyncio.to_thread(_launch, self._plan, asyncio.get_running_loop(), self._take)
             self._host = host
             await host.ended.wait()
             self._host = None
             await asyncio.to_thread(_end, host)
-            if self.state == "stopped":
+            if self._stopping.is_set():
                 return
             if self.ready is None:
                 self.failure = host.refused or SwiftError(
@@ -178,7 +180,7 @@ class HostedEngine:
             if isinstance(reply, wire.Ready):
                 host.ready_at = time.monotonic()
                 self.ready = reply
-                if self.state != "stopped":
+                if not self._stopping.is_set():
                     self._change("ready")
             elif isinstance(reply, wire.CannotStart):
                 host.refused = SwiftError(reply.message, hint=reply.hint)

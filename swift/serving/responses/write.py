@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from swift.serving.blocks import Block, Closed, Opened, Step
 from swift.serving.http import event, json_text
+from swift.serving.reading import Reading
 from swift.serving.responses.wire import ResponseRequest
-from swift.serving.service import Finished
 from swift.types import Completion
 
 
@@ -28,9 +28,10 @@ class Writer:
         self._number = -1
         self._names: dict[int, str] = {}
 
-    def response(self, blocks: Iterable[Block], done: Finished | None) -> dict[str, Any]:
-        """The response; without `done`, as it is while it goes on."""
+    def response(self, reading: Reading | None) -> dict[str, Any]:
+        """The response; without an answer, as it is before that begins."""
         body = self._body
+        done = None if reading is None else reading.ending
         cut = done is not None and done.completion.finish == "length"
         choice = body.tool_choice
         return {
@@ -44,7 +45,7 @@ class Writer:
             "max_output_tokens": body.max_output_tokens,
             "metadata": body.metadata or {},
             "model": body.model,
-            "output": [self._item(block) for block in blocks],
+            "output": [] if reading is None else [self._item(block) for block in reading.blocks.blocks],
             "parallel_tool_calls": True,
             "previous_response_id": None,
             "store": False,
@@ -60,7 +61,7 @@ class Writer:
     def start(self) -> Iterator[bytes]:
         """The first events of a stream."""
         for name in ("response.created", "response.in_progress"):
-            yield self._event(name, response=self.response((), None))
+            yield self._event(name, response=self.response(None))
 
     def steps(self, found: Iterable[Step]) -> Iterator[bytes]:
         """Events about blocks."""
@@ -71,13 +72,12 @@ class Writer:
                 yield from self._closed(step.block)
             else:
                 kind = "reasoning_text" if step.block.thinking else "output_text"
-                more = {} if step.block.thinking else {"logprobs": []}
+                more: dict[str, Any] = {} if step.block.thinking else {"logprobs": []}
                 yield self._event(f"response.{kind}.delta", step.block, content_index=0, delta=step.text, **more)
 
-    def end(self, blocks: Iterable[Block], done: Finished) -> Iterator[bytes]:
-        """The last event of a stream."""
-        response = self.response(blocks, done)
-        yield self._event(f"response.{response['status']}", response=response)
+    def end(self, response: Mapping[str, Any]) -> bytes:
+        """The last event of a stream, which tells the whole response."""
+        return self._event(f"response.{response['status']}", response=response)
 
     def _opened(self, block: Block) -> Iterator[bytes]:
         yield self._event("response.output_item.added", item=self._item(block, begun=True), output_index=block.place)
@@ -96,7 +96,7 @@ class Writer:
             )
         else:
             kind = "reasoning_text" if block.thinking else "output_text"
-            more = {} if block.thinking else {"logprobs": []}
+            more: dict[str, Any] = {} if block.thinking else {"logprobs": []}
             yield self._event(f"response.{kind}.done", block, content_index=0, text=block.text, **more)
             yield self._event("response.content_part.done", block, content_index=0, part=_part(block, block.text))
         yield self._event("response.output_item.done", item=self._item(block), output_index=block.place)
