@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from swift.config.chat import ChatConfig
-from swift.config.generation import GenerationConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config, option
@@ -83,9 +82,16 @@ class ServeLimits(Config):
     )
 
 
-def serving_generation() -> GenerationConfig:
-    """What requests that say nothing get: sampling as OpenAI's API has it."""
-    return GenerationConfig(temperature=1.0)
+class ServedSampling(Config):
+    """Sampling of requests that say nothing about it."""
+
+    max_new_tokens: int = option(2048, "Longest answer in tokens.", "max_new_tokens", ge=1)
+    temperature: float = option(1.0, "0 takes the likeliest token. 1 is what OpenAI's API has.", "temperature", ge=0)
+    top_p: float = option(1.0, "Sample from the likeliest tokens that make up this probability.", "top_p", gt=0, le=1)
+    top_k: int = option(0, "Sample from this many likeliest tokens; 0 is all.", "top_k", ge=0)
+    min_p: float = option(0.0, "Drop tokens less likely than this share of the likeliest.", "min_p", ge=0, le=1)
+    repetition_penalty: float = option(1.0, "Above 1 discourages repeats.", "repetition_penalty", gt=0)
+    stop: tuple[str, ...] = option((), "Texts at which an answer ends.", "stop_words")
 
 
 class ServeConfig(Config):
@@ -106,7 +112,7 @@ class ServeConfig(Config):
         "media.hosts; without these, only data: URIs are taken.",
     )
     chat: ChatConfig = option(ChatConfig, "Rendering.")
-    generation: GenerationConfig = option(serving_generation, "Sampling of requests that say nothing about it.")
+    generation: ServedSampling = option(ServedSampling, "Sampling of requests that say nothing about it.")
     max_batch_tokens: int = option(
         32768, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
     )

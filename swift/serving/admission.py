@@ -44,7 +44,7 @@ class Admission:
             ApiError: 429 where too many wait already, 503 where the server ends, 504 after the deadline.
         """
         if self.closed:
-            raise ApiError(503, "the server is shutting down", code="shutting_down")
+            raise _shutting_down()
         count = min(count, self._most_running)
         if not self._queue and self.running + count <= self._most_running:
             self.running += count
@@ -80,6 +80,13 @@ class Admission:
         self.running -= min(count, self._most_running)
         self._admit()
 
+    def end(self) -> None:
+        """Turn everyone away who waits."""
+        self.closed = True
+        for _, turn in self._queue:
+            if not turn.done():
+                turn.set_exception(_shutting_down())
+
     def _admit(self) -> None:
         while self._queue and self.running + self._queue[0][0] <= self._most_running:
             count, turn = self._queue.popleft()
@@ -87,6 +94,10 @@ class Admission:
             if not turn.done():
                 self.running += count
                 turn.set_result(None)
+
+
+def _shutting_down() -> ApiError:
+    return ApiError(503, "the server is shutting down", code="shutting_down")
 
 
 def _expire(turn: asyncio.Future[None]) -> None:

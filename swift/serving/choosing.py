@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from swift.config.generation import GenerationConfig
-from swift.config.serve import ServeLimits
+from swift.config.serve import ServedSampling, ServeLimits
 from swift.serving.errors import bad
 from swift.serving.wire import Choosing, Json, ObjectFormat, SchemaFormat, TextFormat
 from swift.types import Guide, Sampling
@@ -29,7 +28,7 @@ class Rules:
     """
 
     limits: ServeLimits
-    defaults: GenerationConfig
+    defaults: ServedSampling
     vocabulary: int
 
 

@@ -10,6 +10,7 @@ import ipaddress
 import re
 import time
 import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from swift.config.serve import ServeConfig
 from swift.serving.admission import Rates
-from swift.serving.errors import ApiError, error_response
+from swift.serving.errors import ApiError, error_response, unavailable
 from swift.serving.keys import Keyring
 from swift.serving.logs import AccessLog
 from swift.serving.metrics import Metrics
@@ -26,6 +27,8 @@ OPEN = frozenset({"/health"})
 """Routes that need no key."""
 
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_BODIES = 16
+"""How many bodies of the largest size may be in memory at once."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
 
 
@@ -132,6 +135,7 @@ class Guard:
         self._hosts = None if keys else local_names(config.server.host)
         per_minute = config.limits.requests_per_minute
         self._rates = None if per_minute is None else Rates(per_minute, "requests")
+        self._held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -139,14 +143,20 @@ class Guard:
             await self._app(scope, receive, send)
             return
         try:
-            inside = await self._admitted(scope, receive)
+            body = await self._admitted(scope, receive)
         except ApiError as error:
             await error_response(error, scope["path"])(scope, receive, send)
             return
-        await self._app(scope, inside, send)
+        if body is None:
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._app(scope, replay(body, receive), send)
+        finally:
+            self._held -= len(body)
 
-    async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
-        """Check the head, then read the body; returns where the application gets it from."""
+    async def _admitted(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Check the head, then read the body, if the method has one; it is counted in `_held` from then on."""
         headers = Headers(scope=scope)
         visit: Visit = scope["state"]["visit"]
         if self._hosts is not None and host_of(headers.get("host", "")) not in self._hosts:
@@ -157,12 +167,15 @@ class Guard:
         if self._rates is not None and scope["path"] not in OPEN:
             self._rates.require(visit.client, 1)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
-            return receive
-        body = await self._body(headers, receive)
-        if body and not _JSON.fullmatch(headers.get("content-type", "").strip()):
+            return None
+        if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
+            self._require_json(headers)
+        return await self._body(headers, receive)
+
+    def _require_json(self, headers: Headers) -> None:
+        if not _JSON.fullmatch(headers.get("content-type", "").strip()):
             # Other types can be sent by any web page without asking first.
             raise ApiError(415, "the body must be JSON: Content-Type: application/json")
-        return replay(body, receive)
 
     def _named(self, headers: Headers) -> str:
         scheme, _, key = headers.get("authorization", "").partition(" ")
@@ -192,22 +205,34 @@ class Guard:
         size = 0
         try:
             async with asyncio.timeout(self._limits.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ApiError(400, "the client left")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
+                async for part in _parts(receive):
+                    parts.append(part)
+                    size += len(part)
+                    self._held += len(part)
                     if size > most:
                         raise too_large
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
-        except TimeoutError:
+                    if self._held > most * _BODIES:
+                        raise unavailable("the server holds too many large requests")
+                return b"".join(parts)
+        except BaseException as error:
+            self._held -= size
+            if not isinstance(error, TimeoutError):
+                raise
             raise ApiError(
                 408,
                 f"the body has not come within {self._limits.body_seconds:g} seconds",
                 headers={"Connection": "close"},
             ) from None
+
+
+async def _parts(receive: Receive) -> AsyncIterator[bytes]:
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ApiError(400, "the client left")
+        yield message.get("body", b"")
+        more = message.get("more_body", False)
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

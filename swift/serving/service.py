@@ -127,7 +127,8 @@ class Service:
         self._admission.closed = True
 
     def end(self) -> None:
-        """Give up what still runs."""
+        """Give up what still runs or waits."""
+        self._admission.end()
         self._engine.lose_all()
 
     async def answers(

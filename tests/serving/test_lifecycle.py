@@ -147,15 +147,19 @@ def test_the_end_waits_for_what_runs() -> None:
 
 
 def test_the_end_does_not_wait_for_ever() -> None:
-    with serving({"server": {"drain_seconds": 1}}) as running:
-        lines: list[str] = []
-        wait = stream(running, SLOW, lines)
-        until(lambda: len(lines) > 3)
+    with serving({"server": {"drain_seconds": 1}, "limits": {"max_running": 1}}) as running:
+        lines: list[list[str]] = [[], []]
+        waits = [stream(running, SLOW, lines[0])]
+        until(lambda: len(lines[0]) > 3)
+        waits.append(stream(running, SLOW, lines[1]))
+        until(lambda: metric(running, "swift_waiting") == 1)
         begin = time.monotonic()
         assert running.end() == 0
         assert time.monotonic() - begin < 10
-        wait()
-        assert "error" in json.loads(lines[-1][6:])
+        for wait in waits:
+            wait()
+        assert "error" in json.loads(lines[0][-1][6:])
+        assert lines[1][0] == "503"
 
 
 def test_a_request_that_takes_too_long() -> None:
@@ -166,6 +170,16 @@ def test_a_request_that_takes_too_long() -> None:
         stream(running, SLOW, lines)()
         assert json.loads(lines[-1][6:])["error"]["code"] == "timeout"
         assert active(running) == 0
+
+
+def test_large_bodies_are_held_within_a_bound() -> None:
+    config = {"limits": {"body_megabytes": 1, "max_running": 1}, "server": {"drain_seconds": 0}}
+    with serving(config) as running:
+        waits = [stream(running, "[pause 0.3]" + "word " * 20 + "[" * 900_000, []) for _ in range(20)]
+        until(lambda: any(line["status"] == 503 for line in running.log()), seconds=30)
+        assert running.end() == 0
+        for wait in waits:
+            wait()
 
 
 def test_rates_of_keys() -> None:

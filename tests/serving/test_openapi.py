@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -35,7 +37,7 @@ def run(server: Running, examples: int) -> int:
     count = 0
     for result in schema.get_all_operations():
         operation = result.ok()
-        for mode in schemathesis.GenerationMode.all():
+        for mode in schemathesis.GenerationMode:
 
             @given(case=operation.as_strategy(generation_mode=mode))
             @settings(max_examples=examples, **COMMON)  # type: ignore[arg-type]
@@ -44,7 +46,8 @@ def run(server: Running, examples: int) -> int:
                 count += 1
                 case.call_and_validate(checks=CHECKS, timeout=30)
 
-            check()
+            with suppress(Unsatisfiable):  # what takes nothing cannot be asked wrongly
+                check()
     return count
 
 
