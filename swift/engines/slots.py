@@ -267,9 +267,7 @@ def _seen(chunk: Chunk, window: int | None, device: torch.device) -> Tensor:
 def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, rules: _Rules) -> Tensor:
     """[rows, heads, tokens, size] over [rows, heads or fewer, width, size]."""
     if rules.plain:
-        return F.scaled_dot_product_attention(
-            query, key, value, attn_mask=allowed, scale=rules.scale, enable_gqa=query.shape[1] != key.shape[1]
-        )
+        return _grouped(query, key, value, allowed, rules.scale)
     groups = query.shape[1] // key.shape[1]
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     scores = (query @ key.transpose(-1, -2)).float() * rules.scale
@@ -282,3 +280,18 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, r
         scores = torch.cat((scores, sinks), dim=-1)
     weights = scores.softmax(-1)[..., : key.shape[2]]
     return weights.to(value.dtype) @ value
+
+
+def _grouped(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
+    """The same, where heads that share keys stand as more tokens of one head: each key is then read once, not for each.
+
+    On a CPU this makes a step of many rows several times as fast as kernels that repeat keys, or read them so.
+    """
+    rows, heads, tokens, size = query.shape
+    shared = key.shape[1]
+    groups = heads // shared
+    query = query.reshape(rows, shared, groups * tokens, size)
+    if allowed is not None and tokens > 1:
+        allowed = allowed.expand(rows, groups, tokens, -1).reshape(rows, 1, groups * tokens, -1)
+    output = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scale)
+    return output.reshape(rows, heads, tokens, value.shape[-1])
