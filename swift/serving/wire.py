@@ -42,6 +42,18 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 """The errors of OpenAI's routes, for the OpenAPI document."""
 
 
+EVENTS: dict[str, Any] = {
+    "text/event-stream": {
+        "schema": {
+            "type": "object",
+            "properties": {"data": {"type": "string"}, "event": {"type": "string"}},
+            "required": ["data"],
+        }
+    }
+}
+"""A stream of events, each with JSON (or `[DONE]`) as its data, for the OpenAPI document."""
+
+
 class PromptDetails(Told):
     """More about the tokens of the prompt."""
 

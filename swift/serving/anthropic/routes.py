@@ -18,6 +18,7 @@ from swift.serving.link import wire as link
 from swift.serving.link.wire import Ready
 from swift.serving.reading import Reading, read_answers, read_stream
 from swift.serving.service import Service
+from swift.serving.wire import EVENTS
 
 router = APIRouter(route_class=JsonRoute)
 """Its routes."""
@@ -29,7 +30,7 @@ ROUTE = "/v1/messages"
     ROUTE,
     summary="Answer a chat, in Anthropic's form",
     responses={
-        200: {"model": wire.MessageAnswer, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"model": wire.MessageAnswer, "content": EVENTS},
         **wire.ERRORS,
     },
     response_class=Response,

@@ -18,7 +18,7 @@ from swift.serving.http import DONE, JsonRoute, answer, event, service_of, strea
 from swift.serving.link.wire import Ready
 from swift.serving.reading import Reading, begun, read_answers
 from swift.serving.service import Begun, Finished, Grew, Service, usage_of
-from swift.serving.wire import ERRORS
+from swift.serving.wire import ERRORS, EVENTS
 
 router = APIRouter(route_class=JsonRoute)
 """Its routes."""
@@ -30,7 +30,7 @@ ROUTE = "/v1/chat/completions"
     ROUTE,
     summary="Answer a chat",
     responses={
-        200: {"model": wire.ChatCompletion, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"model": wire.ChatCompletion, "content": EVENTS},
         **ERRORS,
     },
     response_class=Response,

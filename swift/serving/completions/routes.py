@@ -18,7 +18,7 @@ from swift.serving.guard import Visit
 from swift.serving.http import DONE, JsonRoute, answer, event, service_of, streamed, unless_gone, visit_of
 from swift.serving.link import wire as link
 from swift.serving.service import Begun, Finished, Service, usage_of
-from swift.serving.wire import ERRORS
+from swift.serving.wire import ERRORS, EVENTS
 from swift.types import Ids, Prompt, Text
 from swift.types import Request as Wanted
 
@@ -32,7 +32,7 @@ ROUTE = "/v1/completions"
     ROUTE,
     summary="Go on with a text",
     responses={
-        200: {"model": Completion, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"model": Completion, "content": EVENTS},
         **ERRORS,
     },
     response_class=Response,

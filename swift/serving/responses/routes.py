@@ -17,7 +17,7 @@ from swift.serving.responses import wire
 from swift.serving.responses.convert import asked
 from swift.serving.responses.write import Writer
 from swift.serving.service import Service
-from swift.serving.wire import ERRORS
+from swift.serving.wire import ERRORS, EVENTS
 
 router = APIRouter(route_class=JsonRoute)
 """Its routes."""
@@ -29,7 +29,7 @@ ROUTE = "/v1/responses"
     ROUTE,
     summary="Answer items",
     responses={
-        200: {"model": wire.ResponseAnswer, "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"model": wire.ResponseAnswer, "content": EVENTS},
         **ERRORS,
     },
     response_class=Response,
