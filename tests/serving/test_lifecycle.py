@@ -79,7 +79,8 @@ def test_a_client_that_leaves_is_forgotten() -> None:
             running.client() as client,
             client.stream("POST", "/v1/chat/completions", json=chat(SLOW, stream=True)) as response,
         ):
-            next(response.iter_lines())
+            lines = response.iter_lines()  # kept: httpx closes the connection with its last reader
+            next(lines)
             assert active(running) == 1
         until(lambda: active(running) == 0, seconds=10)
         for streaming in (True, False):  # before the first word, and where the whole is waited for
