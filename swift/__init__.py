@@ -25,6 +25,9 @@ _HOME = {
     "check": "swift.api",
     "plan": "swift.api",
     "load_engine": "swift.api",
+    "serve": "swift.api",
+    "InferClient": "swift.serving.client",
+    "AsyncInferClient": "swift.serving.client",
     "BenchConfig": "swift.config.bench",
     "SftConfig": "swift.config.runs",
     "InferConfig": "swift.config.runs",
@@ -32,16 +35,20 @@ _HOME = {
     "ExportConfig": "swift.config.runs",
     "CheckConfig": "swift.config.looks",
     "PlanConfig": "swift.config.looks",
+    "ServeConfig": "swift.config.serve",
     "SwiftError": "swift.errors",
 }
 
 __all__ = [
+    "AsyncInferClient",
     "BenchConfig",
     "CheckConfig",
     "EvalConfig",
     "ExportConfig",
+    "InferClient",
     "InferConfig",
     "PlanConfig",
+    "ServeConfig",
     "SftConfig",
     "SwiftError",
     "__version__",
@@ -53,15 +60,18 @@ __all__ = [
     "load_engine",
     "plan",
     "pretrain",
+    "serve",
     "sft",
 ]
 
 if TYPE_CHECKING:
-    from swift.api import bench, check, evaluate, export, infer, load_engine, plan, pretrain, sft
+    from swift.api import bench, check, evaluate, export, infer, load_engine, plan, pretrain, serve, sft
     from swift.config.bench import BenchConfig
     from swift.config.looks import CheckConfig, PlanConfig
     from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+    from swift.config.serve import ServeConfig
     from swift.errors import SwiftError
+    from swift.serving.client import AsyncInferClient, InferClient
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from swift.config.bench import BenchConfig
 from swift.config.looks import CheckConfig, PlanConfig
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.serve import ServeConfig
+from swift.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from swift.comparing.result import Result
@@ -52,6 +54,21 @@ def infer(config: InferConfig) -> int:
     """Talk to a model, or answer a data set; returns an exit code."""
     from swift.inference.run import infer as run
 
+    return run(config)
+
+
+def serve(config: ServeConfig) -> int:
+    """Serve a model over HTTP until a signal ends it; returns an exit code.
+
+    Raises:
+        SwiftError: Anything that the user can fix.
+    """
+    try:
+        from swift.serving.run import serve as run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("swift"):
+            raise
+        raise MissingExtraError(error.name, extra="serve", why="`swift deploy`") from error
     return run(config)
 
 

@@ -10,6 +10,7 @@
     ├── ResourceError          memory, disk or device
     ├── CheckpointError        a checkpoint that is absent, corrupt or of another run
     ├── TrainingError          the run itself, such as a loss that is not finite
+    ├── ServerError            a server that refuses a request, or cannot be reached
     └── MissingExtraError      an optional library that is not installed
 
     RowError                   one row's problem; never leaves the data path, ends in the ledger
@@ -78,6 +79,18 @@ class CheckpointError(SwiftError):
 
 class TrainingError(SwiftError):
     """The run itself went wrong, such as a loss that is not finite."""
+
+
+class ServerError(SwiftError):
+    """A server refuses a request, or cannot be reached.
+
+    Attributes:
+        status: The HTTP status; 0 where there was no answer.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class MissingExtraError(SwiftError):

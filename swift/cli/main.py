@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sft": ("swift.cli.commands.sft:main", "fine-tune a model on conversations"),
     "pt": ("swift.cli.commands.sft:pretrain", "continue pre-training on plain text"),
     "infer": ("swift.cli.commands.infer:main", "chat with a model, or answer a whole data set"),
+    "deploy": ("swift.cli.commands.deploy:main", "serve a model over OpenAI's and Anthropic's APIs"),
     "eval": ("swift.cli.commands.eval:main", "judge a model by a data set"),
     "bench": ("swift.cli.commands.bench:main", "compare experiments (tuner, optimizer, precision) in one table"),
     "export": ("swift.cli.commands.export:main", "merge an adapter, change type or shard size, upload"),

@@ -11,6 +11,7 @@ from swift.config.looks import CheckConfig, PlanConfig
 from swift.config.option import Config
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
 from swift.config.schema import REQUIRED, Option, Section, table
+from swift.config.serve import ServeConfig
 
 ROOTS: dict[str, type[Config]] = {
     "sft": SftConfig,
@@ -18,6 +19,7 @@ ROOTS: dict[str, type[Config]] = {
     "eval": EvalConfig,
     "bench": BenchConfig,
     "export": ExportConfig,
+    "deploy": ServeConfig,
     "check": CheckConfig,
     "plan": PlanConfig,
 }

@@ -13,8 +13,10 @@ from swift.config.model import ModelConfig
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.serve import ServeConfig
 from swift.config.tuner import AdaLoraConfig, LoraConfig
 
+_ORIGIN = re.compile(r"https?://[^/\s*]+")
 _HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|\[?[0-9a-fA-F:.]+\]?")
 
 
@@ -39,6 +41,8 @@ def find(config: Config) -> list[Problem]:
         return [problem for eval_rule in EVALUATION for problem in eval_rule(config)]
     if isinstance(config, ExportConfig):
         return [problem for export_rule in EXPORT for problem in export_rule(config)]
+    if isinstance(config, ServeConfig):
+        return [problem for serve_rule in SERVING for problem in serve_rule(config)]
     return []
 
 
@@ -182,7 +186,7 @@ def _saving(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--early_stop_interval", why, "add --val_dataset or --split_dataset_ratio")
 
 
-def _media(config: SftConfig | InferConfig | EvalConfig) -> Iterator[Problem]:
+def _media(config: SftConfig | InferConfig | EvalConfig | ServeConfig) -> Iterator[Problem]:
     media = config.media
     if media.min_pixels and media.max_pixels and media.min_pixels > media.max_pixels:
         yield Problem("--min_pixels", f"{media.min_pixels} is more than --max_pixels {media.max_pixels}", "lower it")
@@ -278,3 +282,21 @@ def _export(config: ExportConfig) -> Iterator[Problem]:
 
 EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export, quantization_rules.export)
 """Rules of export."""
+
+
+def _serve(config: ServeConfig) -> Iterator[Problem]:
+    yield from _model(config.model, config.adapters)
+    if config.merge_lora and len(config.adapters) != 1:
+        yield Problem("--merge_lora", f"{len(config.adapters)} adapters", "it takes exactly one")
+    if (config.server.ssl_certfile is None) != (config.server.ssl_keyfile is None):
+        yield Problem("--ssl_certfile", "certificate and key go together", "give --ssl_certfile and --ssl_keyfile")
+    for flag, path in (("--ssl_certfile", config.server.ssl_certfile), ("--ssl_keyfile", config.server.ssl_keyfile)):
+        if path is not None and not Path(path).expanduser().is_file():
+            yield Problem(flag, f"there is no file {path}", "name a PEM file")
+    for origin in config.server.cors_origins:
+        if origin == "*" or not _ORIGIN.fullmatch(origin):
+            yield Problem("--cors_origins", f"{origin!r} is no origin", "such as https://app.example.org; * is not one")
+
+
+SERVING: tuple[Callable[[ServeConfig], Iterator[Problem]], ...] = (_serve, _media)
+"""Rules of deploy."""

@@ -8,11 +8,14 @@ from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.rules import find, require
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.serve import ServeConfig
 
 IN_BACKWARD = "--optim_in_backward --gradient_accumulation_steps 1 --max_grad_norm 0"
 
 
-def rules(root: type[SftConfig] | type[InferConfig] | type[EvalConfig] | type[ExportConfig], text: str) -> list[str]:
+def rules(
+    root: type[SftConfig] | type[InferConfig] | type[EvalConfig] | type[ExportConfig] | type[ServeConfig], text: str
+) -> list[str]:
     try:
         parse(root, text.split())
     except ProblemsError as error:
@@ -148,3 +151,21 @@ def test_without_a_command_line() -> None:
     with pytest.raises(ProblemsError) as caught:
         require(SftConfig())
     assert caught.value.message == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("--model m", []),
+        ("", ["--model"]),
+        ("--model m --merge_lora", ["--merge_lora"]),
+        ("--adapters a b --merge_lora", ["--merge_lora"]),
+        ("--model m --ssl_certfile nowhere.pem", ["--ssl_certfile", "--ssl_certfile"]),
+        ("--model m --cors_origins https://a.org http://b.org:8080", []),
+        ("--model m --cors_origins *", ["--cors_origins"]),
+        ("--model m --cors_origins https://a.org/page", ["--cors_origins"]),
+        ("--model m --media_root nowhere", ["--media_root"]),
+    ],
+)
+def test_serving(text: str, flags: list[str]) -> None:
+    assert rules(ServeConfig, text) == flags

@@ -45,9 +45,12 @@ class ToolFormat:
             is what others call.
         results: Results, all that follow one turn, as text.
         opens: Marks with which a call begins. A text without any of them has no call, and of a text that still grows,
-            what stands before the first one will not change.
+            what stands before the first one, and before its lead, will not change.
         role: Who gives results: a turn of the user, or one of the tool where the template shows such turns.
         between: What stands between the assistant's words and its calls.
+        lead: From a text before a mark, or before what may become one, to where that belongs to the call and no
+            longer to the words; None where the mark itself comes first.
+        anchored: A mark counts only at the beginning of a line.
     """
 
     offer: Callable[[Tools], str]
@@ -57,6 +60,8 @@ class ToolFormat:
     opens: tuple[str, ...]
     role: Literal["user", "tool"] = "user"
     between: str = "\n"
+    lead: Callable[[str], int] | None = None
+    anchored: bool = False
 
     def write(self, content: str, calls: Sequence[ToolCall]) -> str:
         """Words and calls as one text.

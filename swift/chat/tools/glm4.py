@@ -53,4 +53,12 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(result.text for result in results)
 
 
-GLM4 = ToolFormat(offer, calls, parse, results, opens=("\n{",), role="tool")
+def lead(text: str) -> int:
+    """The function's name stands before the mark."""
+    at = len(text)
+    while at and (text[at - 1].isalnum() or text[at - 1] in "_.:/-"):
+        at -= 1
+    return at
+
+
+GLM4 = ToolFormat(offer, calls, parse, results, opens=("\n{",), role="tool", lead=lead, anchored=True)

@@ -45,6 +45,12 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(f"functions.{result.name} to=assistant: {result.text}" for result in results)
 
 
+def lead(text: str) -> int:
+    """Tokens that end the message before stand before the recipient, and name the channel."""
+    place = text.find("<|", text.rfind("<|call|>") + 1)
+    return len(text.rstrip().removesuffix("<")) if place < 0 else place
+
+
 HARMONY = ToolFormat(
     listing(("", ""), "To call a function, write:\n" + _FORM.format(name="<name>", arguments="<arguments as JSON>")),
     calls,
@@ -53,4 +59,5 @@ HARMONY = ToolFormat(
     opens=("to=functions.",),
     role="tool",
     between="",
+    lead=lead,
 )

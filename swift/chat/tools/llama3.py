@@ -50,4 +50,6 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(result.text for result in results)
 
 
-LLAMA3 = ToolFormat(listing(("", ""), _HOW), calls, parse, results, opens=("<|python_", "{"), role="tool")
+LLAMA3 = ToolFormat(
+    listing(("", ""), _HOW), calls, parse, results, opens=("<|python_", "{"), role="tool", anchored=True
+)

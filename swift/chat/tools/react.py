@@ -74,8 +74,18 @@ def results(results: Sequence[Result]) -> str:
 
 
 REACT_EN = ToolFormat(
-    partial(offer, head="You can use these tools:", how=_HOW_EN), calls, parse, results, opens=("Action:",)
+    partial(offer, head="You can use these tools:", how=_HOW_EN),
+    calls,
+    parse,
+    results,
+    opens=("Action:",),
+    anchored=True,
 )
 REACT_ZH = ToolFormat(
-    partial(offer, head="你可以使用以下工具：", how=_HOW_ZH), calls, parse, results, opens=("Action:",)
+    partial(offer, head="你可以使用以下工具：", how=_HOW_ZH),
+    calls,
+    parse,
+    results,
+    opens=("Action:",),
+    anchored=True,
 )

@@ -36,4 +36,4 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(result.text for result in results)
 
 
-TOOLBENCH = ToolFormat(offer, calls, parse, results, opens=("Action:",), role="tool")
+TOOLBENCH = ToolFormat(offer, calls, parse, results, opens=("Action:",), role="tool", anchored=True)

@@ -1,0 +1,85 @@
+"""Keys of clients: read from words or files, and compared without telling how much of one was right."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from swift.errors import ConfigError
+
+_NAME = re.compile(r"[\w.@-]{1,64}")
+_SHORTEST = 8
+
+
+class Keyring:
+    """Names of clients by their keys.
+
+    Args:
+        keys: Name to key. Only digests of keys are kept.
+    """
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        self._digests = tuple((name, _digest(key)) for name, key in keys.items())
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def name(self, key: str) -> str | None:
+        """Whose key it is; None where it is nobody's. Takes as long whichever it is."""
+        digest = _digest(key)
+        found = None
+        for name, known in self._digests:
+            if hmac.compare_digest(digest, known):
+                found = name
+        return found
+
+
+def read_keys(given: Iterable[str]) -> Keyring:
+    """Keys from `NAME=KEY` words, or from files with such a line for each; `#` begins a comment.
+
+    Raises:
+        ConfigError: A word is neither, a key is short, or a name is given twice. The key itself is never told.
+    """
+    keys: dict[str, str] = {}
+    for place, word in enumerate(given, 1):
+        path = Path(word).expanduser()
+        if path.is_file():
+            for number, line in enumerate(_lines(path), 1):
+                if line:
+                    _add(keys, line, f"line {number} of {word}")
+        else:
+            _add(keys, word, f"number {place}")
+    return Keyring(keys)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--api_keys: {path} cannot be read", hint="it needs a line NAME=KEY for each key") from error
+    return ["" if line.lstrip().startswith("#") else line.strip() for line in text.splitlines()]
+
+
+def _add(keys: dict[str, str], text: str, where: str) -> None:
+    name, equals, key = text.partition("=")
+    name, key = name.strip(), key.strip()
+    if not equals or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--api_keys: {where} is neither a file nor NAME=KEY",
+            hint="such as --api_keys alice=... or --api_keys keys.txt; a name has letters, digits and . _ @ -",
+        )
+    if len(key) < _SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(
+            f"--api_keys: the key of {name!r} is shorter than {_SHORTEST} characters, or has others than ASCII",
+            hint='make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
+        )
+    if name in keys:
+        raise ConfigError(f"--api_keys: two keys are called {name!r}", hint="give each a name of its own")
+    keys[name] = key
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,1 @@
+"""The pipe between the server's process and the engine host's."""

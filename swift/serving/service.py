@@ -1,0 +1,273 @@
+"""What all endpoints share: from requests to the events of their answers, with admission, limits and accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from swift.config.serve import ServeConfig
+from swift.engines.base import BASE, Piece
+from swift.serving.admission import Admission, Rates
+from swift.serving.choosing import Rules
+from swift.serving.errors import ApiError, refused, unavailable
+from swift.serving.guard import Visit
+from swift.serving.link import wire
+from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError
+from swift.serving.logs import RequestLog
+from swift.serving.metrics import Metrics
+from swift.types import Completion, Request
+
+_QUESTIONS = 64
+"""Commands about tokens that may be under way at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Prompt `prompt` of a call is rendered; `opened` and `tokens` as of `wire.Started`."""
+
+    prompt: int
+    opened: bool
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grew:
+    """Answer `index` of a call has grown; answers to one prompt follow each other."""
+
+    index: int
+    piece: Piece
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Answer `index` of a call is there."""
+
+    index: int
+    completion: Completion
+    stop: str | None
+
+
+Happened = Begun | Grew | Finished
+
+
+class Service:
+    """The server's state.
+
+    Args:
+        config: All of it.
+        engine: Where answers come from.
+        model_name: The model without adapter, as clients name it.
+
+    Attributes:
+        limits: What clients may ask for.
+        defaults: Sampling of requests that say nothing.
+        media: Where media may come from.
+        metrics: What is counted.
+        log: Requests and answers, where they are kept.
+    """
+
+    def __init__(self, config: ServeConfig, engine: HostedEngine, *, model_name: str) -> None:
+        self.limits = config.limits
+        self.defaults = config.generation
+        self.media = config.media
+        self.metrics = Metrics()
+        self.log = RequestLog(config.server.request_log)
+        self.model_name = model_name
+        self._engine = engine
+        self._admission = Admission(config.limits.max_running, config.limits.max_waiting)
+        per_minute = config.limits.tokens_per_minute
+        self._rates = None if per_minute is None else Rates(per_minute, "tokens")
+        self._questions = 0
+        self.metrics.running.set_function(lambda: float(self._admission.running))
+        self.metrics.waiting.set_function(lambda: float(self._admission.waiting))
+
+    @property
+    def ready(self) -> wire.Ready:
+        """What is known of the model.
+
+        Raises:
+            ApiError: 503, while the engine is not ready.
+        """
+        if self._engine.state != "ready" or self._engine.ready is None or self._admission.closed:
+            raise unavailable()
+        return self._engine.ready
+
+    @property
+    def rules(self) -> Rules:
+        """What options of requests are checked against.
+
+        Raises:
+            ApiError: 503, while the engine is not ready.
+        """
+        return Rules(self.limits, self.defaults, self.ready.vocabulary)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Names that a request may name, the bare model first."""
+        ready = self._engine.ready
+        return (self.model_name, *(ready.adapters if ready is not None else ()))
+
+    def adapter(self, model: str) -> str:
+        """The adapter that a model's name means.
+
+        Raises:
+            ApiError: 404, for a name that is not served.
+        """
+        if model == self.model_name:
+            return BASE
+        if model in self.ready.adapters:
+            return model
+        raise ApiError(404, "the model does not exist; GET /v1/models lists them", "model", "model_not_found")
+
+    def close(self) -> None:
+        """Take no more requests; those that are there go on."""
+        self._admission.closed = True
+
+    def end(self) -> None:
+        """Give up what still runs or waits."""
+        self._admission.end()
+        self._engine.lose_all()
+
+    async def answers(
+        self, visit: Visit, requests: Sequence[Request], *, count: int = 1, stream: bool = False
+    ) -> AsyncGenerator[Happened, None]:
+        """Answer requests; the iterator must be closed, which cancels what is not finished.
+
+        Args:
+            visit: For accounts.
+            requests: At least one.
+            count: Answers to each.
+            stream: Whether pieces are wanted.
+
+        Raises:
+            ApiError: 400 where one is refused; 429, 503 or 504 where there is no room, engine or time.
+        """
+        slots = len(requests) * count
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.request_seconds
+        if self._rates is not None:
+            self._rates.require(visit.client, 0)
+        _ = self.ready
+        await self._admission.enter(slots, deadline=deadline)
+        inbox: Inbox = asyncio.Queue()
+        timer = loop.call_at(deadline, inbox.put_nowait, Late())
+        numbers: dict[int, int] = {}
+        try:
+            with _reaching():
+                for place, request in enumerate(requests):
+                    numbers[self._engine.submit(request, count=count, stream=stream, inbox=inbox)] = place
+            left, first = slots, True
+            while left:
+                happened = self._happened(await inbox.get(), numbers, count)
+                if isinstance(happened, Finished):
+                    left -= 1
+                    self._account(visit, happened.completion, again=happened.index % count > 0)
+                elif isinstance(happened, Grew) and first:
+                    first = False
+                    self.metrics.first_token.observe(loop.time() - deadline + self.limits.request_seconds)
+                yield happened
+        finally:
+            timer.cancel()
+            for number in numbers:
+                self._engine.cancel(number)
+            self._admission.leave(slots)
+
+    async def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize]) -> wire.Tokenized | wire.Detokenized:
+        """Ask the host about tokens.
+
+        Raises:
+            ApiError: As `answers`.
+        """
+        if self._questions >= _QUESTIONS:
+            raise ApiError(429, "the server is busy", code="server_busy", headers={"Retry-After": "1"})
+        inbox: Inbox = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        _ = self.ready
+        with _reaching():
+            number = self._engine.ask(make, inbox)
+        timer = loop.call_later(self.limits.request_seconds, inbox.put_nowait, Late())
+        self._questions += 1
+        try:
+            heard = await inbox.get()
+            _require(heard)
+            assert isinstance(heard, wire.Tokenized | wire.Detokenized)
+            return heard
+        finally:
+            self._questions -= 1
+            timer.cancel()
+            self._engine.cancel(number)
+
+    def _happened(self, heard: Heard, numbers: dict[int, int], count: int) -> Happened:
+        _require(heard)
+        assert isinstance(heard, wire.Started | wire.Grew | wire.Finished)
+        place = numbers[heard.number]
+        if isinstance(heard, wire.Started):
+            return Begun(place, heard.opened, heard.tokens)
+        index = place * count + heard.index
+        if isinstance(heard, wire.Grew):
+            return Grew(index, heard.piece)
+        return Finished(index, heard.completion, heard.stop)
+
+    def _account(self, visit: Visit, completion: Completion, *, again: bool) -> None:
+        """Count an answer; a prompt with several answers is counted once."""
+        prompt = 0 if again else completion.prompt_tokens
+        answer = len(completion.token_ids)
+        visit.prompt_tokens += prompt
+        visit.completion_tokens += answer
+        self.metrics.prompt_tokens.inc(prompt)
+        self.metrics.cached_tokens.inc(0 if again else completion.cached_tokens)
+        self.metrics.completion_tokens.inc(answer)
+        if self._rates is not None:
+            self._rates.take(visit.client, prompt + answer)
+
+    def keep(self, visit: Visit, route: str, request: Any, answer: Any) -> None:
+        """Write a request and its answer to the request log, if there is one."""
+        if self.log.wanted:
+            self.log.write(
+                {"request": visit.number, "client": visit.client, "route": route, "body": request, "answer": answer}
+            )
+
+
+def usage_of(ended: Sequence[Finished], count: int) -> dict[str, Any]:
+    """The tokens of answers, in OpenAI's shape.
+
+    Args:
+        ended: The answers.
+        count: Answers to each prompt, which counts once.
+    """
+    firsts = [done.completion for done in ended if done.index % count == 0]
+    prompt = sum(completion.prompt_tokens for completion in firsts)
+    answer = sum(len(done.completion.token_ids) for done in ended)
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": answer,
+        "total_tokens": prompt + answer,
+        "prompt_tokens_details": {"cached_tokens": sum(completion.cached_tokens for completion in firsts)},
+    }
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    try:
+        yield
+    except NotReadyError:
+        raise unavailable() from None
+
+
+def _require(heard: Heard) -> None:
+    """Make sure that something is no failure.
+
+    Raises:
+        ApiError: It is one.
+    """
+    if isinstance(heard, Lost):
+        raise unavailable("the engine stopped while it answered; try again soon")
+    if isinstance(heard, Late):
+        raise ApiError(504, "the request took longer than it may take", code="timeout")
+    if isinstance(heard, wire.Refused):
+        raise refused(heard.reason, heard.detail)
+    if isinstance(heard, wire.Broken):
+        raise ApiError(503, "the engine could not answer this request", code="engine_failed")

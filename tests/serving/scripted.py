@@ -1,0 +1,144 @@
+"""A live engine that says what it is told to: for tests of what stands in front of engines.
+
+The last turn of the user is the script: a number of commands, then the answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import re
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from swift.chat.codec import Codec
+from swift.chat.encode import prompt_of
+from swift.config.chat import ChatConfig
+from swift.engines.base import Listener, Piece
+from swift.errors import ModelError, ResourceError, RowError
+from swift.serving.link.wire import HostPlan
+from swift.types import Completion, Ids, Request, TokenLogprob
+
+_USER = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.DOTALL)
+_COMMAND = re.compile(r"\[(\w+)(?: ([^\]]*))?\]")
+
+
+class Scripted:
+    """Answers in threads, one a request."""
+
+    adapters = ("pirate",)
+    description = "scripted"
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        self._tickets = itertools.count(1)
+        self._cancelled: set[int] = set()
+        self.running = 0
+
+    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+        ticket = next(self._tickets)
+        if not pieces:
+            told, listener = listener, lambda event: None if isinstance(event, Piece) else told(event)
+        threading.Thread(target=self._answer, args=(ticket, request, listener), daemon=True).start()
+        return ticket
+
+    def cancel(self, ticket: int) -> None:
+        self._cancelled.add(ticket)
+
+    def close(self) -> None:
+        self._cancelled |= set(range(1, next(self._tickets)))
+
+    def _answer(self, ticket: int, request: Request, listener: Listener) -> None:
+        try:
+            ids, _ = prompt_of(request.prompt, self.codec, ChatConfig())
+        except RowError as error:
+            listener(error)
+            return
+        request = replace(request, prompt=Ids(tuple(ids)))
+        prompt = self.codec.decode(ids)
+        found = _USER.findall(prompt)
+        script = found[-1] if found else prompt
+        pause = 0.0
+        while match := _COMMAND.match(script):
+            command, value = match[1], match[2]
+            script = script[match.end() :]
+            if command == "crash":
+                os._exit(9)
+            elif command == "refuse":
+                listener(RowError("too_long", "the prompt has 9 tokens, the model takes 8"))
+                return
+            elif command == "break":
+                listener(ResourceError("out of memory at /secret/place"))
+                return
+            elif command == "pause":
+                pause = float(value)
+            elif command == "running":
+                script = str(self.running)
+            elif command == "adapter":
+                script = str(request.adapter)
+            elif command == "sampling":
+                script = repr(request.sampling)
+            elif command == "prompt":
+                script = prompt
+        self.running += 1
+        try:
+            self._say(ticket, request, listener, script, pause)
+        finally:
+            self.running -= 1
+
+    def _say(self, ticket: int, request: Request, listener: Listener, text: str, pause: float) -> None:
+        rules = request.sampling
+        assert isinstance(request.prompt, Ids)
+        stop = next((stop for stop in rules.stop if stop in text), "")
+        ids = self.codec.encode(text.partition(stop)[0] if stop else text)
+        cut = len(ids) > rules.max_new_tokens
+        ids = ids[: rules.max_new_tokens]
+        said: list[TokenLogprob] = []
+        shown = ""
+        for place in range(len(ids)):
+            if ticket in self._cancelled:
+                return
+            if pause:
+                time.sleep(pause)
+            whole = self.codec.decode(ids[: place + 1])
+            piece = whole[len(shown) :] if "\ufffd" not in whole else ""
+            shown += piece
+            token = TokenLogprob(ids[place], self.codec.decode([ids[place]]), -0.5)
+            top = tuple(TokenLogprob(other, f"t{other}", -0.5 - other) for other in range(rules.logprobs or 0))
+            said.append(TokenLogprob(token.id, token.text, token.logprob, top))
+            listener(Piece(piece, 1, (said[-1],) if rules.logprobs is not None else ()))
+        end = () if cut else self.codec.encode(stop) if stop else (min(self.codec.eos_ids),)
+        listener(
+            Completion(
+                text=shown,
+                token_ids=(*ids, *end),
+                prompt_tokens=len(request.prompt.ids),
+                finish="length" if cut else "stop",
+                logprobs=tuple(said) if rules.logprobs is not None else None,
+            )
+        )
+
+
+def load(plan: HostPlan) -> Scripted:
+    """A scripted engine with the codec whose pickle the plan names: that spares the host torch and transformers."""
+    return Scripted(pickle.loads(Path(plan.plan.model.id).read_bytes()))
+
+
+def load_seeing(plan: HostPlan) -> Scripted:
+    """One of a model with a processor, whose folder the plan names."""
+    from swift.chat.load import load_codec
+    from swift.models.gguf import as_folder
+    from swift.models.load import load_config, load_tokenizer
+    from swift.models.locate import locate_model
+
+    located = locate_model(plan.plan.model)
+    config, tokenizer = load_config(located), load_tokenizer(located)
+    return Scripted(load_codec(as_folder(located), tokenizer, config, plan.plan.chat, media=plan.plan.media))
+
+
+def load_nothing(plan: HostPlan) -> Scripted:
+    """A model that cannot be loaded."""
+    raise ModelError("nothing to load", hint="no hint")
