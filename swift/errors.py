@@ -10,6 +10,7 @@
     ├── ResourceError          memory, disk or device
     ├── CheckpointError        a checkpoint that is absent, corrupt or of another run
     ├── TrainingError          the run itself, such as a loss that is not finite
+    ├── EngineError            an inference engine that does not start, does not answer or has died
     └── MissingExtraError      an optional library that is not installed
 
     RowError                   one row's problem; never leaves the data path, ends in the ledger
@@ -78,6 +79,10 @@ class CheckpointError(SwiftError):
 
 class TrainingError(SwiftError):
     """The run itself went wrong, such as a loss that is not finite."""
+
+
+class EngineError(SwiftError):
+    """An inference engine cannot be started, does not answer, or has died."""
 
 
 class MissingExtraError(SwiftError):

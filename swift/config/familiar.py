@@ -124,7 +124,7 @@ FLAGS: dict[str, Familiar] = {
 VALUES: dict[str, dict[str, str]] = {
     "chat.truncation": {"delete": "drop"},
     "generation.top_k": {"-1": "0"},
-    "backend": {"pt": "transformers"},
+    "engine.type": {"pt": "transformers", "lmdeploy_turbomind": "lmdeploy"},
     "model.attention": {"flash_attn": "flash_attention_2", "flash_attention": "flash_attention_2"},
     "model.dtype": {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"},
     "optimizer.name": {
