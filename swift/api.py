@@ -93,7 +93,13 @@ def export(config: ExportConfig) -> Path:
 
 
 def check(config: CheckConfig) -> int:
-    """Show what training would see, without training; returns an exit code."""
+    """Show what training would see, without training, or compare engines; returns an exit code."""
+    from swift.config.engine import TransformersConfig
+
+    if not isinstance(config.engine, TransformersConfig):
+        from swift.checking.compare import compare
+
+        return compare(config)
     from swift.checking.run import check as run
 
     return run(config)

@@ -20,6 +20,14 @@ class CheckConfig(SftConfig):
         "infer_backend",
     )
     compare_rows: int = option(50, "Rows that engines are compared on, the first ones.", "compare_rows", ge=1)
+    compare_tolerance: float | None = option(
+        None,
+        "Largest difference of two tokens' logarithms that counts as rounding; default: 0.01 for engines that compute "
+        "in float32, 0.1 in float16, 0.5 in bfloat16.",
+        "compare_tolerance",
+        ge=0,
+    )
+    merge_lora: bool = option(False, "Merge the adapter for the engine that is compared.", "merge_lora")
     compare_tokens: int = option(64, "Tokens of each answer that are compared.", "compare_tokens", ge=1)
 
 

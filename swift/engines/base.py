@@ -58,8 +58,14 @@ class Live(Protocol):
     def description(self) -> str:
         """One line for banners."""
 
-    def submit(self, request: Request, listener: Listener) -> int:
-        """Answer a request; returns a number by which it can be cancelled. Never waits."""
+    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+        """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
+
+        Args:
+            request: What to answer.
+            listener: Who is told. Where the request cannot be answered at all, at once, in the caller's thread.
+            pieces: Tell pieces too, not only the end.
+        """
 
     def cancel(self, ticket: int) -> None:
         """Stop answering a request, if it is not answered yet."""

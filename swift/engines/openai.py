@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import itertools
-import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from swift.chat.codec import Codec
 from swift.chat.encode import prompt_of
@@ -19,14 +18,16 @@ from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.engines import waiting
 from swift.engines.answer import Answer
-from swift.engines.base import BASE, Event, Listener, OnDone
+from swift.engines.base import BASE, Event, Listener, OnDone, Piece
 from swift.engines.completions import Completions
 from swift.engines.link import Link
 from swift.engines.messages import Messages
 from swift.engines.remote_scoring import likelihood, scoring_body
-from swift.engines.wires import UNSUPPORTED, Asked, Takes, Wire
+from swift.engines.wires import UNSUPPORTED, Asked, Reader, Takes, Wire
 from swift.errors import EngineError, RowError, SwiftError
 from swift.types import Completion, Conversation, Ids, Request, Scored, Text
+
+T = TypeVar("T")
 
 Send = str
 """`ids`, `text` or `messages`; see `OpenaiConfig`."""
@@ -53,6 +54,25 @@ class Served:
     context: int | None = None
     wire: Wire | None = None
     about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request as it is sent, and what becomes of its answer.
+
+    Attributes:
+        path: Behind the base address.
+        body: The JSON object.
+        read: Reads an event, or the whole response.
+        answer: Grows.
+        stream: Whether the answer comes in events.
+    """
+
+    path: str
+    body: dict[str, Any]
+    read: Reader
+    answer: Answer
+    stream: bool
 
 
 class OpenAIEngine:
@@ -86,7 +106,7 @@ class OpenAIEngine:
         self._messages = Messages(served.takes, media)
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
-        self._running: dict[int, tuple[concurrent.futures.Future[None] | None, Listener]] = {}
+        self._running: dict[int, tuple[concurrent.futures.Future[None], Listener]] = {}
         self._closed = False
 
     @property
@@ -109,24 +129,35 @@ class OpenAIEngine:
         }[self._served.send]
         return f"{self._served.about or self._served.takes.server} at {self._link.address.url}, {how}"
 
-    def submit(self, request: Request, listener: Listener) -> int:
-        """Answer a request; returns a number by which it can be cancelled. Never waits."""
+    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+        """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
+
+        Args:
+            request: What to answer.
+            listener: Who is told, in the engine's thread; at once where the request cannot be answered at all.
+            pieces: Tell pieces too, not only the end.
+        """
         ticket = next(self._numbers)
-        with self._lock:
-            self._running[ticket] = (None, listener)
+        takes = self._served.takes
+        stream = pieces or (bool(request.sampling.stop) and not takes.stop_texts)
+        try:
             if self._closed:
-                self._link.soon(lambda: self._tell(ticket, _closed()))
-                return ticket
-            future = self._link.spawn(self._follow(ticket, request))
+                raise _closed()
+            sent = self._sent(request, stream=stream)
+        except (RowError, SwiftError) as error:
+            listener(error)
+            return ticket
+        with self._lock:
+            future = self._link.spawn(self._follow(ticket, sent, pieces=pieces))
             self._running[ticket] = (future, listener)
         return ticket
 
     def cancel(self, ticket: int) -> None:
         """Stop answering a request, if it is not answered yet; its connection is closed."""
         with self._lock:
-            future, _ = self._running.pop(ticket, (None, None))
-        if future is not None:
-            future.cancel()
+            running = self._running.pop(ticket, None)
+        if running is not None:
+            running[0].cancel()
 
     def close(self) -> None:
         """Stop everything, and the server, where it was started for this; requests that are not answered yet fail."""
@@ -146,7 +177,7 @@ class OpenAIEngine:
         Raises:
             SwiftError: The server cannot be reached, or has died.
         """
-        return self._gather([self._whole(request) for request in requests], on_done)
+        return waiting.answer_all(self, requests, on_done)
 
     def stream(self, request: Request, *, on_done: OnDone | None = None) -> Iterator[str]:
         """The answer in pieces of valid text as it is made; they join to the completion's text.
@@ -163,71 +194,52 @@ class OpenAIEngine:
         Raises:
             SwiftError: The server cannot be reached, or has died.
         """
-        return self._gather([self._scored(sample, adapter) for sample in samples], None)
+        return self._gather([self._scored(sample, adapter) for sample in samples])
 
     def seen(self, requests: Sequence[Request]) -> list[tuple[int, ...] | RowError | None]:
         """The prompts as the server tells to have seen them; None where it does not tell.
 
         Each is answered with one token.
         """
-        return self._gather([self._shown(request) for request in requests], None)
+        return self._gather([self._shown(request) for request in requests])
 
-    def _gather(self, works: Sequence[Coroutine[Any, Any, Any]], on_done: OnDone | None) -> list[Any]:
+    def _gather(self, works: Sequence[Coroutine[Any, Any, T]]) -> list[T | RowError]:
         """Run coroutines; RowErrors become results. On any other error, or when interrupted, the rest is cancelled."""
-        done: queue.SimpleQueue[int] = queue.SimpleQueue()
         futures = [self._link.spawn(work) for work in works]
-        for number, future in enumerate(futures):
-            future.add_done_callback(lambda _, number=number: done.put(number))  # type: ignore[misc]
-        results: dict[int, Any] = {}
+        results: list[T | RowError] = []
         try:
-            while len(results) < len(futures):
-                number = done.get()
+            for future in futures:
                 try:
-                    results[number] = futures[number].result()
+                    results.append(future.result())
                 except RowError as error:
-                    results[number] = error
-                if on_done is not None and isinstance(results[number], Completion):
-                    on_done(number, results[number])
+                    results.append(error)
         except concurrent.futures.CancelledError as error:
             raise _closed() from error
         finally:
             for future in futures:
                 future.cancel()
-        return [results[number] for number in range(len(futures))]
+        return results
 
-    async def _whole(self, request: Request) -> Completion:
-        """A complete answer, in one response where that will do."""
-        wire, asked = self._asked(request)
-        if asked.request.sampling.stop and not self._served.takes.stop_texts:
-            return await self._streamed(wire, asked, lambda piece: None)
-        answer = self._answer(asked)
-        async with self._link.room():
-            data = await self._link.post(wire.path, wire.body(asked, stream=False))
-        answer.take(wire.reader()(data))
-        answer.rest()
-        return answer.completion()
-
-    async def _streamed(self, wire: Wire, asked: Asked, tell: Callable[[Event], None]) -> Completion:
-        """An answer whose pieces are told as they come."""
-        answer, read = self._answer(asked), wire.reader()
-        body = wire.body(asked, stream=True)
-        async with self._link.room(), aclosing(self._link.events(wire.path, body)) as events:
-            async for data in events:
-                piece = answer.take(read(data))
-                if piece is not None:
-                    tell(piece)
-                if answer.stopped:
-                    break  # which closes the connection, at which the server stops
-        rest = answer.rest()
-        if rest is not None:
-            tell(rest)
-        return answer.completion()
-
-    async def _follow(self, ticket: int, request: Request) -> None:
+    async def _follow(self, ticket: int, sent: Sent, *, pieces: bool) -> None:
         """Answer a request to its listener."""
+
+        def tell(piece: Piece | None) -> None:
+            if piece is not None and pieces:
+                self._tell(ticket, piece, more=True)
+
+        last: Event
         try:
-            wire, asked = self._asked(request)
-            last: Event = await self._streamed(wire, asked, lambda event: self._tell(ticket, event, more=True))
+            async with self._link.room():
+                if sent.stream:
+                    async with aclosing(self._link.events(sent.path, sent.body)) as events:
+                        async for data in events:
+                            tell(sent.answer.take(sent.read(data)))
+                            if sent.answer.stopped:
+                                break  # which closes the connection, at which the server stops
+                else:
+                    sent.answer.take(sent.read(await self._link.post(sent.path, sent.body)))
+            tell(sent.answer.rest())
+            last = sent.answer.completion()
         except (RowError, SwiftError) as error:
             last = error
         except Exception as error:  # whatever it is, whoever waits for the answer must not wait forever
@@ -260,16 +272,22 @@ class OpenAIEngine:
         return likelihood(data, ids, targets, self._served.takes)
 
     async def _shown(self, request: Request) -> tuple[int, ...] | None:
-        wire, asked = self._asked(replace(request, sampling=replace(request.sampling, max_new_tokens=1)))
-        answer = self._answer(asked)
+        short = replace(request, sampling=replace(request.sampling, max_new_tokens=1))
+        sent = self._sent(short, stream=False)
         async with self._link.room():
-            data = await self._link.post(wire.path, wire.body(asked, stream=False))
-        answer.take(wire.reader()(data))
-        return answer.prompt_ids
+            sent.answer.take(sent.read(await self._link.post(sent.path, sent.body)))
+        return sent.answer.prompt_ids
 
-    def _answer(self, asked: Asked) -> Answer:
+    def _sent(self, request: Request, *, stream: bool) -> Sent:
+        """All that is needed to send a request and read its answer.
+
+        Raises:
+            RowError: The request cannot be answered.
+        """
+        wire, asked = self._asked(request)
         takes = self._served.takes
-        return Answer(asked, self._codec, takes.server, stop_texts=takes.stop_texts)
+        answer = Answer(asked, self._codec, takes.server, stop_texts=takes.stop_texts)
+        return Sent(wire.path, wire.body(asked, stream=stream), wire.reader(), answer, stream)
 
     def _asked(self, request: Request) -> tuple[Wire, Asked]:
         """What is sent, and how.

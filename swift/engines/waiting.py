@@ -28,7 +28,7 @@ def answer_all(live: Live, requests: Sequence[Request], on_done: OnDone | None =
     results: dict[int, Completion | RowError] = {}
     try:
         for number, request in enumerate(requests):
-            tickets[number] = live.submit(request, listener(number))
+            tickets[number] = live.submit(request, listener(number), pieces=False)
         while len(results) < len(requests):
             number, event = events.get()
             del tickets[number]

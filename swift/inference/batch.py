@@ -15,6 +15,7 @@ from typing import Any
 from swift.chat.codec import Codec
 from swift.chat.grounding.write import ground
 from swift.chat.parse import parse_answer
+from swift.config.data import DataConfig
 from swift.config.engine import engine_identity
 from swift.config.runs import EvalConfig, InferConfig
 from swift.data.columns import to_sample
@@ -75,7 +76,7 @@ def answer_data(config: InferConfig, plan: Plan, ready: Ready, *, draw_folder: P
     selection = select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
     total = len(selection.validation)
     with open_results(Path(config.result_path), identity(config, plan, selection)) as results:
-        items = islice(read_items(selection, config), results.done, None)
+        items = islice(read_items(selection, config.data), results.done, None)
         if results.done:
             sys.stderr.write(f"{results.done} of {total} rows are answered already\n")
         if results.done < total:
@@ -113,7 +114,7 @@ def answers_identity(config: InferConfig | EvalConfig, plan: Plan, selection: Se
     }
 
 
-def read_items(selection: Selection, config: InferConfig) -> Iterator[Item]:
+def read_items(selection: Selection, data: DataConfig) -> Iterator[Item]:
     """The rows to be answered, source by source in the order of the file; a row that was drawn twice comes twice."""
     for number, source in enumerate(selection.sources):
         wanted = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
@@ -121,16 +122,16 @@ def read_items(selection: Selection, config: InferConfig) -> Iterator[Item]:
         for row, item in enumerate(source.rows()):
             while place < len(wanted) and wanted[place] == row:
                 place += 1
-                yield _item(item, config)
+                yield _item(item, data)
             if place == len(wanted):
                 break
 
 
-def _item(row: Row | BadRow, config: InferConfig) -> Item:
+def _item(row: Row | BadRow, data: DataConfig) -> Item:
     if isinstance(row, BadRow):
         return Item(row.origin, RowError(row.reason, row.detail))
     try:
-        return Item(row.origin, to_sample(row, config.data, "prompt"))
+        return Item(row.origin, to_sample(row, data, "prompt"))
     except RowError as error:
         return Item(row.origin, error)
 
