@@ -1,8 +1,9 @@
 """`swift check --engine NAME`: does another engine get the same prompts, and give the same answers?
 
 Greedy answers of two engines that are both right still differ where two tokens are as likely as each other, within
-rounding: whichever is taken, the rest goes another way. So where answers part, transformers is asked how likely it finds
-both tokens there, in float32. Near enough is a tie; anything else means that one of the two computes another model.
+rounding: whichever is taken, the rest goes another way. So where answers part, transformers is asked how likely it
+finds both tokens there, in float32. Near enough is a tie; anything else means that one of the two computes another
+model.
 """
 
 from __future__ import annotations
@@ -74,21 +75,21 @@ class Comparison:
 
     Attributes:
         rows: How many were asked.
-        told: How many prompts the engine told to have seen.
-        other_prompts: Of those, rows whose prompt it has seen as other tokens.
         same: Answers that are the same, token for token.
         partings: One for every other answer.
         failed: Rows that only one of the two has answered, with what the other one says.
         neither: Rows that none of them answers.
+        told: How many prompts the engine told to have seen.
+        other_prompts: Of those, rows whose prompt it has seen as other tokens.
     """
 
     rows: int
-    told: int
-    other_prompts: tuple[Origin, ...]
     same: int
     partings: tuple[Parting, ...]
     failed: tuple[tuple[Origin, str], ...]
     neither: int
+    told: int = 0
+    other_prompts: tuple[Origin, ...] = ()
 
     @property
     def agrees(self) -> bool:
@@ -121,11 +122,11 @@ def compare(config: CheckConfig) -> int:
     reference = open_engine(TransformersConfig(), _exact(plan), max_tokens=_TOKENS, max_rows=_ROWS)
     sys.stderr.write(f"transformers: {reference.description}\n")
     tolerance = _tolerance(config, plan, other)
-    comparison = Comparison(
-        rows=len(requests),
+    answers = _answers(requests, origins, theirs, reference, plan, tolerance)
+    comparison = replace(
+        answers,
         told=sum(isinstance(item, tuple) for item in seen),
         other_prompts=tuple(_other_prompts(requests, origins, seen, codec, plan)),
-        **_answers(requests, origins, theirs, reference, plan, tolerance),
     )
     _show(comparison, about, tolerance, Console(highlight=False, soft_wrap=True))
     return 0 if comparison.agrees else 2
@@ -181,8 +182,8 @@ def _answers(
     reference: Engine,
     plan: Plan,
     tolerance: float,
-) -> dict[str, object]:
-    """The parts of a comparison that are about answers."""
+) -> Comparison:
+    """The comparison of answers, without that of prompts."""
     same = neither = 0
     partings: list[Parting] = []
     failed: list[tuple[Origin, str]] = []
@@ -196,7 +197,7 @@ def _answers(
             parting = _parting(request, origin, our, their, reference, plan, tolerance)
             same += parting is None
             partings += [] if parting is None else [parting]
-    return {"same": same, "partings": tuple(partings), "failed": tuple(failed), "neither": neither}
+    return Comparison(len(requests), same, tuple(partings), tuple(failed), neither)
 
 
 def _parting(
