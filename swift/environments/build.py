@@ -112,6 +112,9 @@ def _install(spec: Spec, folder: Path, log: TextIO) -> tuple[str, ...]:
         file.write_text(spec.text(lock), encoding="utf-8")
         say(f"installing {lock.removesuffix('.txt')}" + (", which compiles it" if spec.needs == "compiler" else ""))
         words = ["install", "--requirement", str(file)]
+        if spec.variables:
+            # pip keeps what it has compiled, and does not look by which variables; another build must not be taken.
+            words += ["--no-cache-dir"]
         words += ["--no-deps"] if spec.pinned or target is not None else []
         words += ["--target", str(target)] if target is not None else []
         _run([*pip, *words], lock, spec, log)
