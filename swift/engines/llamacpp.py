@@ -42,7 +42,7 @@ def _json_guide(guide: Guide) -> dict[str, Any]:
 
 TAKES = Takes(
     server="llama.cpp",
-    extras=frozenset(("top_k", "min_p", "repetition_penalty", "min_tokens", "stop_token_ids")),
+    extras=frozenset(("top_k", "min_p", "repetition_penalty", "min_tokens", "ignore_eos", "stop_token_ids")),
     tells_ids=True,
     stop_texts=False,
     guides={"json": _json_guide},

@@ -44,9 +44,9 @@ class Model:
             n_threads=threads,
             n_threads_batch=threads,
             logits_all=True,
-            last_n_tokens_size=context,
             verbose=False,
         )
+        self.vocabulary: int = self._llama.n_vocab()
 
     def answer(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The tokens of an answer, an event each, then one with the reason of its end."""
@@ -78,33 +78,28 @@ class Model:
         return found
 
     def _tokens(self, body: dict[str, Any], prompt: list[int], late: frozenset[int], least: int) -> Iterator[int]:
-        """Tokens without end; those of `late` not among the first `least`."""
-        bias = {int(token): float(value) for token, value in (body.get("logit_bias") or {}).items()}
-        begun = len(prompt)
+        """Tokens without end; those of `late` not among the first `least`.
 
-        def adjust(ids: Any, scores: Any) -> Any:
-            for token, value in bias.items():
-                scores[token] += value
-            if late and len(ids) - begun < least:
-                scores[list(late)] = -math.inf
-            return scores
-
+        Penalties and biases are applied here: the library's own do not count the prompt.
+        """
+        change = Change(body, len(prompt), late, least)
         guide = body.get("json_schema")
         grammar = None if guide is None else llama_cpp.LlamaGrammar.from_json_schema(guide, verbose=False)
         seed = body.get("seed")
         self._llama.set_seed(llama_cpp.LLAMA_DEFAULT_SEED if seed is None else int(seed) % (1 << 32))
-        adjusts = bool(bias) or bool(late)
+        # The library would also move states of tokens that stand elsewhere now, which are not what they would be there.
+        known = min(_common(self._llama.input_ids[: self._llama.n_tokens], prompt), len(prompt) - 1)
+        self._llama.n_tokens = known
         tokens: Iterator[int] = self._llama.generate(
-            prompt,
+            prompt[known:],
+            reset=False,
             top_k=int(body.get("top_k") or 0),
             top_p=float(body.get("top_p", 1.0)),
             min_p=float(body.get("min_p") or 0.0),
             typical_p=1.0,
             temp=float(body.get("temperature", 1.0)),
-            repeat_penalty=float(body.get("repetition_penalty") or 1.0),
-            frequency_penalty=float(body.get("frequency_penalty") or 0.0),
-            presence_penalty=float(body.get("presence_penalty") or 0.0),
-            logits_processor=llama_cpp.LogitsProcessorList([adjust]) if adjusts else None,
+            repeat_penalty=1.0,
+            logits_processor=llama_cpp.LogitsProcessorList([change]) if change.needed else None,
             grammar=grammar,
         )
         return tokens
@@ -118,6 +113,52 @@ class Model:
             "token_logprobs": [float(values[token])],
             "top_logprobs": [{f"token_id:{number}": float(values[number]) for number in top}],
         }
+
+
+class Change:
+    """What becomes of logits before a token is chosen.
+
+    Args:
+        body: The request.
+        begun: Tokens of the prompt.
+        late: Tokens that are not to come early.
+        least: How many tokens come before them.
+    """
+
+    def __init__(self, body: dict[str, Any], begun: int, late: frozenset[int], least: int) -> None:
+        self._begun, self._late, self._least = begun, sorted(late), least
+        self._repetition = float(body.get("repetition_penalty") or 1.0)
+        self._presence = float(body.get("presence_penalty") or 0.0)
+        self._frequency = float(body.get("frequency_penalty") or 0.0)
+        self._bias = {int(token): float(value) for token, value in (body.get("logit_bias") or {}).items()}
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything changes."""
+        others = self._repetition != 1.0 or self._presence != 0.0 or self._frequency != 0.0
+        return bool(self._bias or self._late or others)
+
+    def __call__(self, ids: Any, scores: Any) -> Any:
+        """The logits [vocabulary] behind `ids`, which are prompt and answer so far."""
+        values = np.array(scores)
+        if self._repetition != 1.0:
+            seen = np.unique(ids)
+            values[seen] = np.where(values[seen] > 0, values[seen] / self._repetition, values[seen] * self._repetition)
+        if self._presence or self._frequency:
+            seen, counts = np.unique(ids[self._begun :], return_counts=True)
+            values[seen] -= self._presence + self._frequency * counts
+        for token, value in self._bias.items():
+            values[token] += value
+        if self._late and len(ids) - self._begun < self._least:
+            values[self._late] = -math.inf
+        return values
+
+
+def _common(left: Any, right: list[int]) -> int:
+    """How many tokens two sequences begin with in common."""
+    count = min(len(left), len(right))
+    differing = np.nonzero(np.asarray(left[:count]) != np.asarray(right[:count]))[0]
+    return int(differing[0]) if len(differing) else count
 
 
 def _log_softmax(scores: Any) -> Any:
@@ -160,6 +201,8 @@ class Handler(BaseHTTPRequestHandler):
             prompt = body["prompt"]
             if not prompt or not all(isinstance(token, int) for token in prompt):
                 raise ValueError("the prompt must be a list of token ids")
+            if max(prompt) >= self.server.model.vocabulary or min(prompt) < 0:
+                raise ValueError(f"a token is beyond the model's {self.server.model.vocabulary}")
             if len(prompt) >= self.server.model.context:
                 raise ValueError(f"{len(prompt)} tokens, and the context has {self.server.model.context}")
         except (ValueError, KeyError, TypeError) as error:
