@@ -115,8 +115,7 @@ def _install(spec: Spec, folder: Path, log: TextIO) -> tuple[str, ...]:
         if spec.variables:
             # pip keeps what it has compiled, and does not look by which variables; another build must not be taken.
             words += ["--no-cache-dir"]
-        words += ["--no-deps"] if spec.pinned or target is not None else []
-        words += ["--target", str(target)] if target is not None else []
+        words += ["--no-deps", "--target", str(target)] if target is not None else []
         _run([*pip, *words], lock, spec, log)
     broken = tuple(name for name in spec.optional if _installed(folder, name) and not _imports(folder, name))
     if broken:

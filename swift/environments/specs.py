@@ -18,9 +18,9 @@ class Spec:
     Attributes:
         name: As the user says it.
         about: One line.
-        lock: File of requirements in the folder `locks`.
+        lock: File of requirements in the folder `locks`. Where we have run it, every package has one version; pip may
+            add what a package needs on another system, such as the CUDA libraries of another build of torch.
         module: What must be importable in the end.
-        pinned: The lock names every package; nothing else is installed.
         needs: What the machine must have.
         variables: Environment variables while packages are installed.
         optional: Packages that are taken out again where they cannot be imported: libraries look whether they are
@@ -34,7 +34,6 @@ class Spec:
     about: str
     lock: str
     module: str
-    pinned: bool = True
     needs: Literal["", "nvidia", "compiler"] = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
@@ -65,7 +64,6 @@ SPECS: dict[str, Spec] = {
             "vLLM for NVIDIA GPUs",
             "vllm.txt",
             "vllm.entrypoints.openai.api_server",
-            pinned=False,
             needs="nvidia",
         ),
         Spec(
@@ -88,8 +86,8 @@ SPECS: dict[str, Spec] = {
             apart={"converter": "llamacpp-converter.txt"},
             tested="Linux x86-64, Python 3.11",
         ),
-        Spec("sglang", "SGLang for NVIDIA GPUs", "sglang.txt", "sglang", pinned=False, needs="nvidia"),
-        Spec("lmdeploy", "LMDeploy for NVIDIA GPUs", "lmdeploy.txt", "lmdeploy", pinned=False, needs="nvidia"),
+        Spec("sglang", "SGLang for NVIDIA GPUs", "sglang.txt", "sglang", needs="nvidia"),
+        Spec("lmdeploy", "LMDeploy for NVIDIA GPUs", "lmdeploy.txt", "lmdeploy", needs="nvidia"),
     )
 }
 """By name."""

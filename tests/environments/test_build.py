@@ -135,9 +135,9 @@ def test_every_lock_is_there() -> None:
     for spec in SPECS.values():
         lines = [line for line in spec.text(spec.lock).splitlines() if line and not line.startswith("#")]
         assert lines
-        if spec.pinned:
-            assert all("==" in line for line in lines), "each package has one version"
-            assert spec.tested
+        assert all("==" in line for line in lines)
+        if spec.tested:
+            assert len(lines) > 4, "each package has one version"
         for lock in spec.apart.values():
             assert "==" in spec.text(lock)
 
