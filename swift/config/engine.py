@@ -127,6 +127,11 @@ PROCESS = ("at_once", "timeout", "retries", "environment_dir", "start_seconds")
 """Options that do not change what is answered."""
 
 
+def engine_name(engine: Config) -> str:
+    """The value of `engine.type`."""
+    return str(engine.model_dump(include={"type"})["type"])
+
+
 def default_engine() -> Any:
     """The one that runs everywhere."""
     return TransformersConfig()

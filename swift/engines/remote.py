@@ -12,7 +12,7 @@ from tokenizers.models import BPE
 
 from swift.chat.codec import Codec
 from swift.chat.template import ChatTemplate, Dialect
-from swift.config.engine import OpenaiConfig, ServedConfig
+from swift.config.engine import OpenaiConfig, ServedConfig, engine_name
 from swift.engines import lmdeploy, sglang, vllm
 from swift.engines.folders import Plan
 from swift.engines.link import Address, Link, base_url
@@ -66,17 +66,18 @@ def connect(config: ServedConfig, plan: Plan) -> OpenAIEngine:
     link = Link(Address(base_url(config.url), key_of(config), config.at_once, config.timeout, config.retries))
     try:
         listed = list_models(link)
+        kind = engine_name(config)
         send = config.send if isinstance(config, OpenaiConfig) else "ids"
         if send == "auto":
             send = "ids" if plan.model.id else "messages"
         side = text_side(plan) if plan.model.id else None
         served = Served(
             model=_model(config, listed, plan),
-            takes=_TYPES.get(config.type) or _KINDS.get(listed.owner) or PLAIN,
+            takes=_TYPES.get(kind) or _KINDS.get(listed.owner) or PLAIN,
             send=send,
             adapters={name: name for name in plan.adapters if name in listed.adapters},
             context=listed.context or (None if side is None else side.positions),
-            wire=_WIRES.get(config.type),
+            wire=_WIRES.get(kind),
         )
         codec = foreign_codec() if side is None else side.codec
         return OpenAIEngine(link, served, codec, plan.chat, plan.media)

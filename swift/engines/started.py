@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from swift.config.engine import LlamacppConfig, StartedConfig, VllmConfig
+from swift.config.engine import LlamacppConfig, StartedConfig, VllmConfig, engine_name
 from swift.engines import llamacpp, lmdeploy, sglang, vllm
 from swift.engines.folders import Plan
 from swift.engines.link import Address, Link
@@ -94,7 +94,7 @@ def _environment(config: StartedConfig, plan: Plan) -> tuple[str, str]:
         return llamacpp.ENVIRONMENT, "cpu"
     if isinstance(config, VllmConfig):
         return (vllm.CPU if device == "cpu" else vllm.GPU), device
-    name = str(config.model_dump()["type"])
+    name = engine_name(config)
     if device == "cpu":
         raise ConfigError(f"--engine {name} runs on GPUs only", hint="on a CPU: --engine vllm or llamacpp")
     return name, device
@@ -103,7 +103,7 @@ def _environment(config: StartedConfig, plan: Plan) -> tuple[str, str]:
 def _from_folder(
     config: StartedConfig, plan: Plan, side: TextSide, environment: Environment, device: str, *, merge: bool
 ) -> _Prepared:
-    kind = KINDS[str(config.model_dump()["type"])]
+    kind = KINDS[engine_name(config)]
     # On CPUs `auto` is float32: vLLM's bfloat16 was seen to answer wrongly there.
     dtype = "float32" if plan.model.dtype == "auto" and device == "cpu" else plan.model.dtype
     length = config.max_length

@@ -107,7 +107,7 @@ def _rank(name: str, folder: Path) -> int:
         elif saved.get("alpha_pattern") or saved.get("rank_pattern"):
             why = "has ranks or factors of their own for some layers"
         else:
-            return max(ranks)
+            return max(int(rank) for rank in ranks)
     raise ConfigError(
         f"the adapter {name} {why}, which vLLM does not take beside a model", hint="add --merge_lora true"
     )

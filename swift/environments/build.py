@@ -116,7 +116,13 @@ def _install(spec: Spec, folder: Path, log: TextIO) -> tuple[str, ...]:
             # pip keeps what it has compiled, and does not look by which variables; another build must not be taken.
             words += ["--no-cache-dir"]
         words += ["--no-deps", "--target", str(target)] if target is not None else []
-        _run([*pip, *words], lock, spec, log)
+        try:
+            _run([*pip, *words], lock, spec, log)
+        except HubError as error:
+            if not spec.index or _NO_WHEEL not in error.message:
+                raise
+            say(f"asking {spec.index}, too")
+            _run([*pip, *words, "--extra-index-url", spec.index], lock, spec, log)
     broken = tuple(name for name in spec.optional if _installed(folder, name) and not _imports(folder, name))
     if broken:
         say(f"taking out {', '.join(broken)}: not fit for the torch that is here, and not needed")

