@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from swift.engines.base import BASE
 from swift.errors import CheckpointError, ConfigError
 from swift.models.quiet import quiet
-from swift.tuners.attach import read_adapter_config
+from swift.tuners.attach import read_adapter_config, set_adapter_type, tensors_of
 from swift.tuners.extra import Extra, ExtraConfig, extra_config, load_extra
 from swift.tuners.prompt import Front, is_front, load_front
 
@@ -179,6 +179,7 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
         CheckpointError: A folder holds no adapter, or one for another model.
     """
     tuned: Any = None
+    base = tensors_of(model)
     for name, folder in folders.items():
         _require_free(name, folder)
         _require_weights(folder)
@@ -190,7 +191,7 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
         except (RuntimeError, ValueError, OSError) as error:
             first = str(error).strip().splitlines()[0]
             raise CheckpointError(f"the adapter in {folder} does not fit this model: {first}") from error
-    _match_type(tuned, dtype)
+    set_adapter_type(tuned, dtype, base)
     tuned.eval()
     return AdapterSwitch(tuned, tuple(folders))
 
@@ -221,9 +222,3 @@ def _require_weights(folder: Path) -> None:
             f"the adapter in {folder} is of type {config.peft_type}, which adds prompt tokens to the input",
             hint="only adapters that change weights, such as LoRA, can be merged or attached here",
         )
-
-
-def _match_type(tuned: Any, dtype: torch.dtype) -> None:
-    for name, parameter in tuned.named_parameters():
-        if tuned.base_model.prefix in name and parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)

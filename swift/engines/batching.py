@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,11 +10,9 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
-from swift.batch import MediaInputs
 from swift.engines.cache import FullLayer, WindowLayer, join_rows, keep_rows, new_cache, trim_left
-from swift.engines.sampling import Chooser
+from swift.engines.job import Job
 from swift.engines.shape import cache_parameter, input_device
-from swift.engines.text import TextStream
 from swift.models.forward import make_backbone, single
 from swift.models.structure import backbone, input_embeddings
 from swift.tuners.prompt import Front
@@ -28,61 +24,6 @@ _HEADROOM = 64
 _WASTE = 1024
 """Padding tokens in a prefill that cost as much as another forward pass, roughly."""
 _WASTE_ON_CPU = 64
-
-
-@dataclass(slots=True)
-class Job:
-    """One sequence on its way.
-
-    Attributes:
-        number: Which request it answers.
-        prompt: Token ids of the prompt.
-        limit: New tokens at most: what was asked for and what the model's positions allow.
-        eos_ids: Token ids that end the answer.
-        chooser: How its tokens are chosen.
-        text: Its text so far; None where nobody needs it before the end.
-        ids: Token ids generated so far, the ending one included.
-        finish: Why it ended; None while it goes on.
-        media: What the prompt shows or plays.
-        shift: How far positions behind the prompt differ from the number of tokens, which media may make so.
-        front: Positions that its adapter puts in front of the prompt.
-    """
-
-    number: int
-    prompt: list[int]
-    limit: int
-    eos_ids: frozenset[int]
-    chooser: Chooser
-    text: TextStream | None = None
-    ids: list[int] = field(default_factory=list)
-    finish: Literal["stop", "length"] | None = None
-    media: MediaInputs | None = None
-    shift: int = 0
-    front: int = 0
-
-    @property
-    def length(self) -> int:
-        """Positions of prompt and answer so far, and of what stands in front of them."""
-        return self.front + len(self.prompt) + len(self.ids)
-
-    @property
-    def answer_ids(self) -> list[int]:
-        """The generated ids without the token that ended the answer."""
-        return self.ids[:-1] if self.ids and self.ids[-1] in self.eos_ids else self.ids
-
-    def accept(self, token: int) -> None:
-        """Take the next token and see whether it is the last."""
-        self.ids.append(token)
-        if token in self.eos_ids:
-            self.finish = "stop"
-        elif self.text is not None:
-            self.text.add(token)
-            if self.text.stopped:
-                self.finish = "stop"
-        if self.finish is None and len(self.ids) >= self.limit:
-            self.finish = "length"
-        if self.finish is not None and self.text is not None:
-            self.text.finish()
 
 
 class RowBatch:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,54 +21,111 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from swift.engines.batching import Job
-from swift.engines.sampling import choose
+from swift.engines.job import Job, advance
 from swift.engines.shape import input_device
 
+_NO_TOKEN = 2**31 - 1
+"""An id that no vocabulary has."""
 
-def run_generic(
-    model: PreTrainedModel, jobs: Sequence[Job], *, max_rows: int, before: Callable[[], None]
-) -> Iterator[list[Job]]:
-    """Generate; after each token yields the jobs that moved.
+
+class GenericLane:
+    """Jobs that `generate` runs: the one that came first, and with it all of its length.
 
     Args:
         model: Any causal language model.
-        jobs: What to generate.
         max_rows: Sequences in a batch.
         before: Called before each batch.
     """
-    ordered = sorted(jobs, key=lambda job: -len(job.prompt))
-    # What shows something is alone: pictures of several rows are not always told apart.
-    for _, group in groupby(ordered, key=lambda job: (len(job.prompt), job.media and job.number)):
-        same = list(group)
-        for begin in range(0, len(same), max_rows):
-            before()
-            yield from _Background(model, same[begin : begin + max_rows]).run()
+
+    def __init__(self, model: PreTrainedModel, *, max_rows: int, before: Callable[[], None]) -> None:
+        self._model = model
+        self._max_rows = max_rows
+        self._before = before
+        self._waiting: list[Job] = []
+        self._running: list[Job] = []
+        self._moves = _Background(model, ())
+
+    @property
+    def jobs(self) -> list[Job]:
+        """Those that have not ended, waiting ones included."""
+        return [job for job in self._running if not job.ended] + self._waiting
+
+    def add(self, job: Job) -> None:
+        """Let one more job wait for its turn."""
+        self._waiting.append(job)
+
+    def drop(self, job: Job) -> None:
+        """Forget a job that nobody wants any more; where it runs already, its row ends at the next token."""
+        self._waiting = [other for other in self._waiting if other is not job]
+        if any(other is job for other in self._running):
+            job.finish = job.finish or "stop"
+            self._release()
+
+    def step(self) -> list[Job]:
+        """One token of the batch that runs; a new batch where none does."""
+        self._before()
+        while True:
+            moved = self._moves.take()
+            if moved is not None:
+                self._release()
+                return moved
+            self._running = []
+            if not self._waiting:
+                return []
+            self._start()
+
+    def _release(self) -> None:
+        """Let the thread end where nothing is left for it to do."""
+        if all(job.ended for job in self._running):
+            self._moves.take()
+
+    def _start(self) -> None:
+        first = self._waiting[0]
+        # What shows something is alone: pictures of several rows are not always told apart.
+        same = [job for job in self._waiting if len(job.prompt) == len(first.prompt) and job.media is None]
+        self._running = same[: self._max_rows] if first.media is None else [first]
+        self._waiting = [job for job in self._waiting if not any(job is other for other in self._running)]
+        self._moves = _Background(self._model, self._running)
 
 
 class _Background:
-    """`generate` in a thread, its tokens handed out as they come."""
+    """`generate` in a thread that computes one token whenever it is asked for one, and waits in between.
+
+    Args:
+        model: Any causal language model.
+        jobs: The rows, all prompts of one length.
+    """
 
     def __init__(self, model: PreTrainedModel, jobs: Sequence[Job]) -> None:
         self._model = model
         self.jobs = list(jobs)
         self.moved: queue.Queue[list[Job] | BaseException | None] = queue.Queue()
-        self.cancelled = threading.Event()
+        self.asked = threading.Semaphore(0)
+        self._thread: threading.Thread | None = None
 
-    def run(self) -> Iterator[list[Job]]:
-        thread = threading.Thread(target=self._work, daemon=True)
-        thread.start()
-        try:
-            while (item := self.moved.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            self.cancelled.set()
-            thread.join()
+    def take(self) -> list[Job] | None:
+        """The jobs that have one token more; None where all have ended."""
+        if all(job.ended for job in self.jobs):
+            self._end()
+            return None
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        self.asked.release()
+        item = self.moved.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def _end(self) -> None:
+        if self._thread is not None:
+            self.asked.release()
+            self._thread.join()
+            self._thread = None
 
     def _work(self) -> None:
-        """The thread: whatever goes wrong is raised by the reader."""
+        """The thread: whatever goes wrong is raised by who asks."""
+        self.asked.acquire()
         try:
             self._generate()
             self.moved.put(None)
@@ -83,8 +139,8 @@ class _Background:
             do_sample=False,
             num_beams=1,
             max_new_tokens=max(job.limit for job in self.jobs),
-            eos_token_id=sorted(self.jobs[0].eos_ids),
-            pad_token_id=min(self.jobs[0].eos_ids),
+            eos_token_id=_NO_TOKEN,  # `_Stop` ends rows
+            pad_token_id=0,
         )
         generate: Any = self._model.generate
         shown = self.jobs[0].media
@@ -111,27 +167,25 @@ class _Choose(LogitsProcessor):  # type: ignore[misc,unused-ignore]
         self._work = work
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        running = [row for row, job in enumerate(self._work.jobs) if job.finish is None]
+        running = [row for row, job in enumerate(self._work.jobs) if not job.ended]
         moved = [self._work.jobs[row] for row in running]
-        tokens = choose(scores[torch.tensor(running, device=scores.device)], [job.chooser for job in moved])
+        advance(moved, scores[torch.tensor(running, device=scores.device)])
         only = torch.full_like(scores, float("-inf"))
-        only[:, min(moved[0].eos_ids)] = 0.0
-        for row, job, token in zip(running, moved, tokens, strict=True):
+        only[:, 0] = 0.0  # rows that have ended go on with anything
+        for row, job in zip(running, moved, strict=True):
             only[row] = float("-inf")
-            only[row, token] = 0.0
-            job.chooser.note([token], scores.shape[-1], scores.device)
-            job.accept(token)
+            only[row, job.ids[-1]] = 0.0
         self._work.moved.put(moved)
+        self._work.asked.acquire()
         return only
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc,unused-ignore]
-    """Rows whose job has ended; all of them once nobody listens any more."""
+    """Rows whose job has ended."""
 
     def __init__(self, work: _Background) -> None:
         self._work = work
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
-        cancelled = self._work.cancelled.is_set()
-        done = [cancelled or job.finish is not None for job in self._work.jobs]
+        done = [job.ended for job in self._work.jobs]
         return torch.tensor(done, dtype=torch.bool, device=input_ids.device)

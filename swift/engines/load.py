@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from swift.chat.load import load_codec
 from swift.engines.adapters import Switch, attach_any, require_together
+from swift.engines.driver import Driver
 from swift.engines.folders import Plan
+from swift.engines.lanes import Limits
 from swift.engines.merging import merge, quantized_error, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.hub import Located
 from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
@@ -65,6 +69,11 @@ def load_engine(
     if pack and can_pack(model.device, model.dtype):
         note += f", {pack_linears(model)} weights packed for the CPU"
     return TransformersEngine(model, codec, plan.chat, switch=switch, limits=limits, note=note)
+
+
+def load_live(plan: Plan, *, limits: Limits, merge_lora: bool = False) -> Driver:
+    """The same engine in a thread of its own, for requests that come and go."""
+    return Driver(load_engine(plan, limits=replace(limits, live=True), merge_lora=merge_lora))
 
 
 def _require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:

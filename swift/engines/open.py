@@ -10,7 +10,7 @@ from swift.config.engine import EngineConfig, ServedConfig, StartedConfig, Trans
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import EvalConfig, InferConfig
-from swift.engines.base import Engine
+from swift.engines.base import Engine, Live
 from swift.engines.folders import Plan, plan_model
 from swift.engines.openai import OpenAIEngine
 from swift.errors import ConfigError
@@ -65,10 +65,24 @@ def open_engine(
         SwiftError: It cannot be had.
     """
     if isinstance(engine, TransformersConfig):
+        from swift.engines.lanes import Limits
         from swift.engines.load import load_engine
-        from swift.engines.transformers import Limits
 
         return load_engine(plan, limits=Limits(tokens=max_tokens, rows=max_rows), merge_lora=merge_lora)
+    return open_remote(engine, plan, merge_lora=merge_lora)
+
+
+def open_live(engine: EngineConfig, plan: Plan, *, max_tokens: int, max_rows: int, merge_lora: bool = False) -> Live:
+    """The same for requests that come and go; to be closed by the caller.
+
+    Raises:
+        SwiftError: It cannot be had.
+    """
+    if isinstance(engine, TransformersConfig):
+        from swift.engines.lanes import Limits
+        from swift.engines.load import load_live
+
+        return load_live(plan, limits=Limits(tokens=max_tokens, rows=max_rows), merge_lora=merge_lora)
     return open_remote(engine, plan, merge_lora=merge_lora)
 
 

@@ -49,14 +49,14 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
 def pack_linears(model: nn.Module) -> int:
     """Replace the plain linear layers of a model that will only be used for inference; returns how many.
 
-    Layers that others read the weight of stay: those inside an adapter layer that needs it (DoRA), and
-    subclasses of `nn.Linear`.
+    Layers stay that do more than their product, by hooks, or that others may read the weight of: those inside
+    adapter layers, plain LoRA's excepted, and subclasses of `nn.Linear`.
     """
     packed = 0
     for name, layer in list(model.named_modules()):
         if type(layer) is not nn.Linear or layer.weight.numel() < _MINIMUM or layer.weight.dtype != torch.bfloat16:
             continue
-        if is_quantized(layer):
+        if is_quantized(layer) or layer._forward_hooks or layer._forward_pre_hooks:
             continue
         if _read_by_others(model, name):
             continue
@@ -66,11 +66,13 @@ def pack_linears(model: nn.Module) -> int:
 
 
 def _read_by_others(model: nn.Module, name: str) -> bool:
-    """Whether the layer belongs to an adapter: only the base layer of plain LoRA is just called."""
+    """Whether the layer belongs to an adapter: only the base layer of plain LoRA is known to be just called."""
     from peft.tuners.lora import LoraLayer
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     parents = [model.get_submodule(name.rsplit(".", depth)[0]) for depth in range(1, name.count(".") + 1)]
-    adapters = [parent for parent in parents if isinstance(parent, LoraLayer)]
+    adapters: list[object] = [parent for parent in parents if isinstance(parent, BaseTunerLayer)]
     if not adapters:
         return False
-    return not name.endswith(".base_layer") or any(any(layer.use_dora.values()) for layer in adapters)
+    plain = all(isinstance(layer, LoraLayer) and not layer.lora_variant for layer in adapters)
+    return not plain or not name.endswith(".base_layer")

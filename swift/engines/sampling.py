@@ -5,45 +5,15 @@ A row's choice depends on its own logits and its own random numbers only, never 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from swift.types import Sampling
+from swift.engines.adjust import Chooser, adjust
 
 _HEAD = 1024
 """Likeliest tokens that are sorted first for top_p; the whole vocabulary is only sorted where they are too few."""
-
-
-@dataclass(slots=True)
-class Chooser:
-    """The sampling state of one sequence.
-
-    Attributes:
-        sampling: Its rules.
-        random: Its own random numbers, one a sampled token.
-        seen: bool [vocabulary], tokens of prompt and answer; only where repeats are penalised.
-    """
-
-    sampling: Sampling
-    random: random.Random
-    seen: Tensor | None = None
-
-    @classmethod
-    def new(cls, sampling: Sampling) -> Chooser:
-        """A fresh state; without a seed it is seeded by the system."""
-        return cls(sampling, random.Random(sampling.seed))
-
-    def note(self, ids: Sequence[int], vocab_size: int, device: torch.device) -> None:
-        """Remember tokens, for the penalty on repeats."""
-        if self.sampling.repetition_penalty == 1.0 or not ids:
-            return
-        if self.seen is None:
-            self.seen = torch.zeros(vocab_size, dtype=torch.bool, device=device)
-        self.seen[torch.tensor(list(ids), device=device)] = True
 
 
 def choose(logits: Tensor, rows: Sequence[Chooser]) -> list[int]:
@@ -53,8 +23,7 @@ def choose(logits: Tensor, rows: Sequence[Chooser]) -> list[int]:
         logits: [rows, vocabulary], any float type.
         rows: Their sampling states, in the same order.
     """
-    if any(row.seen is not None for row in rows):
-        logits = _penalise(logits, rows)
+    logits = adjust(logits, rows)
     drawn: dict[int, int] = {}
     # a row takes the same path whatever its neighbours ask for, so that its draws mean the same tokens
     for sorts in (False, True):
@@ -70,17 +39,6 @@ def choose(logits: Tensor, rows: Sequence[Chooser]) -> list[int]:
         return [drawn[number] for number in range(len(rows))]
     likeliest: list[int] = logits.argmax(-1).tolist()
     return [drawn.get(number, token) for number, token in enumerate(likeliest)]
-
-
-def _penalise(logits: Tensor, rows: Sequence[Chooser]) -> Tensor:
-    """Divide positive and multiply negative scores of tokens seen before (arXiv 1909.05858, section 4.1)."""
-    logits = logits.float().clone()
-    for scores, row in zip(logits, rows, strict=True):
-        if row.seen is not None:
-            penalty = row.sampling.repetition_penalty
-            lowered = torch.where(scores > 0, scores / penalty, scores * penalty)
-            scores.copy_(torch.where(row.seen, lowered, scores))
-    return logits
 
 
 def _sample(logits: Tensor, rows: Sequence[Chooser], *, sorts: bool) -> list[int]:

@@ -2,51 +2,42 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from itertools import count
 
 import torch
 from transformers import PreTrainedModel
 
-from swift.batch import MediaInputs
 from swift.chat.codec import Codec
 from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
 from swift.engines.adapters import Switch
-from swift.engines.base import BASE, OnDone
-from swift.engines.batching import Job, RowBatch
-from swift.engines.cache import new_cache
-from swift.engines.generic import run_generic
-from swift.engines.probe import padding_is_safe
-from swift.engines.sampling import Chooser
-from swift.engines.schedule import Schedule
+from swift.engines.adjust import Chooser
+from swift.engines.base import BASE, Listener, OnDone
+from swift.engines.entry import Entry
+from swift.engines.guide import Guides, Match
+from swift.engines.job import Job
+from swift.engines.lanes import Lanes, Limits
 from swift.engines.scoring import answer_tokens, scores
-from swift.engines.shape import cache_parameter, context_length, forward_parameters, input_device
+from swift.engines.shape import context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
-from swift.errors import ConfigError, ResourceError, RowError
+from swift.engines.together import answer_all, answer_stream
+from swift.errors import ResourceError, RowError, SwiftError
 from swift.models.forward import make_backbone
 from swift.models.head import HeadTransform
 from swift.models.structure import backbone, embedding_rows, generating, head_transform
-from swift.tuners.prompt import Front, behind
-from swift.types import Completion, Conversation, Request, Scored, Tokens
+from swift.tuners.prompt import behind
+from swift.types import Completion, Conversation, Guide, Request, Scored, Tokens
 
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is generated at once.
-
-    Attributes:
-        tokens: Token slots of the cache of one batch, padding included.
-        rows: Sequences in one batch.
-    """
-
-    tokens: int = 8192
-    rows: int = 16
+_DEFAULT = Limits()
 
 
 class TransformersEngine:
-    """Generates with a model of transformers: batched by length, rows released as they end. Not thread-safe.
+    """Generates with a model of transformers: batched, rows released as they end.
+
+    It computes when `step`, `generate`, `stream` or `score` are called, which is for one thread at a time; `submit` and
+    `cancel` are for any.
 
     Args:
         model: The model, with adapters already attached to its layers where there are any.
@@ -67,7 +58,7 @@ class TransformersEngine:
         chat: ChatConfig,
         *,
         switch: Switch | None = None,
-        limits: Limits = Limits(),
+        limits: Limits = _DEFAULT,
         note: str = "",
     ) -> None:
         model = generating(model.eval())
@@ -77,23 +68,15 @@ class TransformersEngine:
         self._switch = switch
         self._limits = limits
         self._note = note
-        self._parameters = forward_parameters(model)
-        self._own_loop = (
-            new_cache(model.config) is not None
-            and cache_parameter(self._parameters) in self._parameters
-            and not model._is_stateful
-            and not model.config.is_encoder_decoder
-        )
-        self._padding_proved = False
-        if not self._own_loop and switch is not None and any(switch.front(name) for name in switch.names):
-            raise ConfigError(
-                f"{type(model).__name__} keeps other states than keys and values, and an adapter that stands in front "
-                "of rows needs those",
-                hint="use an adapter that changes weights, such as LoRA",
-            )
+        self._lanes = Lanes(model, forward_parameters(model), switch=switch, limits=limits)
         self._measured: list[HeadTransform | None] = []
         self._context = context_length(model)
         self._vocabulary = embedding_rows(model)
+        self._guides: Guides | None = None
+        self._tickets = count()
+        self._arrived: deque[Entry] = deque()
+        self._cancelled: deque[int] = deque()
+        self._entries: dict[int, Entry] = {}
 
     @property
     def codec(self) -> Codec:
@@ -108,9 +91,65 @@ class TransformersEngine:
     @property
     def description(self) -> str:
         """One line for banners."""
-        path = "own batched loop" if self._own_loop else "transformers generate, prompts of equal length batched"
+        path = "own batched loop" if self._lanes.own_loop else "transformers generate, prompts of equal length batched"
         weights = next(self._model.parameters())
         return f"{path}, {str(weights.dtype).removeprefix('torch.')} on {weights.device}{self._note}"
+
+    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+        """Take a request in; it is answered by further calls of `step`. May be called from any thread.
+
+        Args:
+            request: What to answer; it is rendered here and now.
+            listener: Gets what happens to it: at once where it cannot be answered, else from `step`.
+            pieces: Tell pieces too, not only the end.
+
+        Returns:
+            A number by which it can be cancelled.
+        """
+        ticket = next(self._tickets)
+        try:
+            adapter = self._adapter(request.adapter)
+            job = self._job(ticket, request, adapter, pieces=pieces)
+        except (RowError, SwiftError) as error:
+            listener(error)
+        else:
+            self._arrived.append(Entry(job, adapter, listener, self._codec, pieces))
+        return ticket
+
+    def cancel(self, ticket: int) -> None:
+        """Stop answering a request; nothing happens where it is answered. May be called from any thread."""
+        self._cancelled.append(ticket)
+
+    def settle(self) -> None:
+        """Take in what arrived, forget what was cancelled; computes nothing. By the thread that steps."""
+        while self._arrived:
+            entry = self._arrived.popleft()
+            self._entries[entry.job.number] = entry
+            self._lanes.add(entry.job, entry.adapter)
+        while self._cancelled:
+            gone = self._entries.pop(self._cancelled.popleft(), None)
+            if gone is not None:
+                self._lanes.drop(gone.job)
+
+    def step(self) -> bool:
+        """Compute one forward pass, and tell listeners. By one thread at a time.
+
+        Returns:
+            Whether there was anything to do.
+        """
+        self.settle()
+        if not self._lanes.busy:
+            return False
+        try:
+            moved = self._lanes.step()
+        except torch.OutOfMemoryError:
+            self._give_up()
+            return True
+        for job in moved:
+            self._entries[job.number].tell()
+            if job.ended:
+                del self._entries[job.number]
+        return True
 
     def generate(self, requests: Sequence[Request], *, on_done: OnDone | None = None) -> list[Completion | RowError]:
         """Answer all requests.
@@ -121,23 +160,11 @@ class TransformersEngine:
 
         Returns:
             One item a request, in order; a RowError for a request that cannot be answered.
+
+        Raises:
+            SwiftError: There is not enough memory, or a library is missing.
         """
-        results: dict[int, Completion | RowError] = {}
-        by_adapter: dict[str, list[Job]] = {}
-        for number, request in enumerate(requests):
-            try:
-                job = self._job(number, request, streaming=False)
-                by_adapter.setdefault(self._adapter(request.adapter), []).append(job)
-            except RowError as error:
-                results[number] = error
-        for adapter, jobs in by_adapter.items():
-            for moved in self._run(jobs, adapter):
-                for job in moved:
-                    if job.finish is not None:
-                        results[job.number] = answer = self._completion(job)
-                        if on_done is not None:
-                            on_done(job.number, answer)
-        return [results[number] for number in range(len(requests))]
+        return answer_all(self, requests, on_done)
 
     def stream(self, request: Request, *, on_done: OnDone | None = None) -> Iterator[str]:
         """The answer in pieces of valid text as it is made; they join to the completion's text.
@@ -148,16 +175,9 @@ class TransformersEngine:
 
         Raises:
             RowError: The request cannot be answered.
+            SwiftError: There is not enough memory, or a library is missing.
         """
-        job = self._job(0, request, streaming=True)
-        text = job.text
-        assert text is not None
-        for _ in self._run([job], self._adapter(request.adapter)):
-            piece = text.take(final=job.finish is not None)
-            if piece:
-                yield piece
-        if on_done is not None:
-            on_done(0, self._completion(job))
+        return answer_stream(self, request, on_done)
 
     def score(self, samples: Sequence[Conversation], *, adapter: str | None = None) -> list[Scored | RowError]:
         """How likely each conversation's last turn, which is the assistant's, is behind the turns before it.
@@ -172,7 +192,7 @@ class TransformersEngine:
         results: dict[int, Scored | RowError] = {}
         ready: dict[int, Tokens] = {}
         name = self._adapter(adapter)
-        front = self._front(name)
+        front = self._lanes.front(name)
         room = self._context if self._context is None or front is None else self._context - front.length
         plain = make_backbone(backbone(self._model))
         for number, sample in enumerate(samples):
@@ -180,7 +200,7 @@ class TransformersEngine:
                 ready[number] = answer_tokens(sample, self._codec, self._chat, room)
             except RowError as error:
                 results[number] = error
-        together = self._own_loop and self._padding_safe()
+        together = self._lanes.own_loop and self._lanes.padding_safe()
         found = scores(
             self._model,
             plain if front is None else behind(plain, self._model, front),
@@ -189,7 +209,7 @@ class TransformersEngine:
             media=None if self._codec.media is None else self._codec.media.inputs,
             max_tokens=self._limits.tokens,
             max_rows=self._limits.rows if together else 1,
-            before=lambda: self._activate(name),
+            before=lambda: self._lanes.activate(name),
         )
         results.update(zip(ready, found, strict=True))
         return [results[number] for number in range(len(samples))]
@@ -197,13 +217,9 @@ class TransformersEngine:
     def _transform(self) -> HeadTransform | None:
         """Measured once, on the bare model."""
         if not self._measured:
-            self._activate(BASE)
+            self._lanes.activate(BASE)
             self._measured = [head_transform(self._model)]
         return self._measured[0]
-
-    def _activate(self, adapter: str) -> None:
-        if self._switch is not None:
-            self._switch.activate(adapter)
 
     def _adapter(self, wanted: str | None) -> str:
         """The adapter that is meant by what a request says."""
@@ -212,76 +228,55 @@ class TransformersEngine:
             raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}")
         return name
 
-    def _job(self, number: int, request: Request, *, streaming: bool) -> Job:
+    def _job(self, number: int, request: Request, adapter: str, *, pieces: bool) -> Job:
         ids, media = prompt_of(request.prompt, self._codec, self._chat)
         rules = request.sampling
         if not ids:
             raise RowError("empty_prompt", "the prompt has no tokens")
-        if max(ids) >= self._vocabulary:
-            raise RowError("unknown_token", f"token {max(ids)} is beyond the model's {self._vocabulary} embeddings")
-        front = self._front(self._adapter(request.adapter))
+        named = [*ids, *(token for token, _ in rules.logit_bias)]
+        if not 0 <= min(named) <= max(named) < self._vocabulary:
+            wrong = next(token for token in named if not 0 <= token < self._vocabulary)
+            raise RowError("unknown_token", f"token {wrong} is beyond the model's {self._vocabulary} embeddings")
+        front = self._lanes.front(adapter)
         before = 0 if front is None else front.length
         room = rules.max_new_tokens if self._context is None else self._context - before - len(ids)
         if room < 1:
-            behind = f" behind {before} learned ones" if before else ""
-            raise RowError("too_long", f"the prompt has {len(ids)} tokens{behind}, the model takes {self._context}")
-        chooser = Chooser.new(rules)
-        chooser.note(ids, self._vocabulary, input_device(self._model))
+            more = f" behind {before} learned ones" if before else ""
+            raise RowError("too_long", f"the prompt has {len(ids)} tokens{more}, the model takes {self._context}")
+        ends = self._codec.eos_ids | frozenset(rules.stop_ids)
+        match = None if rules.guide is None else self._guide(rules.guide)
+        chooser = Chooser.new(rules, eos_ids=ends, match=match)
+        chooser.begin(ids, self._vocabulary, input_device(self._model))
         return Job(
             number=number,
             prompt=ids,
             limit=min(rules.max_new_tokens, room),
-            eos_ids=self._codec.eos_ids,
+            eos_ids=ends,
             chooser=chooser,
-            text=TextStream(self._codec.decode, rules.stop) if streaming or rules.stop else None,
+            text=TextStream(self._codec.decode, rules.stop) if pieces or rules.stop else None,
             media=media,
             front=before,
         )
 
-    def _front(self, adapter: str) -> Front | None:
-        return None if self._switch is None else self._switch.front(adapter)
+    def _guide(self, guide: Guide) -> Match:
+        if self._guides is None:
+            self._guides = Guides(self._codec)
+        return self._guides.start(guide)
 
-    def _run(self, jobs: Sequence[Job], adapter: str) -> Iterator[list[Job]]:
-        """Run jobs of one adapter, which is activated before every forward pass: streams may interleave."""
+    def fail(self, error: SwiftError) -> None:
+        """Forget all requests, and tell each listener why. By the thread that steps."""
+        self.settle()
+        entries, self._entries = self._entries, {}
+        self._lanes.clear()
+        for entry in entries.values():
+            entry.listener(error)
 
-        activate = partial(self._activate, adapter)
-        try:
-            # nearly all architectures take position ids; one that does not may differ in other ways too
-            trusted = len(jobs) == 1 and "position_ids" in self._parameters
-            special = any(job.media is not None and _grows(job.media) for job in jobs)
-            front, limits = self._front(adapter), self._limits
-            own = self._own_loop and not special and (trusted or self._padding_safe())
-            if own or front is not None:
-                rows = RowBatch(self._model, self._parameters, front)
-                # Where rows may not stand side by side, they go one by one.
-                at_once = limits.rows if own else 1
-                schedule = Schedule(rows, max_tokens=limits.tokens, max_rows=at_once, before=activate)
-                yield from schedule.run(jobs)
-            else:
-                yield from run_generic(self._model, jobs, max_rows=limits.rows, before=activate)
-        except torch.OutOfMemoryError as error:
-            raise ResourceError(
-                f"out of memory with {len(jobs)} requests in batches of {self._limits.tokens} tokens",
-                hint="lower --max_batch_tokens or --max_batch_size",
-            ) from error
-
-    def _padding_safe(self) -> bool:
-        """Prove once that this model's numbers do not change with padding on the left; else take the other path."""
-        if not self._padding_proved:
-            self._own_loop = padding_is_safe(self._model, self._parameters)
-            self._padding_proved = True
-        return self._own_loop
-
-    def _completion(self, job: Job) -> Completion:
-        assert job.finish is not None
-        return Completion(
-            text=job.text.text if job.text is not None else self._codec.decode(job.answer_ids),
-            token_ids=tuple(job.ids),
-            prompt_tokens=len(job.prompt),
-            finish=job.finish,
+    def _give_up(self) -> None:
+        """Tell everybody whose jobs were computed last that there is not enough memory."""
+        jobs = self._lanes.give_up()
+        error = ResourceError(
+            f"out of memory with {len(jobs)} requests in batches of {self._limits.tokens} tokens",
+            hint="lower --max_batch_tokens or --max_batch_size",
         )
-
-
-def _grows(media: MediaInputs) -> bool:
-    """Whether each new token needs more than its place, such as which pictures it may look at."""
-    return any(media.tensors[name].ndim > 2 for name in media.aligned)
+        for job in jobs:
+            self._entries.pop(job.number).listener(error)

@@ -34,6 +34,7 @@ def add_adapter(model: PreTrainedModel, peft_config: Any, dtype: torch.dtype) ->
     """
     from peft import PeftModel, get_peft_model
 
+    base = tensors_of(model)
     try:
         with warnings.catch_warnings():
             # PEFT still reads an attribute that transformers has renamed.
@@ -46,7 +47,7 @@ def add_adapter(model: PreTrainedModel, peft_config: Any, dtype: torch.dtype) ->
         raise ConfigError(
             f"the adapter {kind} cannot be added: {_first_line(error)}", hint="see its options in docs/reference.md"
         ) from error
-    set_adapter_type(tuned, dtype)
+    set_adapter_type(tuned, dtype, base)
     assert isinstance(tuned, PeftModel)
     return tuned
 
@@ -72,6 +73,7 @@ def load_adapter(
     peft_config.inference_mode = not trainable
     if type(peft_config) is PeftLoraConfig:
         use_our_layer(peft_config)
+    base = tensors_of(model)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
@@ -81,7 +83,7 @@ def load_adapter(
     except (RuntimeError, ValueError) as error:
         raise CheckpointError(f"the adapter in {folder} does not fit this model: {_first_line(error)}") from error
     if trainable:
-        set_adapter_type(tuned, dtype)
+        set_adapter_type(tuned, dtype, base)
     return tuned
 
 
@@ -166,11 +168,20 @@ def _our_layer(target: nn.Module, adapter_name: str, **options: Any) -> nn.Modul
     return None if is_quantized(base) else LoraLinear(target, adapter_name, **options)
 
 
-def set_adapter_type(model: nn.Module, dtype: torch.dtype) -> None:
-    """What is trained gets this type."""
-    for parameter in model.parameters():
-        if parameter.requires_grad and parameter.is_floating_point():
-            parameter.data = parameter.data.to(dtype)
+def tensors_of(model: nn.Module) -> frozenset[int]:
+    """What tells the tensors that a model holds now from those that come later."""
+    return frozenset(id(tensor) for tensor in (*model.parameters(), *model.buffers()))
+
+
+def set_adapter_type(model: nn.Module, dtype: torch.dtype, base: frozenset[int]) -> None:
+    """What is trained gets this type, and so does all that an adapter has brought along, since it computes with both.
+
+    Args:
+        base: `tensors_of` the model before it had the adapter.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point() and (tensor.requires_grad or id(tensor) not in base):
+            tensor.data = tensor.data.to(dtype)
 
 
 def _first_line(error: Exception) -> str:

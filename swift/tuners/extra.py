@@ -71,7 +71,8 @@ class LowRankEdit(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """[..., size] -> [..., size]."""
-        rows = torch.linalg.qr(self.basis).Q
+        wide = torch.promote_types(self.basis.dtype, torch.float32)  # there is no factorization in 16 bits
+        rows = torch.linalg.qr(self.basis.to(wide)).Q.to(self.basis.dtype)
         x = states.to(rows.dtype)
         wanted = F.linear(x, self.weight, self.bias)
         edit: Tensor = (wanted - x @ rows) @ rows.T

@@ -18,8 +18,9 @@ from swift.config.model import ModelConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.models.tiny import save_tiny
 from tests.engines.served import EngineServer, serving
 

@@ -8,7 +8,8 @@ import pytest
 
 from swift.chat.codec import Codec, make_codec
 from swift.config.chat import ChatConfig
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.lanes import Limits
+from swift.engines.transformers import TransformersEngine
 from swift.models.tiny import tiny_model, tiny_tokenizer
 
 MakeEngine = Callable[..., TransformersEngine]

@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers.cache_utils import DynamicCache
 
-from swift.engines.batching import Job, RowBatch
+from swift.engines.adjust import Chooser
+from swift.engines.batching import RowBatch
 from swift.engines.cache import FullLayer, new_cache
-from swift.engines.sampling import Chooser
+from swift.engines.job import Job
 from swift.engines.schedule import Schedule
 from swift.engines.shape import forward_parameters
 from swift.models.tiny import tiny_model
@@ -33,7 +34,7 @@ def _run(model, jobs, *, tokens=10**6, rows=8):
     batch = Counting(model, forward_parameters(model))
     batch.passes = []
     calls = []
-    schedule = Schedule(batch, max_tokens=tokens, max_rows=rows, before=lambda: calls.append(1))
+    schedule = Schedule(batch, max_tokens=tokens, max_rows=lambda: rows, before=lambda: calls.append(1))
     for _ in schedule.run(jobs):
         pass
     assert 0 < len(calls) <= len(batch.passes)

@@ -14,9 +14,10 @@ from swift.cli.main import main
 from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
 from swift.engines.scoring import answer_tokens
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.errors import CheckpointError, ConfigError, RowError
 from swift.models.tiny import save_tiny, save_tiny_multimodal
 from swift.types import Conversation, Message, Origin, Scored

@@ -14,8 +14,8 @@ from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import InferConfig, SftConfig
 from swift.engines.folders import plan_model, read_checkpoint
+from swift.engines.lanes import Limits
 from swift.engines.load import load_base, load_engine
-from swift.engines.transformers import Limits
 from swift.errors import CheckpointError, ConfigError
 from swift.hub import locate
 from swift.models.structure import embedding_rows

@@ -12,8 +12,9 @@ from swift.chat.media.samples import drawn_media
 from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.models.tiny import save_tiny_multimodal
 from swift.types import Completion, Conversation, Message, Origin, Placed, Request, Sampling
 
@@ -48,7 +49,7 @@ def _reference(engine: TransformersEngine, request: Request) -> list[int]:
     ids, media = prompt_of(request.prompt, engine.codec, ChatConfig())
     prompt = torch.tensor([ids])
     shown = {} if media is None else dict(media.tensors)
-    if media is None and "token_type_ids" in engine._parameters:
+    if media is None and "token_type_ids" in engine._lanes._parameters:
         shown["token_type_ids"] = torch.zeros_like(prompt)
     output = engine._model.generate(
         prompt,

@@ -32,7 +32,7 @@ def test_such_a_model_is_batched_by_equal_length_instead(codec):
     with torch.no_grad():
         model.transformer.wpe.weight.mul_(20)
     engine = TransformersEngine(model, codec, ChatConfig())
-    engine._parameters = engine._parameters - {"position_ids"}
+    engine._lanes._parameters = engine._lanes._parameters - {"position_ids"}
     prompts = texts(5, 30, 30)
     found = answers(engine.generate([go_on(text, max_new_tokens=5) for text in prompts]))
     assert [list(answer.token_ids) for answer in found] == [reference(model, codec, text, 5) for text in prompts]

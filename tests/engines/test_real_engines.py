@@ -22,10 +22,11 @@ from swift.config.looks import CheckConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import InferConfig
 from swift.engines.folders import Plan, plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
 from swift.engines.open import open_remote
 from swift.engines.openai import OpenAIEngine
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.transformers import TransformersEngine
 from swift.environments.store import home, require
 from swift.errors import EngineError, HubError, RowError
 from swift.inference.run import infer

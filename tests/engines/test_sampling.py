@@ -14,7 +14,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from swift.engines.sampling import Chooser, choose
+from swift.engines.adjust import Chooser
+from swift.engines.sampling import choose
 from swift.types import Sampling
 
 VOCABULARY = 3000
@@ -98,8 +99,9 @@ def test_repeats_are_penalised_as_transformers_does():
     seen = [int(logits.argmax()), 5, 17, int(logits.argmin())]
     expected = RepetitionPenaltyLogitsProcessor(1.7)(torch.tensor([seen]), logits.clone())
     row = Chooser.new(Sampling(repetition_penalty=1.7))
-    row.note(seen[:2], VOCABULARY, logits.device)
-    row.note(seen[2:], VOCABULARY, logits.device)
+    row.begin(seen[:2], VOCABULARY, logits.device)
+    for token in seen[2:]:
+        row.accept(token)
     before = logits.clone()
     assert choose(logits, [row]) == [int(expected.argmax())]
     assert torch.equal(logits, before)

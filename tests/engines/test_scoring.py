@@ -11,7 +11,8 @@ import torch
 from swift.chat.encode import prompt_ids
 from swift.config.chat import ChatConfig
 from swift.engines.adapters import attach_any
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.lanes import Limits
+from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
 from swift.models.tiny import save_tiny, tiny_model
 from swift.types import Conversation, Message, Origin, Scored

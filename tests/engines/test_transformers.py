@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from swift.config.chat import ChatConfig
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.lanes import Limits
+from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
 from swift.models.tiny import tiny_model
 from swift.types import Completion

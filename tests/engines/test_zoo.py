@@ -7,7 +7,8 @@ import torch
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from swift.config.chat import ChatConfig
-from swift.engines.transformers import Limits, TransformersEngine
+from swift.engines.lanes import Limits
+from swift.engines.transformers import TransformersEngine
 from swift.errors import ModelError
 from swift.models.tiny import tiny_model
 from tests.engines.support import answers, go_on, reference, texts

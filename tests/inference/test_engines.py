@@ -10,8 +10,8 @@ from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import EvalConfig
 from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
-from swift.engines.transformers import Limits
 from swift.errors import DataError
 from swift.evaluation.run import evaluate
 from swift.inference.run import infer

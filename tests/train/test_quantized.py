@@ -18,8 +18,8 @@ from swift.config.model import ModelConfig
 from swift.config.quantization import BnbConfig
 from swift.config.runs import ExportConfig, InferConfig, SftConfig
 from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
-from swift.engines.transformers import Limits
 from swift.errors import CheckpointError, ConfigError, ModelError
 from swift.exporting.merge import export
 from swift.models.quantize.layers import quantized_layers

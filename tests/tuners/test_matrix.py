@@ -17,9 +17,13 @@ from transformers import AutoModelForCausalLM
 
 from swift.api import sft
 from swift.batch import Batch
+from swift.config.chat import ChatConfig
 from swift.config.runs import SftConfig
 from swift.config.tuner import AdapterConfig
 from swift.data.collate import collate
+from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
+from swift.engines.load import load_engine
 from swift.engines.merging import merge
 from swift.models.tiny import save_tiny
 from swift.train.assemble import assembled
@@ -28,6 +32,7 @@ from swift.train.loop import train
 from swift.train.parallel.processes import Parallel
 from swift.tuners.extra import extra_config, load_extra
 from swift.tuners.methods import known_methods, method_options
+from swift.types import Completion, Ids, Request, Sampling
 from tests.train.runs import configure, write_rows
 
 STEPS, HALF = 20, 10
@@ -219,3 +224,33 @@ def _generic() -> list[str]:
 def test_technique_of_peft(method: str, tiny: Path, rows: Path, tmp_path: Path) -> None:
     tuner = {"type": "peft", "method": method, "options": OPTIONS.get(method, {})}
     passes(configured(tuner, tiny, rows, tmp_path / "run"), tiny, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Wide enough for weights to be packed where the CPU has units for it."""
+    sizes = {"num_hidden_layers": 2, "hidden_size": 128, "intermediate_size": 256}
+    return save_tiny(tmp_path_factory.mktemp("wide") / "model", "llama", **sizes)
+
+
+@pytest.mark.parametrize("name", sampled([*CASES, *(f"peft {method}" for method in _generic())]))
+def test_technique_over_16_bit_weights(name: str, wide: Path, rows: Path, tmp_path: Path) -> None:
+    """It trains, and the engine answers as plain forward passes of the trained model would."""
+    method = name.removeprefix("peft ")
+    tuner = CASES.get(name) or {"type": "peft", "method": method, "options": OPTIONS.get(method, {})}
+    config = configured(tuner, wide, rows, tmp_path / "run", model={"dtype": "bfloat16"}, logging={"every": 1})
+    with assembled(config, Parallel()) as run:
+        train(run)
+        run.policy.model.eval()
+        sample = collate([run.feed._store[0]], padding_free=False, pad_id=0)
+        with torch.no_grad():
+            expected = run.policy.logits(run.policy.hidden_states(sample)).log_softmax(-1)
+    plan = plan_model(None, (config.output_dir,), ChatConfig())
+    engine = load_engine(plan, limits=Limits())
+    ids, end = sample.input_ids[0].tolist(), int(sample.target_index[-1]) + 1
+    request = Request(Ids(tuple(ids[:end])), Sampling(max_new_tokens=1, logprobs=1))
+    (answer,) = engine.generate([request])
+    assert isinstance(answer, Completion)
+    assert answer.logprobs is not None
+    (token,) = answer.logprobs
+    assert abs(float(expected[-1, token.id]) - token.logprob) < 0.25

@@ -1,0 +1,78 @@
+"""An engine that computes by itself, in a thread, for requests that come and go."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+
+from swift.chat.codec import Codec
+from swift.engines.base import Listener
+from swift.engines.transformers import TransformersEngine
+from swift.errors import SwiftError
+from swift.types import Request
+
+
+class Driver:
+    """Makes an engine step for as long as there is something to do.
+
+    Args:
+        engine: Which nobody else steps from now on.
+    """
+
+    def __init__(self, engine: TransformersEngine) -> None:
+        self._engine = engine
+        self._wake = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def codec(self) -> Codec:
+        """How this model's text becomes tokens."""
+        return self._engine.codec
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the loaded adapters."""
+        return self._engine.adapters
+
+    @property
+    def description(self) -> str:
+        """One line for banners."""
+        return self._engine.description
+
+    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+        """Answer a request; returns a number by which it can be cancelled.
+
+        Args:
+            request: What to answer; it is rendered in the caller's thread.
+            listener: Who is told, in the engine's thread; at once where the request cannot be answered at all.
+            pieces: Tell pieces too, not only the end.
+        """
+        ticket = self._engine.submit(request, listener, pieces=pieces)
+        self._wake.set()
+        return ticket
+
+    def cancel(self, ticket: int) -> None:
+        """Stop answering a request, if it is not answered yet."""
+        self._engine.cancel(ticket)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Stop; requests that are not answered yet fail."""
+        self._closed = True
+        self._wake.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closed:
+            self._wake.clear()
+            try:
+                if not self._engine.step():
+                    self._wake.wait()
+            except Exception as error:
+                # A defect of ours, or of a library: those who wait are told, and the next request may fare better.
+                traceback.print_exc(file=sys.stderr)
+                self._engine.fail(SwiftError(f"the engine failed: {type(error).__name__}"))
+        self._engine.fail(SwiftError("the engine is shut down"))
