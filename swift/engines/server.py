@@ -23,6 +23,9 @@ from swift.errors import EngineError
 from swift.hub.cache import cache_root
 from swift.hub.located import say
 
+_AGAIN = 3
+"""How often a server is started again in the life of this process."""
+
 _TAIL = 12
 _PATIENCE = 10.0
 _LOOK_SECONDS = 0.25
@@ -93,24 +96,30 @@ class Server:
     Args:
         launch: How it is started.
         log: Where its output goes.
+        again: How often it is started again where it has died after it was ready.
     """
 
-    def __init__(self, launch: Launch, log: Path) -> None:
+    def __init__(self, launch: Launch, log: Path, *, again: int = 0) -> None:
         self.launch = launch
         self.log = log
         self._lock = threading.Lock()
         self._stopped = False
         self._failed = False
+        self._ready = False
+        self._again = again
         log.parent.mkdir(parents=True, exist_ok=True)
+        self._process = self._spawned()
+
+    def _spawned(self) -> subprocess.Popen[bytes]:
         # A server's log may hold what users ask.
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(_PATIENCE), *launch.command],
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", guard.__file__, str(_PATIENCE), *self.launch.command],
                 stdin=subprocess.PIPE,
                 stdout=descriptor,
                 stderr=descriptor,
-                env=variables_with(launch.variables),
+                env=variables_with(self.launch.variables),
                 start_new_session=True,
             )
         finally:
@@ -122,8 +131,30 @@ class Server:
         return self._process.poll() is None
 
     def failure(self) -> EngineError | None:
-        """What to tell where it has died by itself; None while it runs."""
-        if self._stopped or self.alive:
+        """What to tell who cannot reach it; None where it runs. One that has died is started again, by and by."""
+        with self._lock:
+            if self._stopped:
+                return None
+            death = self._death()
+            if death is None:
+                name = self.launch.engine
+                return None if self._ready else EngineError(f"{name} is being started again", hint="try again later")
+            if self._ready and self._again:
+                self._ready, self._again = False, self._again - 1
+                self._end()
+                self._process = self._spawned()
+                threading.Thread(target=self._watch, name="swift-engine-start", daemon=True).start()
+            return death
+
+    def _watch(self) -> None:
+        while not _answers(self.launch.health):
+            if self._stopped or not self.alive:
+                return
+            time.sleep(_LOOK_SECONDS)
+        self._ready = True
+
+    def _death(self) -> EngineError | None:
+        if self.alive:
             return None
         self._failed = True
         told = f"{self.launch.engine} has ended with exit code {self._process.returncode}"
@@ -149,7 +180,7 @@ class Server:
         begun = time.monotonic()
         while not _answers(self.launch.health):
             elapsed = time.monotonic() - begun
-            error = self.failure()
+            error = self._death()
             if error is None and elapsed > seconds:
                 self._failed = True
                 error = EngineError(
@@ -161,6 +192,7 @@ class Server:
                 raise error
             tell(elapsed)
             time.sleep(_LOOK_SECONDS)
+        self._ready = True
 
     def stop(self) -> None:
         """End it and all that it has started; its log is deleted unless something went wrong."""
@@ -168,6 +200,12 @@ class Server:
             if self._stopped:
                 return
             self._stopped = True
+        self._end()
+        if not self._failed:
+            self.log.unlink(missing_ok=True)
+
+    def _end(self) -> None:
+        """End the process that runs, or what is left of its children."""
         assert self._process.stdin is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()  # at which the guard ends everything
@@ -176,8 +214,6 @@ class Server:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # what is left
         self._process.wait()
-        if not self._failed:
-            self.log.unlink(missing_ok=True)
 
 
 def start(make: Callable[[int, str], Launch], seconds: float) -> Server:
@@ -195,7 +231,7 @@ def start(make: Callable[[int, str], Launch], seconds: float) -> Server:
     log = cache_root() / "engines" / f"{launch.engine}-{os.getpid()}-{port}.log"
     say(f"starting {launch.engine}; its log is {log}")
     begun = time.monotonic()
-    server = Server(launch, log)
+    server = Server(launch, log, again=_AGAIN)
     try:
         server.wait_ready(seconds, tell=_progress(launch.engine))
     except BaseException:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -96,12 +97,40 @@ def test_a_server_that_is_killed_later_is_told(tmp_path: Path) -> None:
     assert gone(pids)
 
 
+def test_a_server_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    server = Server(launch(free_port()), tmp_path / "log", again=1)
+    server.wait_ready(20)
+    (first,) = [line.split()[1:] for line in server.log.read_text().splitlines()]
+    os.kill(int(first[0]), signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    told = []
+    while (not told or server.failure() is not None) and time.monotonic() < deadline:
+        failure = server.failure()
+        told += [] if failure is None else [failure.message]
+        time.sleep(0.05)
+    assert "has ended" in told[0]
+    assert server.failure() is None
+    with urllib.request.urlopen(server.launch.health, timeout=5) as answer:
+        assert answer.status == 200
+    (_, second) = [line.split()[1:] for line in server.log.read_text().splitlines()]
+    assert gone([int(pid) for pid in first]), "nothing of the first one is left"
+    os.kill(int(second[0]), signal.SIGKILL)
+    assert gone([int(second[0])])
+    time.sleep(0.2)
+    assert server.failure() is not None, "once was enough"
+    server.stop()
+    assert gone([int(pid) for pid in second])
+
+
 def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
     other = launch(free_port())
     deaf = Launch("toy", other.command, other.url, other.health.replace("/health", "/never"))
     server = Server(deaf, tmp_path / "log")
-    with pytest.raises(EngineError, match="not ready after 1 s"):
-        server.wait_ready(1.0)
+    deadline = time.monotonic() + 20
+    while "children" not in server.log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with pytest.raises(EngineError, match="not ready after 0.5 s"):
+        server.wait_ready(0.5)
     assert gone(children(server.log))
 
 
