@@ -47,7 +47,7 @@ class StartedConfig(ServedConfig):
     )
     start_seconds: float = option(1800.0, "Longest time that starting may take.", "engine_start_seconds", gt=0)
     arguments: tuple[str, ...] = option(
-        (), 'Further words of its command line, such as "--enforce-eager".', "engine_args"
+        (), """Further words of its command line, as a JSON list: '["--max-num-seqs", "8"]'.""", "engine_args"
     )
     max_length: int | None = option(
         None,
