@@ -156,7 +156,8 @@ def _exact(plan: Plan) -> Plan:
 def _tolerance(config: CheckConfig, plan: Plan, engine: OpenAIEngine) -> float:
     if config.compare_tolerance is not None:
         return config.compare_tolerance
-    named = next((dtype for dtype in ROUNDING if dtype in engine.description), None)
+    words = engine.description.replace(",", " ").split()
+    named = next((dtype for dtype in ROUNDING if dtype in words), None)
     return ROUNDING[named or (plan.model.dtype if plan.model.dtype in ROUNDING else "bfloat16")]
 
 

@@ -110,7 +110,8 @@ def _install(spec: Spec, folder: Path, log: TextIO) -> tuple[str, ...]:
     for lock, target in ((spec.lock, None), *((lock, folder / name) for name, lock in spec.apart.items())):
         file = folder / lock
         file.write_text(spec.text(lock), encoding="utf-8")
-        say(f"installing {lock.removesuffix('.txt')}" + (", which compiles it" if spec.needs == "compiler" else ""))
+        compiles = spec.needs == "compiler" and target is None
+        say(f"installing {lock.removesuffix('.txt')}" + (", which compiles it" if compiles else ""))
         words = ["install", "--requirement", str(file)]
         if spec.variables:
             # pip keeps what it has compiled, and does not look by which variables; another build must not be taken.
