@@ -290,6 +290,12 @@ def _show(found: Comparison, about: str, tolerance: float, console: Console) -> 
         console.print(Line.assemble((f"{name:<14}", "cyan"), visible(value)))
     for parting in (ties[:_SHOWN], real[:_SHOWN])[bool(real)]:
         console.print(Line(f"  {_told(parting)}"))
+    if ties and not real:
+        print(
+            f"warning: {len(ties):,} of {found.rows:,} answers are not those of float32, if only by rounding; "
+            f"the largest difference is {max(parting.gap for parting in ties):.3g}",
+            file=sys.stderr,
+        )
     for message, hint in _errors(found, real):
         print(f"error: {message}", file=sys.stderr)
         if hint:

@@ -129,7 +129,7 @@ def test_a_server_that_is_never_ready_is_stopped(tmp_path: Path) -> None:
     deadline = time.monotonic() + 20
     while "children" not in server.log.read_text() and time.monotonic() < deadline:
         time.sleep(0.05)
-    with pytest.raises(EngineError, match="not ready after 0.5 s"):
+    with pytest.raises(EngineError, match=r"not ready after 0\.5 s"):
         server.wait_ready(0.5)
     assert gone(children(server.log))
 
