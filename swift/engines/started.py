@@ -104,7 +104,7 @@ def _from_folder(
     config: StartedConfig, plan: Plan, side: TextSide, environment: Environment, device: str, *, merge: bool
 ) -> _Prepared:
     kind = KINDS[engine_name(config)]
-    # On CPUs `auto` is float32: vLLM's bfloat16 was seen to answer wrongly there.
+    # On CPUs `auto` is float32: rounding in bfloat16 was seen to change answers there.
     dtype = "float32" if plan.model.dtype == "auto" and device == "cpu" else plan.model.dtype
     length = config.max_length
     if length is None and device == "cpu":
