@@ -41,6 +41,7 @@ def training(config: SftConfig) -> Iterator[Problem]:
     if isinstance(tuner, PROMPTS) and (config.batch.packing or config.batch.padding_free):
         yield Problem("--packing", f"--tuner_type {tuner.type} puts something in front of each row", "leave it out")
     yield from _technique(tuner)
+    yield from _initialisation(tuner)
     yield from _longlora(config)
     if isinstance(tuner, LoraConfig) and config.data.streaming and tuner.init in LOOKING:
         why = f"{tuner.init} looks at training rows, and these are streamed"
@@ -91,6 +92,16 @@ def _technique(tuner: TunerConfig) -> Iterator[Problem]:
         yield Problem("--peft_method", "is required with --tuner_type peft", "such as randlora")
     if isinstance(tuner, LoraConfig) and tuner.dora and tuner.init.startswith(("pissa", "olora", "corda", "lora")):
         yield Problem("--use_dora", f"does not go with --init_weights {tuner.init}", "take one of them out")
+
+
+def _initialisation(tuner: TunerConfig) -> Iterator[Problem]:
+    if not isinstance(tuner, LoraConfig):
+        return
+    rounds = tuner.init.removeprefix("pissa_niter_")
+    if not tuner.init:
+        yield Problem("--init_weights", "is empty", "such as true, gaussian or pissa")
+    elif rounds != tuner.init and not (rounds.isdecimal() and int(rounds) > 0):
+        yield Problem("--init_weights", f"{tuner.init} does not end in a number above 0", "such as pissa_niter_4")
 
 
 def _once(flag: str, numbers: Sequence[int]) -> Iterator[Problem]:

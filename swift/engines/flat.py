@@ -38,12 +38,23 @@ class _Row:
 
     @property
     def tokens(self) -> list[int]:
+        """All of them; as long as the row, so not for every step."""
         return self.job.prompt + self.job.ids
+
+    @property
+    def length(self) -> int:
+        return len(self.job.prompt) + len(self.job.ids)
 
     @property
     def missing(self) -> int:
         """Tokens that have to be computed before it can get its next one."""
-        return len(self.job.prompt) + len(self.job.ids) - self.filled
+        return self.length - self.filled
+
+    def next(self, count: int) -> list[int]:
+        """The first tokens that are missing."""
+        if count == 1 and self.missing == 1 and self.job.ids:
+            return self.job.ids[-1:]
+        return self.tokens[self.filled : self.filled + count]
 
 
 class FlatLane:
@@ -133,7 +144,7 @@ class FlatLane:
         logits = self._forward(step, ids, positions, index)
         for row, count in work:
             row.filled += count
-        return [row.job for row, _ in work if row.filled == len(row.tokens)], logits
+        return [row.job for row, _ in work if not row.missing], logits
 
     def _work(self) -> list[tuple[_Row, int]]:
         """(row, tokens to compute): first the rows that need one, by slot; then pieces of prompts, the oldest first."""
@@ -159,7 +170,7 @@ class FlatLane:
                 chunks.append(Chunk(row.slot, len(ids), count, row.filled))
             else:
                 ones.append(row)
-            ids += row.tokens[row.filled : row.filled + count]
+            ids += row.next(count)
             slots += [row.slot] * count
             places += range(row.filled, row.filled + count)
             if count == row.missing:
@@ -257,7 +268,7 @@ class FlatLane:
 
     def _width(self) -> int:
         """Places that the longest row needs in the next step."""
-        return max((len(row.tokens) for row in self._rows.values()), default=0)
+        return max((row.length for row in self._rows.values()), default=0)
 
     def _shrink(self) -> None:
         """Send the youngest rows back to wait until the next step fits the budget."""

@@ -50,7 +50,7 @@ def pack_linears(model: nn.Module) -> int:
     """Replace the plain linear layers of a model that will only be used for inference; returns how many.
 
     Layers stay that do more than their product, by hooks, or that others may read the weight of: those inside
-    adapter layers, plain LoRA's excepted, and subclasses of `nn.Linear`.
+    adapters and adapter layers, plain LoRA's excepted, and subclasses of `nn.Linear`.
     """
     packed = 0
     for name, layer in list(model.named_modules()):
@@ -70,7 +70,11 @@ def _read_by_others(model: nn.Module, name: str) -> bool:
     from peft.tuners.lora import LoraLayer
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    from swift.tuners.extra import Extra
+
     parents = [model.get_submodule(name.rsplit(".", depth)[0]) for depth in range(1, name.count(".") + 1)]
+    if any(isinstance(parent, Extra) for parent in parents):
+        return True
     adapters: list[object] = [parent for parent in parents if isinstance(parent, BaseTunerLayer)]
     if not adapters:
         return False

@@ -95,7 +95,7 @@ def test_no_adapter_is_lost_or_broken(method):
 
 
 @needs_bf16
-@pytest.mark.parametrize("config", [BottleneckConfig(width=16), ReftConfig(rank=4)])
+@pytest.mark.parametrize("config", [BottleneckConfig(width=16), BottleneckConfig(width=64), ReftConfig(rank=4)])
 def test_hooks_go_on_working(config):
     torch.manual_seed(0)
     model = tiny_model(hidden_size=128, intermediate_size=256)

@@ -46,6 +46,8 @@ TUNERS: dict[str, Case] = {
     "a parameter that is nowhere": ("--target_parameters experts.zzz", r"experts\.zzz", r"."),
     "unknown initialisation": ("--init_weights pizza", r"pizza", r"."),
     "rows to look at that are streamed": ("--init_weights eva --streaming", r"eva.*stream", r"streaming"),
+    "pissa without rounds": ("--init_weights pissa_niter_-3", r"--init_weights.*number above 0", r"pissa_niter_4"),
+    "no rounds of pissa": ("--init_weights pissa_niter_", r"--init_weights.*number above 0", r"pissa_niter_4"),
     "dora from pissa": ("--use_dora --init_weights pissa", r"--use_dora.*pissa", r"one of them"),
     "a module to save that is nowhere": ("--modules_to_save zzz", r"zzz", r"."),
     "a head to save that is tied": ("--modules_to_save lm_head", r"modules_to_save.*lm_head.*ties", r"freeze"),

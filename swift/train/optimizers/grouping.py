@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import partial
 
 from torch import nn
 
@@ -44,13 +43,6 @@ def low_rank(
         "projection_type": projection_type,
     }
     return groups.split(chosen, values, {})
-
-
-low_rank_mini = partial(low_rank, rank=1, scale=128.0)
-"""`low_rank` with the rank and scale of APOLLO-Mini."""
-
-low_rank_random = partial(low_rank, rank=256, scale=1.0)
-"""`low_rank` with the rank and scale of APOLLO."""
 
 
 def matrices(groups: Groups, *, targets: str = "") -> list[Group]:

@@ -8,8 +8,9 @@ from typing import Any
 from swift.registry import Registry
 from swift.train.optimizers.adalomo import adalomo
 from swift.train.optimizers.adam_mini import adam_mini
+from swift.train.optimizers.apollo import apollo, apollo_mini
 from swift.train.optimizers.badam import badam
-from swift.train.optimizers.grouping import low_rank, low_rank_mini, low_rank_random, matrices
+from swift.train.optimizers.grouping import low_rank, matrices
 from swift.train.optimizers.library import PLAIN, library_spec
 from swift.train.optimizers.spec import Make, Spec
 
@@ -46,6 +47,8 @@ _TORCH: dict[str, Spec] = {
 _OURS: dict[str, Spec] = {
     "adalomo": Spec(adalomo, decay=0.0),
     "adam_mini": Spec(adam_mini),
+    "apollo": Spec(apollo, mark="rank"),
+    "apollo_mini": Spec(apollo_mini, mark="rank"),
     "badam": Spec(badam, joined=True),
 }
 
@@ -77,14 +80,6 @@ _TORCHAO: dict[str, Spec] = {
 
 _MATRICES: dict[str, Spec] = {
     "galore": library_spec("GaLore", defaults=_ADAM, grouping=low_rank, mark="rank", draws=True),
-    "apollo": library_spec(
-        "APOLLO",
-        defaults={**_ADAM, "scale_type": "channel"},
-        grouping=low_rank_random,
-        mark="rank",
-        draws=True,
-    ),
-    "apollo_mini": library_spec("APOLLO", defaults=_ADAM, grouping=low_rank_mini, mark="rank", draws=True),
     "fira": library_spec("Fira", defaults=_ADAM, grouping=low_rank, mark="rank", draws=True),
     "muon": library_spec(
         "Muon",

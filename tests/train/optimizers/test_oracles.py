@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -109,6 +110,50 @@ def test_adam_mini_shares_a_second_moment_in_a_head_and_in_a_row() -> None:
     assert shapes["layers.0.mlp.0.weight"] == (128,)
     assert shapes["embed.weight"] == (TOKENS,)
     assert shapes["layers.0.norm.weight"] == (1,)
+
+
+def test_apollo_with_all_rows_and_one_scale_steps_as_far_as_adam() -> None:
+    """Along the gradient; and where a channel has one row, each element is Adam's own first step."""
+    from swift.train.optimizers.apollo import Apollo
+
+    gradient = torch.randn(1, 12, generator=torch.Generator().manual_seed(0))
+    p = nn.Parameter(torch.zeros(1, 12))
+    rules = {"betas": (0.9, 0.95), "eps": 1e-12, "weight_decay": 0.0}
+    group = {"params": [("weight", p)], "rank": 1, "update_proj_gap": 5}
+    optimizer = Apollo([group], 1e-2, scale=1.0, scale_type="channel", **rules)  # type: ignore[arg-type]
+    p.grad = gradient.clone()
+    optimizer.step()
+    stretched = float(optimizer.state[p]["projection"].abs())
+    torch.testing.assert_close(p.detach(), -1e-2 * gradient.sign() / stretched, rtol=1e-4, atol=1e-6)
+
+    wide = torch.randn(6, 40, generator=torch.Generator().manual_seed(1))
+    for shape in ((6, 40), (40, 6)):
+        p = nn.Parameter(torch.zeros(shape))
+        group = {"params": [("weight", p)], "rank": 3, "update_proj_gap": 5}
+        optimizer = Apollo([group], 1e-2, scale=4.0, scale_type="tensor", **rules)  # type: ignore[arg-type]
+        p.grad = wide.clone() if shape == (6, 40) else wide.T.clone()
+        optimizer.step()
+        step = p.detach() / -1e-2
+        assert torch.nn.functional.cosine_similarity(step.flatten(), p.grad.flatten(), dim=0) > 0.9999
+        # Adam's first step on the projection [3, 40] has a one in each place; sqrt(scale) doubles it.
+        projected = optimizer.state[p]["projection"]
+        small = projected @ wide
+        expected = 2 * (3 * 40) ** 0.5 / float(small.norm()) * float(wide.norm())
+        assert float(step.norm()) == pytest.approx(expected, rel=1e-3)
+
+
+def test_apollo_does_not_let_updates_grow_by_more_than_a_hundredth() -> None:
+    model = Net()
+    optimizer = built(model, config_of("apollo_mini"), RATE)
+    norms: list[dict[str, float]] = []
+    for number in range(12):
+        steps(model, optimizer, range(number, number + 1), RATE)
+        state = optimizer.inners[0].state
+        norms.append({name: float(state[p]["norm"]) for name, p in optimizer.named.items() if "norm" in state[p]})
+    for before, after in itertools.pairwise(norms):
+        assert before.keys() == after.keys()
+        assert before
+        assert all(after[name] <= 1.01 * before[name] * (1 + 1e-5) for name in before)
 
 
 def test_badam_on_a_single_block_is_adamw_and_changes_blocks_in_turn() -> None:
