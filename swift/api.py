@@ -73,15 +73,17 @@ def serve(config: ServeConfig) -> int:
 
 
 def load_engine(config: InferConfig) -> Engine:
-    """The model and adapters of `config`, ready to answer requests from Python."""
-    from swift.engines.folders import plan_model
-    from swift.engines.lanes import Limits
-    from swift.engines.load import load_engine as load
+    """The model and adapters of `config`, ready to answer requests from Python.
 
-    limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
-    return load(
-        plan_model(config.model, config.adapters, config.chat, config.media),
-        limits=limits,
+    An engine that is started for it (`config.engine`) ends with this process, or with its method `close`.
+    """
+    from swift.engines.open import open_engine, plan_of
+
+    return open_engine(
+        config.engine,
+        plan_of(config),
+        max_tokens=config.max_batch_tokens,
+        max_rows=config.max_batch_size,
         merge_lora=config.merge_lora,
     )
 
@@ -108,7 +110,13 @@ def export(config: ExportConfig) -> Path:
 
 
 def check(config: CheckConfig) -> int:
-    """Show what training would see, without training; returns an exit code."""
+    """Show what training would see, without training, or compare engines; returns an exit code."""
+    from swift.config.engine import TransformersConfig
+
+    if not isinstance(config.engine, TransformersConfig):
+        from swift.checking.compare import compare
+
+        return compare(config)
     from swift.checking.run import check as run
 
     return run(config)

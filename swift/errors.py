@@ -11,6 +11,7 @@
     ├── CheckpointError        a checkpoint that is absent, corrupt or of another run
     ├── TrainingError          the run itself, such as a loss that is not finite
     ├── ServerError            a server that refuses a request, or cannot be reached
+    ├── EngineError            an inference engine that does not start, does not answer or has died
     └── MissingExtraError      an optional library that is not installed
 
     RowError                   one row's problem; never leaves the data path, ends in the ledger
@@ -91,6 +92,10 @@ class ServerError(SwiftError):
     def __init__(self, message: str, *, status: int = 0, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class EngineError(SwiftError):
+    """An inference engine cannot be started, does not answer, or has died."""
 
 
 class MissingExtraError(SwiftError):

@@ -364,11 +364,13 @@ class Completion:
 
     Attributes:
         text: The answer without stop tokens.
-        token_ids: The generated ids, stop token included where one was generated.
+        token_ids: The generated ids, stop token included where one was generated; none where an engine on another
+            machine does not tell them.
         prompt_tokens: How many tokens the prompt had.
         finish: Why it ended: a stop token or text, or the length limit.
         logprobs: One for each of `token_ids`, where they were asked for.
         cached_tokens: How many of the prompt's tokens did not have to be computed.
+        told_tokens: How many tokens were generated, by an engine that does not tell which.
     """
 
     text: str
@@ -377,6 +379,12 @@ class Completion:
     finish: Literal["stop", "length"]
     logprobs: tuple[TokenLogprob, ...] | None = None
     cached_tokens: int = 0
+    told_tokens: int = 0
+
+    @property
+    def new_tokens(self) -> int:
+        """How many tokens were generated."""
+        return len(self.token_ids) or self.told_tokens
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("swift.cli.commands.check:main", "show what training would see; needs no weights"),
     "plan": ("swift.cli.commands.plan:main", "memory and time of a run, before paying for it"),
     "doctor": ("swift.cli.commands.doctor:main", "versions, devices, hubs; what is broken and how to mend it"),
+    "env": ("swift.cli.commands.env:main", "environments of their own for engines such as vLLM"),
     "models": ("swift.cli.commands.models:main", "models that are known by name, and what is supported"),
     "datasets": ("swift.cli.commands.datasets:main", "data sets that are known by name"),
     "schema": ("swift.cli.commands.schema:main", "JSON Schema of a command's configuration"),

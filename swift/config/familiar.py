@@ -111,6 +111,13 @@ FLAGS: dict[str, Familiar] = {
     "write_batch_size": _nothing("every answer is written as soon as it is there"),
     "num_beams": _nothing("answers are sampled, or greedy at --temperature 0", "1"),
     "use_chat_template": _nothing("chat templates are for `swift sft`, plain text is for `swift pt`", "true"),
+    "vllm_enable_lora": _nothing("adapters are loaded beside the model wherever there are any"),
+    "vllm_max_lora_rank": _nothing("it is read from the adapters"),
+    "vllm_enforce_eager": Familiar(
+        """--engine_args '["--enforce-eager"]' does that; on a CPU it is so anyway""", accepts=("false",)
+    ),
+    "vllm_max_num_seqs": Familiar("""use --engine_args '["--max-num-seqs", "N"]', or --engine_concurrency N"""),
+    "vllm_limit_mm_per_prompt": Familiar("""use --engine_args '["--limit-mm-per-prompt", "{...}"]'"""),
     # Would change the run: refused, with the way out.
     "load_data_args": Familiar("name the rows with --val_dataset", ("false",)),
     "val_dataset_sample": Familiar("write --val_dataset NAME#ROWS"),
@@ -124,7 +131,7 @@ FLAGS: dict[str, Familiar] = {
 VALUES: dict[str, dict[str, str]] = {
     "chat.truncation": {"delete": "drop"},
     "generation.top_k": {"-1": "0"},
-    "backend": {"pt": "transformers"},
+    "engine.type": {"pt": "transformers", "lmdeploy_turbomind": "lmdeploy"},
     "model.attention": {"flash_attn": "flash_attention_2", "flash_attention": "flash_attention_2"},
     "model.dtype": {"bf16": "bfloat16", "fp16": "float16", "fp32": "float32"},
     "optimizer.name": {

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from swift.config import lever_rules, quantization_rules, tuner_rules
+from swift.config import engine_rules, lever_rules, quantization_rules, tuner_rules
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
+from swift.config.engine import TransformersConfig
+from swift.config.looks import CheckConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
@@ -33,6 +35,8 @@ def require(config: Config) -> None:
 
 def find(config: Config) -> list[Problem]:
     """Every problem of `config`, in a fixed order; empty when it is fine."""
+    if isinstance(config, CheckConfig) and not isinstance(config.engine, TransformersConfig):
+        return [problem for compare_rule in COMPARISON for problem in compare_rule(config)]
     if isinstance(config, SftConfig):
         return [problem for rule in TRAINING for problem in rule(config)]
     if isinstance(config, InferConfig):
@@ -46,8 +50,8 @@ def find(config: Config) -> list[Problem]:
     return []
 
 
-def _model(model: ModelConfig | None, adapters: tuple[str, ...]) -> Iterator[Problem]:
-    if not adapters and (model is None or not model.id):
+def _model(model: ModelConfig | None, adapters: tuple[str, ...], *, required: bool = True) -> Iterator[Problem]:
+    if required and not adapters and (model is None or not model.id):
         yield Problem("--model", "is required", "such as --model HuggingFaceTB/SmolLM2-135M-Instruct or a local folder")
     if model is None:
         return
@@ -219,8 +223,20 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
 """Rules of sft, pt, check and plan."""
 
 
-def _infer_model(config: InferConfig) -> Iterator[Problem]:
+def _comparison(config: CheckConfig) -> Iterator[Problem]:
     yield from _model(config.model, config.adapters)
+    if not config.data.train and not config.data.validation:
+        yield Problem("--dataset", "is required", "such as --dataset rows.jsonl")
+    if len(config.adapters) > 1:
+        yield Problem("--adapters", f"{len(config.adapters)} adapters", "compare one at a time")
+
+
+COMPARISON: tuple[Callable[[CheckConfig], Iterator[Problem]], ...] = (_comparison, _media, engine_rules.answers)
+"""Rules of check where it compares engines."""
+
+
+def _infer_model(config: InferConfig) -> Iterator[Problem]:
+    yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
     if config.compare_base and not config.adapters:
         yield Problem("--compare_base", "there is no adapter to compare with", "add --adapters")
     if config.merge_lora and len(config.adapters) != 1:
@@ -246,12 +262,13 @@ INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
     _infer_rows,
     _media,
     quantization_rules.inference,
+    engine_rules.answers,
 )
 """Rules of infer."""
 
 
 def _eval(config: EvalConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters)
+    yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
     data = config.data
     if not data.train and not data.validation:
         yield Problem("--dataset", "is required", "such as --dataset rows.jsonl")
@@ -265,7 +282,7 @@ def _eval(config: EvalConfig) -> Iterator[Problem]:
         yield Problem("--merge_lora", "there is no adapter", "add --adapters")
 
 
-EVALUATION: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (_eval, _media)
+EVALUATION: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (_eval, _media, engine_rules.answers)
 """Rules of eval."""
 
 

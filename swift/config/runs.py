@@ -7,6 +7,7 @@ from typing import Literal
 from swift.config.batch import BatchConfig
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
+from swift.config.engine import EngineConfig, default_engine
 from swift.config.generation import GenerationConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
@@ -68,7 +69,7 @@ class InferConfig(Config):
     max_batch_size: int = option(16, "Sequences in one generation batch.", "max_batch_size", ge=1)
     merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
     seed: int = option(42, "Seed of sampling.", "seed")
-    backend: Literal["transformers"] = option("transformers", "The engine.", "infer_backend")
+    engine: EngineConfig = option(default_engine, "What answers.", "engine", "infer_backend")
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")
 
 
@@ -114,4 +115,5 @@ class EvalConfig(Config):
     max_batch_size: int = option(16, "Sequences in one generation batch.", "max_batch_size", ge=1)
     merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
     seed: int = option(42, "Seed of sampling.", "seed")
+    engine: EngineConfig = option(default_engine, "What answers.", "engine", "infer_backend")
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")

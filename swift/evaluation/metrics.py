@@ -71,7 +71,7 @@ def _line(
         "response": answer.text,
         "finish": answer.finish,
         "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": len(answer.token_ids),
+        "completion_tokens": answer.new_tokens,
         "scores": compare(predicted, turn),
     }
 

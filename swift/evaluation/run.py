@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -15,10 +16,9 @@ import orjson
 from swift.config.runs import EvalConfig
 from swift.data.plugins import load_plugins
 from swift.data.progress import RowProgress, row_progress
-from swift.engines.folders import Plan, plan_model
-from swift.engines.lanes import Limits
-from swift.engines.load import load_engine
-from swift.engines.transformers import TransformersEngine
+from swift.engines.base import Engine
+from swift.engines.folders import Plan
+from swift.engines.open import opened, plan_of
 from swift.evaluation.metrics import METRICS, Metric, Scores, Summary
 from swift.evaluation.report import show
 from swift.evaluation.turns import BAD, Turn, selected, turns_of
@@ -44,7 +44,7 @@ def evaluate(config: EvalConfig) -> Summary:
         SwiftError: A model, adapter, data set or option cannot be used.
     """
     load_plugins(config.plugins)
-    plan = plan_model(config.model, config.adapters, config.chat, config.media)
+    plan = plan_of(config)
     selection = selected(config.data)
     metric = METRICS[config.metric]
     skipped = dict.fromkeys((BAD, *metric.filter.told), 0)
@@ -56,11 +56,11 @@ def evaluate(config: EvalConfig) -> Summary:
         if results.done:
             sys.stderr.write(f"{results.done} of {len(turns)} turns are predicted already\n")
         if results.done < len(turns):
-            engine = _engine(config, plan)
-            begun = time.monotonic()
-            with row_progress("evaluating", total=len(turns), done=results.done, shown=True) as progress:
-                _predict(islice(turns, results.done, None), config, metric, engine, results, progress)
-            speed = {"new_tokens": results.tokens, "seconds": time.monotonic() - begun}
+            with _engine(config, plan) as engine:
+                begun = time.monotonic()
+                with row_progress("evaluating", total=len(turns), done=results.done, shown=True) as progress:
+                    _predict(islice(turns, results.done, None), config, metric, engine, results, progress)
+                speed = {"new_tokens": results.tokens, "seconds": time.monotonic() - begun}
     scores, failed = _scores(path)
     summary = metric.summarize(scores)
     values = {**asdict(summary), "failed": failed, "skipped": skipped, "metric": config.metric, **speed}
@@ -69,21 +69,21 @@ def evaluate(config: EvalConfig) -> Summary:
     return summary
 
 
-def _engine(config: EvalConfig, plan: Plan) -> TransformersEngine:
-    limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
-    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora)
-    beside = f" + {', '.join(plan.adapters)}" if plan.adapters else ""
-    sys.stderr.write(f"{plan.model.id}{beside}: {engine.description}\n")
-    for note in engine.codec.notes:
-        sys.stderr.write(f"note: {note}\n")
-    return engine
+@contextmanager
+def _engine(config: EvalConfig, plan: Plan) -> Iterator[Engine]:
+    with opened(config, plan) as engine:
+        beside = f" + {', '.join(plan.adapters)}" if plan.adapters else ""
+        sys.stderr.write(f"{plan.model.id or 'a model'}{beside}: {engine.description}\n")
+        for note in engine.codec.notes:
+            sys.stderr.write(f"note: {note}\n")
+        yield engine
 
 
 def _predict(
     turns: Iterator[Turn],
     config: EvalConfig,
     metric: Metric,
-    engine: TransformersEngine,
+    engine: Engine,
     results: Results,
     progress: RowProgress,
 ) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from swift.config.generation import GenerationConfig
-from swift.engines.base import OnDone
-from swift.engines.transformers import TransformersEngine
+from swift.engines.base import Engine, OnDone
 from swift.types import Conversation, Request, Sampling, Text
 
 
@@ -21,7 +20,7 @@ class Answerer:
     """
 
     name: str
-    engine: TransformersEngine
+    engine: Engine
 
     def request(self, prompt: Conversation | Text, sampling: Sampling) -> Request:
         """A request to this answerer."""

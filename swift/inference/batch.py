@@ -6,6 +6,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -14,13 +15,15 @@ from typing import Any
 from swift.chat.codec import Codec
 from swift.chat.grounding.write import ground
 from swift.chat.parse import parse_answer
+from swift.config.data import DataConfig
+from swift.config.engine import engine_identity
 from swift.config.runs import EvalConfig, InferConfig
 from swift.data.columns import to_sample
 from swift.data.progress import RowProgress, row_progress
 from swift.data.rows import BadRow
 from swift.data.select import Selection, select
+from swift.engines.base import Engine
 from swift.engines.folders import Plan
-from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import draw_found, found_in, spots_json
@@ -30,8 +33,8 @@ from swift.types import Completion, Conversation, Origin, Request, Row, Text
 _WINDOW = 4
 """Rows generated together, in full batches: enough to sort by length, few enough to lose when killed."""
 
-Ready = Callable[[], tuple[TransformersEngine, tuple[Answerer, ...]]]
-"""Loads the engine; called when it is known that there is something to do."""
+Ready = Callable[[], AbstractContextManager[tuple[Engine, tuple[Answerer, ...]]]]
+"""Opens the engine; called when it is known that there is something to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +76,15 @@ def answer_data(config: InferConfig, plan: Plan, ready: Ready, *, draw_folder: P
     selection = select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
     total = len(selection.validation)
     with open_results(Path(config.result_path), identity(config, plan, selection)) as results:
-        items = islice(read_items(selection, config), results.done, None)
+        items = islice(read_items(selection, config.data), results.done, None)
         if results.done:
             sys.stderr.write(f"{results.done} of {total} rows are answered already\n")
         if results.done < total:
-            engine, answerers = ready()
-            started = time.monotonic()
-            with row_progress("answering", total=total, done=results.done, shown=True) as progress:
-                _answer_windows(items, config, engine, answerers, results, progress, draw_folder)
-            speed = results.tokens / (time.monotonic() - started)
+            with ready() as (engine, answerers):
+                started = time.monotonic()
+                with row_progress("answering", total=total, done=results.done, shown=True) as progress:
+                    _answer_windows(items, config, engine, answerers, results, progress, draw_folder)
+                speed = results.tokens / (time.monotonic() - started)
             sys.stderr.write(f"{results.tokens} new tokens, {speed:.1f} a second\n")
         failed = f", {results.failed} of this run without an answer" if results.failed else ""
         sys.stderr.write(f"{results.done} rows in {config.result_path}{failed}\n")
@@ -104,13 +107,14 @@ def answers_identity(config: InferConfig | EvalConfig, plan: Plan, selection: Se
         "chat": plan.chat.model_dump(mode="json"),
         "media": plan.media.model_dump(mode="json", exclude={"timeout", "cache_megabytes"}),
         "generation": config.generation.model_dump(mode="json", exclude={"stream"}),
+        "engine": engine_identity(config.engine),
         "seed": config.seed,
         "columns": config.data.columns,
         "rows": rows.hexdigest(),
     }
 
 
-def read_items(selection: Selection, config: InferConfig) -> Iterator[Item]:
+def read_items(selection: Selection, data: DataConfig) -> Iterator[Item]:
     """The rows to be answered, source by source in the order of the file; a row that was drawn twice comes twice."""
     for number, source in enumerate(selection.sources):
         wanted = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
@@ -118,16 +122,16 @@ def read_items(selection: Selection, config: InferConfig) -> Iterator[Item]:
         for row, item in enumerate(source.rows()):
             while place < len(wanted) and wanted[place] == row:
                 place += 1
-                yield _item(item, config)
+                yield _item(item, data)
             if place == len(wanted):
                 break
 
 
-def _item(row: Row | BadRow, config: InferConfig) -> Item:
+def _item(row: Row | BadRow, data: DataConfig) -> Item:
     if isinstance(row, BadRow):
         return Item(row.origin, RowError(row.reason, row.detail))
     try:
-        return Item(row.origin, to_sample(row, config.data, "prompt"))
+        return Item(row.origin, to_sample(row, data, "prompt"))
     except RowError as error:
         return Item(row.origin, error)
 
@@ -135,7 +139,7 @@ def _item(row: Row | BadRow, config: InferConfig) -> Item:
 def _answer_windows(
     items: Iterator[Item],
     config: InferConfig,
-    engine: TransformersEngine,
+    engine: Engine,
     answerers: Sequence[Answerer],
     results: Results,
     progress: RowProgress,
@@ -222,5 +226,5 @@ def _answer(
         **({"objects": spots_json(spots)} if spots else {}),
         "finish": answer.finish,
         "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": len(answer.token_ids),
+        "completion_tokens": answer.new_tokens,
     }

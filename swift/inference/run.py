@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from swift.config.runs import InferConfig
 from swift.data.plugins import load_plugins
-from swift.engines.base import BASE
-from swift.engines.folders import Plan, plan_model
-from swift.engines.lanes import Limits
-from swift.engines.load import load_engine
-from swift.engines.transformers import TransformersEngine
+from swift.engines.base import BASE, Engine
+from swift.engines.folders import Plan
+from swift.engines.open import opened, plan_of
 from swift.errors import ConfigError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import drawing_folder
@@ -32,7 +32,7 @@ def infer(config: InferConfig) -> int:
     _check(config)
     folder = drawing_folder(config.draw_dir)
     load_plugins(config.plugins)
-    plan = plan_model(config.model, config.adapters, config.chat, config.media)
+    plan = plan_of(config)
     if config.data.validation:
         from swift.inference.batch import answer_data
 
@@ -42,12 +42,12 @@ def infer(config: InferConfig) -> int:
 
     # the chat keeps the system message itself, so that /system can change it
     system = plan.chat.system
-    _, answerers = _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None})))
-    sampling = sampling_of(config.generation, config.seed)
-    chat = Chat(answerers, sampling, system=system, stream=config.generation.stream, draw_folder=folder)
-    if config.prompt is None:
-        return chat.run()
-    return chat.once(config.prompt, named_media(config.images, config.videos, config.audios))
+    with _ready(config, replace(plan, chat=plan.chat.model_copy(update={"system": None}))) as (_, answerers):
+        sampling = sampling_of(config.generation, config.seed)
+        chat = Chat(answerers, sampling, system=system, stream=config.generation.stream, draw_folder=folder)
+        if config.prompt is None:
+            return chat.run()
+        return chat.once(config.prompt, named_media(config.images, config.videos, config.audios))
 
 
 def _check(config: InferConfig) -> None:
@@ -65,13 +65,17 @@ def _check(config: InferConfig) -> None:
         raise ConfigError("a merged adapter cannot be taken out again to compare", hint="leave out --merge_lora")
 
 
-def _ready(config: InferConfig, plan: Plan) -> tuple[TransformersEngine, tuple[Answerer, ...]]:
-    """The loaded engine, announced on standard error, and who answers."""
-    limits = Limits(tokens=config.max_batch_tokens, rows=config.max_batch_size)
-    engine = load_engine(plan, limits=limits, merge_lora=config.merge_lora)
+@contextmanager
+def _ready(config: InferConfig, plan: Plan) -> Iterator[tuple[Engine, tuple[Answerer, ...]]]:
+    """The engine, announced on standard error, and who answers."""
+    with opened(config, plan) as engine:
+        yield engine, _announced(config, plan, engine)
+
+
+def _announced(config: InferConfig, plan: Plan, engine: Engine) -> tuple[Answerer, ...]:
     names = [*engine.adapters, *([BASE] if config.compare_base and engine.adapters else [])] or [BASE]
     merged = f" + {', '.join(plan.adapters)} (merged)" if config.merge_lora and plan.adapters else ""
     beside = f" + {', '.join(engine.adapters)}" if engine.adapters else ""
-    sys.stderr.write(f"{plan.model.id}{merged or beside}: {engine.description}\n")
+    sys.stderr.write(f"{plan.model.id or 'a model'}{merged or beside}: {engine.description}\n")
     sys.stderr.write(f"chat template: {engine.codec.template_source}\n")
-    return engine, tuple(Answerer(name, engine) for name in names)
+    return tuple(Answerer(name, engine) for name in names)

@@ -22,7 +22,7 @@ def test_spellings_of_values() -> None:
     assert config.optimizer.name == "adamw"
     assert config.model.dtype == "bfloat16"
     infer = parse(InferConfig, "--adapters a --infer_backend pt --top_k -1".split()).config
-    assert (infer.backend, infer.generation.top_k) == ("transformers", 0)
+    assert (infer.engine.type, infer.generation.top_k) == ("transformers", 0)
 
 
 def test_flags_with_another_name() -> None:

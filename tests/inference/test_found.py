@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,8 @@ def run_batch(folder: Path, tmp_path: Path, answers: Sequence[str], names: Seque
     )
     plan = plan_model(config.model, (), config.chat, config.media)
     engine: Any = Saying(codec_of(folder), *answers)
-    answer_data(
-        config, plan, lambda: (engine, tuple(Answerer(name, engine) for name in names)), draw_folder=tmp_path / "drawn"
-    )
+    ready = nullcontext((engine, tuple(Answerer(name, engine) for name in names)))
+    answer_data(config, plan, lambda: ready, draw_folder=tmp_path / "drawn")
     return [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
 
 

@@ -9,7 +9,12 @@ import pytest
 
 from tests.rules.sources import files, name, tree
 
-ENVIRONMENT = ("swift/cli/launch.py", "swift/hub/")
+ENVIRONMENT = (
+    "swift/cli/launch.py",
+    "swift/hub/",
+    "swift/environments/process.py",
+    "swift/environments/llama_server.py",
+)
 """Where environment variables may be read."""
 
 SETTINGS = ("torch.backends.",)

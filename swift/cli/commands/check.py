@@ -9,7 +9,7 @@ from swift.config.looks import CheckConfig
 
 
 def main(argv: Sequence[str]) -> int:
-    """Show and prove what training would see."""
+    """Show and prove what training would see; or compare engines."""
     config = read("check", "show what training would see; needs no weights", CheckConfig, argv)
     if config is None:
         return 0

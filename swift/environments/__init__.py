@@ -1,0 +1,10 @@
+"""Environments of their own for engines whose libraries do not fit beside ours. No torch here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def llama_server_file() -> Path:
+    """The program that the environment `llamacpp` runs; it is never imported here."""
+    return Path(__file__).with_name("llama_server.py")
