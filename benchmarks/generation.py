@@ -28,8 +28,6 @@ SYSTEMS: dict[str, str | None] = {
     "ours": None,
     "plain": None,
     "continuous": None,
-    "msswift": "ms-swift",
-    "vllm": "vllm",
 }
 """Script in benchmarks/generators -> the environment that it runs in; None is this one."""
 
