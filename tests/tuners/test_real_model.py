@@ -40,7 +40,7 @@ OPTIMIZERS: dict[str, tuple[float, dict[str, Any]]] = {
     "muon": (1e-3, {}),
     "came": (1e-4, {}),
     "adam_mini": (1e-4, {}),
-    "schedule_free_adamw": (1e-4, {}),
+    "ademamix": (1e-4, {}),
     "badam": (1e-4, {"switch_every": 4}),
 }
 
