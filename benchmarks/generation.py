@@ -21,15 +21,10 @@ from typing import Any
 
 from benchmarks.arguments import DEFAULT_MODEL, model_folder
 from benchmarks.markdown import table
-from benchmarks.setup_peers import environment_python
 from benchmarks.surroundings import machine
 
-SYSTEMS: dict[str, str | None] = {
-    "ours": None,
-    "plain": None,
-    "continuous": None,
-}
-"""Script in benchmarks/generators -> the environment that it runs in; None is this one."""
+SYSTEMS = ("ours", "plain", "continuous")
+"""Scripts in benchmarks/generators."""
 
 
 def main() -> None:
@@ -41,10 +36,8 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16384, help="tokens of a cache, for who asks; %(default)s")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=["ours", "plain", "continuous"])
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=PYTHON", help="an environment elsewhere")
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     given = parser.parse_args()
-    pythons = dict(text.split("=", 1) for text in given.env)
     prompts, lengths = workload(given.count)
     with tempfile.TemporaryDirectory() as temporary:
         job = {
@@ -61,7 +54,7 @@ def main() -> None:
         found: dict[str, list[dict[str, Any]]] = {name: [] for name in given.systems}
         for _ in range(given.rounds):
             for name in given.systems:
-                found[name].append(run(name, file, pythons))
+                found[name].append(run(name, file))
                 print(f"{name}: {sum(lengths) / found[name][-1]['seconds']:.1f} tokens/s", file=sys.stderr, flush=True)
     print(machine())
     print(f"{given.count} requests, {sum(map(len, prompts))} prompt tokens, {sum(lengths)} new ones, {given.dtype}\n")
@@ -75,14 +68,10 @@ def workload(count: int) -> tuple[list[list[int]], list[int]]:
     return prompts, [int(16 * 2 ** draw.uniform(0, 4)) for _ in range(count)]
 
 
-def run(name: str, file: Path, pythons: dict[str, str]) -> dict[str, Any]:
+def run(name: str, file: Path) -> dict[str, Any]:
     """One system's answers and seconds."""
-    environment = SYSTEMS[name]
-    python = sys.executable
-    if environment is not None:
-        python = pythons.get(environment) or str(environment_python(environment))
     script = Path(__file__).parent / "generators" / f"{name}.py"
-    done = subprocess.run([python, str(script), str(file)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])

@@ -1,4 +1,4 @@
-"""One file a way to generate; each is run as a script in the environment of its own system.
+"""One file a way to generate; each is run as a script, in a process of its own.
 
 A script gets the name of a JSON file: `model` (folder), `dtype`, `rows` (sequences at a time), `prompts` (token ids)
 and `lengths` (new tokens that each answer must have, stop tokens or not). It answers all of them once to warm up, as
