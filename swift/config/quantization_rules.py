@@ -11,6 +11,8 @@ from swift.config.tuner import AdapterConfig, LoraConfig
 
 _PLAIN_STARTS = ("true", "false", "gaussian", "orthogonal")
 """Initialisations of LoRA that leave the base weights as they are; others would have to write into quantized ones."""
+_MAKING_UP = ("loftq", "qera")
+"""Those that are for quantized weights."""
 
 
 def training(config: SftConfig) -> Iterator[Problem]:
@@ -26,11 +28,11 @@ def training(config: SftConfig) -> Iterator[Problem]:
             if not isinstance(tuner, AdapterConfig):
                 why = f"{tuner.type} trains weights, and those of {method} cannot be trained"
             yield Problem("--tuner_type", why, way)
-        elif tuner.init.lower() not in (*_PLAIN_STARTS, *(["loftq"] if isinstance(quantization, BnbConfig) else [])):
+        elif tuner.init.lower() not in (*_PLAIN_STARTS, *_MAKING_UP):
             why = f"{tuner.init} changes the base weights, and those of {method} cannot be changed"
-            yield Problem("--init_weights", why, f"one of {', '.join(_PLAIN_STARTS)}")
-    elif isinstance(tuner, LoraConfig) and tuner.init.lower() == "loftq":
-        why = "loftq makes up for what --quant_method bnb rounds off, and the weights here are plain numbers"
+            yield Problem("--init_weights", why, f"one of {', '.join((*_PLAIN_STARTS, *_MAKING_UP))}")
+    elif isinstance(tuner, LoraConfig) and tuner.init.lower() in _MAKING_UP:
+        why = f"{tuner.init} makes up for what --quant_method rounds off, and the weights here are plain numbers"
         yield Problem("--init_weights", why, "add --quant_method bnb, or use --init_weights true")
     if config.qat.scheme == "none":
         return

@@ -25,11 +25,11 @@ class LoraConfig(LayerAdapterConfig):
     dora: bool = option(False, "Weight-decomposed adapters (arXiv 2402.09353).", "use_dora")
     init: str = option(
         "true",
-        "true (Kaiming, zero), gaussian, pissa, pissa_niter_N, olora, orthogonal, mica or false; loftq over weights of "
-        "bnb; eva, corda and lora_ga look at training rows.",
+        "true (Kaiming, zero), gaussian, pissa, pissa_niter_N, olora, orthogonal, mica or false; loftq and qera over "
+        "quantized weights; eva, corda, lora_ga and qera look at training rows.",
         "init_weights",
     )
-    init_rows: int = option(32, "Training rows that eva, corda and lora_ga look at.", "init_rows", ge=1)
+    init_rows: int = option(32, "Training rows that eva, corda, lora_ga and qera look at.", "init_rows", ge=1)
 
 
 class LongLoraConfig(LoraConfig):

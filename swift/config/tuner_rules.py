@@ -24,7 +24,7 @@ from swift.config.tuner import (
     TunerConfig,
 )
 
-LOOKING = ("eva", "corda", "lora_ga", "lora-ga")
+LOOKING = ("eva", "corda", "lora_ga", "lora-ga", "qera")
 """Initialisations of LoRA that look at training rows."""
 
 

@@ -30,7 +30,7 @@ from swift.models.quantize.size import planned_bytes
 from swift.models.quiet import quiet
 from swift.tuners.attach import load_shapes
 from swift.tuners.build import Start, require_kind, tune
-from swift.tuners.lora import LOFTQ, LOOKING, init_of
+from swift.tuners.lora import LOOKING, MAKING_UP, init_of
 from swift.tuners.methods import peft_config
 from swift.tuners.targets import require_plain
 from swift.tuners.technique import Technique
@@ -128,7 +128,7 @@ def _as_planned(tuner: TunerConfig) -> TunerConfig:
     if not isinstance(tuner, LoraConfig):
         return tuner
     plain = LoraConfig(**tuner.model_dump(include=set(LoraConfig.model_fields) - {"type"}))
-    return plain.model_copy(update={"init": "true"}) if init_of(plain.init) in (*LOOKING, LOFTQ) else plain
+    return plain.model_copy(update={"init": "true"}) if init_of(plain.init) in (*LOOKING, *MAKING_UP) else plain
 
 
 def _common(tuner: LayerAdapterConfig) -> dict[str, Any]:

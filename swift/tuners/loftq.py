@@ -1,18 +1,19 @@
-"""LoftQ (arXiv 2310.08659): an adapter that begins as the best make-up for what quantization has rounded off.
+"""LoftQ and QERA: an adapter that begins as the best make-up for what quantization has rounded off.
 
-One step of its algorithm 1: the quantized weights stay what they are, and the factors are the leading singular vectors
-of the difference from the original ones.
+LoftQ (arXiv 2310.08659) is here one step of its algorithm 1: the quantized weights stay what they are, and the factors
+are the leading singular vectors of the difference from the original ones. QERA (arXiv 2410.06040, theorem 2) weighs
+each column of the difference by how large the layer's inputs are there, so that the layer's output is what is nearest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from swift.errors import ConfigError
 from swift.models.quantize.layers import is_quantized
@@ -24,35 +25,73 @@ if TYPE_CHECKING:
 
 
 @torch.no_grad()
-def make_up_for_rounding(tuned: PeftModel, folder: Path) -> int:
+def make_up_for_rounding(tuned: PeftModel, folder: Path, rows: Sequence[Callable[[], None]] = ()) -> int:
     """Set the factors of every adapter over a quantized layer; returns how many there are.
 
     Args:
-        tuned: With a LoRA adapter called `default`.
+        tuned: With a LoRA adapter called `default`, which changes nothing yet.
         folder: The original model's, with its weights as safetensors.
+        rows: Each takes a row through the model. With some it is QERA, without LoftQ.
 
     Raises:
         ConfigError: No layer with an adapter is quantized, or its original weight is not in the files.
     """
     layers = dict(_quantized(tuned))
     if not layers:
-        raise ConfigError("tuner.init is loftq, and no layer with an adapter is quantized", hint="--init_weights true")
+        raise ConfigError(
+            "tuner.init is loftq or qera, and no layer with an adapter is quantized", hint="--init_weights true"
+        )
+    sizes = _input_sizes(layers, rows) if rows else {}
     places = _places([file for file in require_weights(folder) if file.suffix == ".safetensors"])
     for name, layer in layers.items():
         key = _key(name, places)
         with safe_open(places[key], framework="pt") as file:
             original: Tensor = file.get_tensor(key)
-        _set_factors(layer, original)
+        _set_factors(layer, original, sizes.get(name))
     return len(layers)
 
 
-def _set_factors(layer: Any, original: Tensor) -> None:
-    """`scaling B A` becomes the best approximation of its rank of the original weight less the rounded one."""
+def _input_sizes(layers: dict[str, Any], rows: Sequence[Callable[[], None]]) -> dict[str, Tensor]:
+    """The root mean square of each layer's inputs over all tokens: [in], relative to their mean."""
+    squares: dict[str, Tensor] = {}
+
+    def note(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found = inputs[0].detach().float().flatten(end_dim=-2).square().sum(0)
+            squares[name] = squares[name] + found if name in squares else found
+
+        return hook
+
+    handles = [layer.register_forward_pre_hook(note(name)) for name, layer in layers.items()]
+    try:
+        for row in rows:
+            row()
+    finally:
+        for handle in handles:
+            handle.remove()
+    roots = {name: found.sqrt() for name, found in squares.items()}
+    # An input that is always zero would make its column free; it keeps a small weight.
+    return {name: (root / root.mean()).clamp_min(1e-3) for name, root in roots.items() if root.any()}
+
+
+def _set_factors(layer: Any, original: Tensor, sizes: Tensor | None) -> None:
+    """`scaling B A` becomes the best approximation of its rank of the original weight less the rounded one.
+
+    Args:
+        layer: The LoRA layer.
+        original: [out, in].
+        sizes: How much each column of an error weighs: [in]; alike without.
+    """
     from peft.utils.integrations import dequantize_module_weight
 
     base = layer.get_base_layer()
     rounded = dequantize_module_weight(base).float()
-    left, right = _leading(original.to(rounded) - rounded, layer.r[DEFAULT])
+    error = original.to(rounded) - rounded
+    if sizes is None:
+        left, right = _leading(error, layer.r[DEFAULT])
+    else:
+        left, right = _leading(error * sizes, layer.r[DEFAULT])
+        right = right / sizes
     layer.lora_A[DEFAULT].weight.copy_(right)
     layer.lora_B[DEFAULT].weight.copy_(left / layer.scaling[DEFAULT])
 
@@ -94,7 +133,7 @@ def _key(name: str, places: dict[str, Path]) -> str:
     found = [key for key in places if key == wanted or wanted.endswith(f".{key}") or key.endswith(f".{wanted}")]
     if len(found) != 1:
         raise ConfigError(
-            f"tuner.init loftq needs the original of {name}, and the model's files have no weight of that name",
+            f"loftq and qera need the original of {name}, and the model's files have no weight of that name",
             hint="--init_weights true",
         )
     return found[0]

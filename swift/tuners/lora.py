@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
 
-LOOKING = ("eva", "corda", "lora_ga")
+LOOKING = ("eva", "corda", "lora_ga", "qera")
 """Initialisations that look at training rows."""
 
-LOFTQ = "loftq"
-"""The initialisation that makes up for quantization."""
+MAKING_UP = ("loftq", "qera")
+"""Initialisations that make up for quantization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,14 @@ def add_lora(
         config: Rank, layers and so on.
         new_tokens: Ids whose rows of the embeddings and the head are trained, too.
         look: Rows, for initialisations that need some.
-        weights: Folder of the model's original weights, for loftq.
+        weights: Folder of the model's original weights, for loftq and qera.
 
     Raises:
         ConfigError: No layer matches, or the initialisation is unknown or has no rows to look at.
     """
     kind = init_of(config.init)
-    if kind == LOFTQ and weights is None:
-        raise ConfigError("tuner.init loftq needs the original weights' files", hint="--init_weights true")
+    if kind in MAKING_UP and weights is None:
+        raise ConfigError(f"tuner.init {kind} needs the original weights' files", hint="--init_weights true")
     if kind in LOOKING and look is None:
         raise ConfigError(
             f"tuner.init {kind} looks at training rows, and there are none here", hint="--init_weights true"
@@ -75,8 +75,8 @@ def add_lora(
     tuned = add_adapter(model, peft_config, getattr(torch, config.dtype))
     if look is not None and kind == "eva":
         _initialize_eva(tuned, look)
-    if kind == LOFTQ and weights is not None:
-        make_up_for_rounding(tuned, weights)
+    if kind in MAKING_UP and weights is not None:
+        make_up_for_rounding(tuned, weights, look.forward if look is not None else ())
     return tuned
 
 
@@ -99,7 +99,7 @@ def _peft_config(model: PreTrainedModel, config: LoraConfig, new_tokens: Sequenc
         bias=config.bias,
         use_rslora=config.rslora,
         use_dora=config.dora,
-        init_lora_weights=True if kind == LOFTQ else kind,
+        init_lora_weights=True if kind in MAKING_UP else kind,
         trainable_token_indices={name: list(new_tokens) for name in token_modules(model)} if new_tokens else None,
         task_type="CAUSAL_LM",
         **_looking_options(kind),

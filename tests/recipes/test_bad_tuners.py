@@ -136,7 +136,7 @@ QUANTIZED: dict[str, Case] = {
     "an adapter that is not proved": ("--quant_method bnb --tuner_type ia3", r"ia3.*bnb", r"--tuner_type lora"),
     "pissa": ("--quant_method hqq --init_weights pissa", r"--init_weights.*pissa.*hqq", r"gaussian"),
     "loftq of plain weights": ("--init_weights loftq", r"--init_weights.*loftq.*plain", r"--quant_method bnb"),
-    "loftq of hqq": ("--init_weights loftq --quant_method hqq", r"--init_weights.*loftq.*hqq", r"gaussian"),
+    "qera of plain weights": ("--init_weights qera", r"--init_weights.*qera.*plain", r"--quant_method bnb"),
     "a group of no power": ("--quant_method hqq --group_size 48", r"--group_size.*48.*power", r"64"),
     "a group that does not divide": ("--quant_method hqq --group_size 128", r"128.*proj", r"."),
     "layers that are nowhere": ("--quant_method bnb --modules_to_not_convert zzz", r"zzz", r"."),
