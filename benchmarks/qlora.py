@@ -1,6 +1,6 @@
 """What weights in 4 bits save and cost: the same LoRA over 16-bit and over quantized weights. Our own command line.
 
-    python -m benchmarks.qlora --model MODEL --rows rows.json [--dtype float32] [-- further options of swift sft]
+    python -m benchmarks.qlora --model MODEL --rows rows.json [--dtype float32] [--qera] [-- further options of swift sft]
 
 Each way is one run of `swift sft` on the same rows in the same order, in a process of its own, one after the other.
 Weights are measured in bytes as they are loaded in bfloat16, scales counted. On a CPU that emulates bfloat16, train
@@ -23,6 +23,8 @@ WAYS: dict[str, tuple[str, ...]] = {
     "QLoRA, bitsandbytes nf4, double quantization": ("--quant_method", "bnb"),
     "QLoRA, HQQ 4 bits, groups of 64": ("--quant_method", "hqq"),
 }
+MADE_UP = ("--init_weights", "qera")
+"""Added to every way but the first by `--qera`."""
 _WEIGHTS = """
 import sys, torch
 from pathlib import Path
@@ -47,6 +49,7 @@ def main() -> None:
     parser.add_argument("--validation", type=int, default=48)
     parser.add_argument("--steps", type=int, default=48)
     parser.add_argument("--keep", nargs="*", default=[], help="layers that bitsandbytes leaves in 16 bits")
+    parser.add_argument("--qera", action="store_true", help="adapters make up for the rounding from the start")
     parser.add_argument("--out", type=Path, default=None, help="keep the run folders here")
     parser.add_argument("further", nargs="*")
     arguments = parser.parse_args()
@@ -61,13 +64,16 @@ def main() -> None:
         for number, (way, options) in enumerate(WAYS.items()):
             kept = ("--modules_to_not_convert", *arguments.keep) if arguments.keep and "bnb" in options else ()
             label = f"{way}, 16 bits: {' '.join(arguments.keep)}" if kept else way
+            if arguments.qera and options:
+                label, options = f"{label}, QERA", (*options, *MADE_UP)
             found[label] = _measure(folder / f"run-{number}", arguments, (*options, *kept))
             print(f"{label}: {found[label]}", file=sys.stderr, flush=True)
         _report(found)
 
 
 def _measure(run: Path, arguments: argparse.Namespace, options: tuple[str, ...]) -> dict[str, float]:
-    command = [sys.executable, "-c", _WEIGHTS, "--model", arguments.model, *options]
+    quantization = [word for word in options if word not in MADE_UP]
+    command = [sys.executable, "-c", _WEIGHTS, "--model", arguments.model, *quantization]
     weights = subprocess.run(command, check=True, capture_output=True, text=True)
     total, embeddings = map(int, weights.stdout.split())
     losses, seconds = _sft(run, arguments, options)
