@@ -1,6 +1,6 @@
 """What weights in 4 bits save and cost: the same LoRA over 16-bit and over quantized weights. Our own command line.
 
-    python -m benchmarks.qlora --model MODEL --rows rows.json [--dtype float32] [--qera] [-- further options of swift sft]
+    python -m benchmarks.qlora --model MODEL --rows rows.json [--dtype float32] [--qera] [-- options of swift sft]
 
 Each way is one run of `swift sft` on the same rows in the same order, in a process of its own, one after the other.
 Weights are measured in bytes as they are loaded in bfloat16, scales counted. On a CPU that emulates bfloat16, train
