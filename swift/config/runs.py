@@ -43,6 +43,9 @@ class SftConfig(Config):
     overwrite: bool = option(False, "Use a run folder that already holds another run.", "overwrite_output_dir")
 
 
+InferMetric = Literal["accuracy", "rouge", "bleu"]
+
+
 class InferConfig(Config):
     """`swift infer`: talk to a model, or answer a whole data set."""
 
@@ -60,6 +63,12 @@ class InferConfig(Config):
     videos: tuple[str, ...] = option((), "Videos that are shown with prompt.", "videos")
     audios: tuple[str, ...] = option((), "Sounds that are played with prompt.", "audios")
     result_path: str | None = option(None, "Where the answers of a data set go, as JSONL.", "result_path")
+    metric: tuple[InferMetric, ...] = option(
+        (),
+        "What the answers of a data set are measured by, against the rows' own: accuracy (the same text), rouge "
+        "(ROUGE-1, -2 and -L), bleu.",
+        "metric",
+    )
     draw_dir: str | None = option(
         None, "Folder for the pictures of answers that name places in them, with the boxes drawn.", "draw_dir"
     )

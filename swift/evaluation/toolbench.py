@@ -13,18 +13,16 @@ Each turn of the assistant is predicted behind the true history, and compared wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from swift.chat.tools.toolbench import FINISH
 from swift.evaluation.exact import percent
+from swift.inference.overlap import rouge_l
 from swift.types import Message
 
 Plan = Literal["call", "answer", "give up"]
-
-_WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff]|[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,26 +133,6 @@ def _same(left: Any, right: Any) -> bool:
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
         return len(left) == len(right) and all(map(_same, left, right))
     return bool(left == right)
-
-
-def words(text: str) -> list[str]:
-    """Words in lower case, without punctuation; Chinese, Japanese and Korean by character."""
-    return _WORD.findall(text.lower())
-
-
-def rouge_l(predicted: str, reference: str) -> float:
-    """ROUGE-L: F1 of the longest common subsequence of words (Lin 2004, with beta 1), from 0 to 1."""
-    mine, theirs = words(predicted), words(reference)
-    if not mine or not theirs:
-        return float(mine == theirs)
-    row = [0] * (len(theirs) + 1)  # lengths of common subsequences of the words so far
-    for word in mine:
-        before = 0
-        for place, other in enumerate(theirs, 1):
-            kept = row[place]
-            row[place] = before + 1 if word == other else max(row[place], row[place - 1])
-            before = kept
-    return 2 * row[-1] / (len(mine) + len(theirs))
 
 
 def summarize(verdicts: Sequence[Verdict]) -> Summary:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from swift.config.runs import InferConfig
 from swift.data.plugins import load_plugins
@@ -15,6 +16,7 @@ from swift.engines.open import opened, plan_of
 from swift.errors import ConfigError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import drawing_folder
+from swift.inference.metrics import check_metrics, report_metrics
 
 
 def infer(config: InferConfig) -> int:
@@ -37,6 +39,8 @@ def infer(config: InferConfig) -> int:
         from swift.inference.batch import answer_data
 
         answer_data(config, plan, lambda: _ready(config, plan), draw_folder=folder)
+        if config.metric:
+            report_metrics(Path(config.result_path or ""), config.metric)
         return 0
     from swift.inference.chat import Chat, named_media
 
@@ -59,6 +63,9 @@ def _check(config: InferConfig) -> None:
         raise ConfigError(
             "media are named without a prompt", hint="give --prompt too; in the chat: /image, /video and /audio"
         )
+    if config.metric and not config.data.validation:
+        raise ConfigError("--metric is for the answers of a data set", hint="give --val_dataset FILE too")
+    check_metrics(config.metric)
     if config.result_path is not None and not config.data.validation:
         raise ConfigError("result_path is for the answers of a data set", hint="give --val_dataset FILE too")
     if config.merge_lora and (config.compare_base or len(config.adapters) > 1):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from swift.evaluation.toolbench import (
     Summary,
@@ -13,9 +11,7 @@ from swift.evaluation.toolbench import (
     arguments_f1,
     judge,
     plan_of,
-    rouge_l,
     summarize,
-    words,
 )
 from swift.types import Message, ToolCall
 
@@ -50,43 +46,6 @@ def calls(*pairs: tuple[str, object]) -> Message:
 )
 def test_f1_of_arguments(predicted: object, reference: object, score: float) -> None:
     assert arguments_f1(predicted, reference) == pytest.approx(score)
-
-
-@pytest.mark.parametrize(
-    ("predicted", "reference", "score"),
-    [
-        ("the cat sat", "The cat sat.", 1.0),
-        ("the cat", "the cat sat down", 2 * 2 / 6),
-        ("sat cat the", "the cat sat", 2 / 6),
-        ("dog", "cat", 0.0),
-        ("", "cat", 0.0),
-        ("", "", 1.0),
-        ("今天晴", "今天下雨", 2 * 2 / 7),
-    ],
-)
-def test_rouge_l(predicted: str, reference: str, score: float) -> None:
-    assert rouge_l(predicted, reference) == pytest.approx(score)
-
-
-def common(left: list[str], right: list[str]) -> int:
-    """The longest common subsequence, straight from its definition."""
-    if not left or not right:
-        return 0
-    if left[0] == right[0]:
-        return 1 + common(left[1:], right[1:])
-    return max(common(left[1:], right), common(left, right[1:]))
-
-
-@given(
-    st.lists(st.sampled_from("abc"), min_size=1, max_size=6), st.lists(st.sampled_from("abc"), min_size=1, max_size=6)
-)
-def test_rouge_l_is_of_the_longest_common_subsequence(left: list[str], right: list[str]) -> None:
-    expected = 2 * common(left, right) / (len(left) + len(right))
-    assert rouge_l(" ".join(left), " ".join(right)) == pytest.approx(expected)
-
-
-def test_words() -> None:
-    assert words("It's 21 °C, Zürich_x!") == ["it", "s", "21", "c", "zürich", "x"]
 
 
 def test_plans_and_answers() -> None:
