@@ -48,7 +48,7 @@ def code_fingerprint() -> str:
     """Hash of the code between a row and its tokens: a change of it must never meet older tokens."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in sorted([package / "types.py", *(package / "chat").rglob("*.py"), *(package / "data").rglob("*.py")]):
+    for path in sorted(file for part in ("types", "chat", "data") for file in (package / part).rglob("*.py")):
         digest.update(path.relative_to(package).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
