@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EncodedRow",
+    "conversation_ids",
     "encode",
     "prompt_ids",
     "prompt_of",
@@ -116,6 +117,19 @@ def prompt_of(sample: Prompt, codec: Codec, options: ChatConfig) -> tuple[list[i
     if codec.media is not None and not codec.media.ids.isdisjoint(ids):
         raise RowError(reasons.MEDIA_TOKEN, "the prompt has a token that stands for a picture, video or sound")
     return ids, None
+
+
+def conversation_ids(sample: Conversation, codec: Codec, options: ChatConfig) -> list[int]:
+    """The ids of a whole conversation, its last turn finished: what models read that judge it.
+
+    Raises:
+        RowError: The template refuses the messages, or there are media, which such models are not shown here.
+        TemplateError: The codec has no template.
+    """
+    prepared = prepare(sample, codec, options)
+    if media_of(prepared.messages):
+        raise RowError(reasons.MEDIA_UNSUPPORTED, "pictures, videos and sounds are for models that answer")
+    return codec.encode(Rendering(prepared, codec).upto(len(prepared.messages)))
 
 
 def prompt_text(sample: Conversation, codec: Codec, options: ChatConfig) -> str:

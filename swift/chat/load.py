@@ -54,7 +54,8 @@ def load_codec(
         if processor is not None and tokenizer.chat_template is None:
             tokenizer.chat_template = processor_template(folder)
     text = model_config.get_text_config(decoder=True)
-    configured = _ids(text.to_dict().get("eos_token_id"))
+    # An encoder generates nothing: what would stop it is what ends its texts.
+    configured = _ids(text.to_dict().get("eos_token_id")) or _ids(tokenizer.sep_token_id)
     return make_codec(
         tokenizer,
         options,

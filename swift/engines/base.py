@@ -8,10 +8,13 @@ from typing import Protocol
 
 from swift.chat.codec import Codec
 from swift.errors import RowError, SwiftError
-from swift.types import Completion, Conversation, Request, Scored, TokenLogprob
+from swift.types import Ability, Completion, Conversation, Encoded, EncodeRequest, Request, Scored, TokenLogprob
 
 BASE = "base"
 """The adapter name that always means the bare model."""
+
+WRONG_TASK = "wrong_task"
+"""Reason of a RowError: the model does something else."""
 
 OnDone = Callable[[int, Completion], None]
 """Called with the number of a request and its answer as soon as it is finished, in any order."""
@@ -32,7 +35,7 @@ class Piece:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-Event = Piece | Completion | RowError | SwiftError
+Event = Piece | Completion | Encoded | RowError | SwiftError
 """What happens to a request: any number of pieces, and then exactly one of the others.
 
 A RowError is the request's own mistake; a SwiftError (no memory, an engine that has died) is not. A request that was
@@ -41,6 +44,10 @@ cancelled has no further events.
 
 Listener = Callable[[Event], None]
 """Called with each event of one request, in order, in a thread of the engine's. It must be quick and not raise."""
+
+
+Asked = Request | EncodeRequest
+"""What a live engine is asked. One that does not do it says so by a RowError `WRONG_TASK`."""
 
 
 class Live(Protocol):
@@ -58,7 +65,11 @@ class Live(Protocol):
     def description(self) -> str:
         """One line for banners."""
 
-    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+    @property
+    def ability(self) -> Ability:
+        """What the model does."""
+
+    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 
         Args:

@@ -5,12 +5,44 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from typing import Protocol
 
 from swift.chat.codec import Codec
-from swift.engines.base import Listener
-from swift.engines.transformers import TransformersEngine
+from swift.engines.base import Asked, Listener
 from swift.errors import SwiftError
-from swift.types import Request
+from swift.types import Ability
+
+
+class Steps(Protocol):
+    """An engine that computes when it is told to; see `TransformersEngine` and `EncoderEngine`."""
+
+    @property
+    def codec(self) -> Codec:
+        """How this model's text becomes tokens."""
+
+    @property
+    def adapters(self) -> tuple[str, ...]:
+        """Names of the loaded adapters."""
+
+    @property
+    def ability(self) -> Ability:
+        """What the model does."""
+
+    @property
+    def description(self) -> str:
+        """One line for banners."""
+
+    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+        """Take a request in, from any thread."""
+
+    def cancel(self, ticket: int) -> None:
+        """Stop answering it, from any thread."""
+
+    def step(self) -> bool:
+        """Compute one forward pass; returns whether there was anything to do."""
+
+    def fail(self, error: SwiftError) -> None:
+        """Forget all requests, and tell each listener why."""
 
 
 class Driver:
@@ -20,7 +52,7 @@ class Driver:
         engine: Which nobody else steps from now on.
     """
 
-    def __init__(self, engine: TransformersEngine) -> None:
+    def __init__(self, engine: Steps) -> None:
         self._engine = engine
         self._wake = threading.Event()
         self._closed = False
@@ -42,7 +74,12 @@ class Driver:
         """One line for banners."""
         return self._engine.description
 
-    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+    @property
+    def ability(self) -> Ability:
+        """What the model does."""
+        return self._engine.ability
+
+    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled.
 
         Args:

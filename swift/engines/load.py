@@ -15,6 +15,7 @@ from swift.engines.merging import merge, quantized_error, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import TransformersEngine
 from swift.hub import Located
+from swift.models.auto import Purpose
 from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
@@ -43,7 +44,7 @@ def load_engine(
         SwiftError: Something is missing or does not fit; see the parts.
     """
     located = locate_model(plan.model)
-    _require_usable(plan, located, merge_lora=merge_lora)
+    require_usable(plan, located, merge_lora=merge_lora)
     model, tokenizer = load_base(plan, located)
     hint = template_hint(plan.model, model.config, tokenizer)
     codec = load_codec(
@@ -76,7 +77,7 @@ def load_live(plan: Plan, *, limits: Limits, merge_lora: bool = False) -> Driver
     return Driver(load_engine(plan, limits=replace(limits, live=True), merge_lora=merge_lora))
 
 
-def _require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:
+def require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:
     """Make sure, before weights are read, that the adapters can be merged, or loaded beside each other."""
     if not plan.adapters:
         return
@@ -89,12 +90,34 @@ def _require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:
         raise quantized_error()
 
 
-def load_base(plan: Plan, located: Located) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The base model, which is at `located`, and the tokenizer that training used where a checkpoint carries one."""
+def load_base(
+    plan: Plan,
+    located: Located,
+    *,
+    purpose: Purpose = "tokens",
+    labels: int | None = None,
+    may_lack: tuple[str, ...] = (),
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The base model, which is at `located`, and the tokenizer that training used where a checkpoint carries one.
+
+    Args:
+        plan: What to load.
+        located: Where the model is.
+        purpose: As `load_model`, like the others.
+    """
     device = resolve_device(plan.model.device)
     config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
     dtype = resolve_dtype(plan.model, config, device)
-    model = load_model(located, plan.model, device=device, dtype=dtype, attention=plan.model.attention)
+    model = load_model(
+        located,
+        plan.model,
+        device=device,
+        dtype=dtype,
+        attention=plan.model.attention,
+        purpose=purpose,
+        labels=labels,
+        may_lack=may_lack,
+    )
     own = located if plan.tokenizer is None else Located(plan.tokenizer, "folder", str(plan.tokenizer), None)
     tokenizer = load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)
     if plan.tokenizer is not None and len(tokenizer) > embedding_rows(model):

@@ -68,7 +68,7 @@ def scores(
     """
     found: dict[int, Scored] = {}
     head = output_head(model)
-    for numbers in _batches([len(sample) for sample in samples], max_tokens, max_rows):
+    for numbers in batches([len(sample) for sample in samples], max_tokens, max_rows):
         batch = collate([samples[number] for number in numbers], padding_free=False, pad_id=0, media=media)
         before()
         batch = batch.to(input_device(model))
@@ -86,7 +86,7 @@ def scores(
     return [found[number] for number in range(len(samples))]
 
 
-def _batches(lengths: Sequence[int], max_tokens: int, max_rows: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], max_tokens: int, max_rows: int) -> Iterator[list[int]]:
     """Numbers of rows, the longest first, so that a batch holds rows of like length and memory grows no more."""
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda number: -lengths[number]):

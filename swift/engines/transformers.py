@@ -14,7 +14,7 @@ from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
 from swift.engines.adapters import Switch
 from swift.engines.adjust import Chooser
-from swift.engines.base import BASE, Listener, OnDone
+from swift.engines.base import BASE, WRONG_TASK, Asked, Listener, OnDone
 from swift.engines.entry import Entry
 from swift.engines.guide import Guides, Match
 from swift.engines.job import Job
@@ -28,7 +28,7 @@ from swift.models.forward import make_backbone
 from swift.models.head import HeadTransform
 from swift.models.structure import backbone, embedding_rows, generating, head_transform
 from swift.tuners.prompt import behind
-from swift.types import Completion, Conversation, Guide, Request, Scored, Tokens
+from swift.types import Ability, Completion, Conversation, Guide, Request, Scored, Tokens
 
 _DEFAULT = Limits()
 
@@ -95,7 +95,12 @@ class TransformersEngine:
         weights = next(self._model.parameters())
         return f"{path}, {str(weights.dtype).removeprefix('torch.')} on {weights.device}{self._note}"
 
-    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+    @property
+    def ability(self) -> Ability:
+        """It answers."""
+        return Ability(longest=self._context)
+
+    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in; it is answered by further calls of `step`. May be called from any thread.
 
         Args:
@@ -108,6 +113,8 @@ class TransformersEngine:
         """
         ticket = next(self._tickets)
         try:
+            if not isinstance(request, Request):
+                raise RowError(WRONG_TASK, "the model answers, and was not loaded for vectors, labels or scores")
             adapter = self._adapter(request.adapter)
             job = self._job(ticket, request, adapter, pieces=pieces)
         except (RowError, SwiftError) as error:

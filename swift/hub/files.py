@@ -14,6 +14,7 @@ INDEX = "model.safetensors.index.json"
 BIN_INDEX = "pytorch_model.bin.index.json"
 
 _SMALL = ("*.json", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "additional_chat_templates/*.jinja")
+_STEP = "[0-9]_*/"  # what sentence-transformers puts behind the model
 _INDEX = "*.index.json"
 _SHARD = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
 _BIN = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
@@ -31,6 +32,7 @@ def choose_model_files(files: Sequence[str], *, weights: bool, code: bool, where
         HubError: There is nothing that could be loaded.
     """
     small = [name for name in files if any(_matches(name, pattern) for pattern in _SMALL)]
+    small += [name for name in files if _matches(name, f"{_STEP}config.json")]
     small = [name for name in small if not _matches(name, _INDEX)]
     if code:
         small += [name for name in files if name.endswith(".py")]
@@ -45,6 +47,7 @@ def choose_model_files(files: Sequence[str], *, weights: bool, code: bool, where
     found = weight_files(files)
     if not found:
         raise HubError(f"{where} holds no safetensors weights", hint="choose a revision or a model that does")
+    found += [name for name in files if _matches(name, f"{_STEP}model.safetensors")]
     return small + found + [name for name in files if name in (INDEX, BIN_INDEX)]
 
 

@@ -1,20 +1,32 @@
-"""Which of transformers' automatic classes builds a model that generates text."""
+"""Which of transformers' automatic classes builds a model for a purpose."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 
-def auto_class(config: PreTrainedConfig) -> Any:
-    """The automatic class for a configuration: the multimodal one where the architecture has media, else the causal.
+Purpose = Literal["tokens", "states", "labels"]
+"""What a model ends in: logits of tokens (it generates), hidden states, or a classifier's outputs."""
+
+
+def auto_class(config: PreTrainedConfig, purpose: Purpose = "tokens") -> Any:
+    """The automatic class for a configuration; to generate, the multimodal one where the architecture has media.
 
     An architecture that transformers does not know gets the causal one, as checkpoints with code of their own do.
     """
-    from transformers import MODEL_FOR_MULTIMODAL_LM_MAPPING, AutoModelForCausalLM, AutoModelForMultimodalLM
+    from transformers import (
+        MODEL_FOR_MULTIMODAL_LM_MAPPING,
+        AutoModel,
+        AutoModelForCausalLM,
+        AutoModelForMultimodalLM,
+        AutoModelForSequenceClassification,
+    )
 
+    if purpose != "tokens":
+        return AutoModel if purpose == "states" else AutoModelForSequenceClassification
     return AutoModelForMultimodalLM if type(config) in MODEL_FOR_MULTIMODAL_LM_MAPPING else AutoModelForCausalLM
 
 

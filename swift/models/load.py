@@ -11,7 +11,7 @@ from swift.config.model import ModelConfig
 from swift.errors import ModelError, SwiftError
 from swift.hub.located import Located, say
 from swift.hub.network import one_line
-from swift.models.auto import auto_class
+from swift.models.auto import Purpose, auto_class
 from swift.models.device import resolve_device, resolve_dtype
 from swift.models.gguf import as_folder
 from swift.models.quantize.method import loading, require_loadable
@@ -79,22 +79,30 @@ def load_model(
     device: torch.device,
     dtype: torch.dtype,
     attention: str = "auto",
+    purpose: Purpose = "tokens",
+    labels: int | None = None,
+    may_lack: tuple[str, ...] = (),
 ) -> PreTrainedModel:
-    """The language model, with its towers if it has any, and its weights, in evaluation mode, on `device`.
+    """The model, with its towers if it has any, and its weights, in evaluation mode, on `device`.
 
     Args:
         config: For `trust_remote_code`, `quantization` and `device_map`; with the latter, `device` is not used.
         dtype: Type of the weights.
         attention: Name of an attention implementation that transformers knows; `auto` takes the fastest that
             the architecture can use.
+        purpose: What it shall end in.
+        labels: How many outputs a classifier has; None takes the configuration's.
+        may_lack: How the names of weights begin that the files need not hold: nobody uses them, or an adapter has them.
 
     Raises:
         ModelError: Weights that are absent, cut short, of other shapes, or that the file does not hold; an
-            architecture that generates no text, or without this attention.
+            architecture that does not serve the purpose, or without this attention.
         SwiftError: Weights cannot be held as the quantization says; see `require_loadable`.
     """
     folder = as_folder(located)
     hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
+    if labels is not None:
+        hf_config.num_labels = labels
     if any(file.suffix == ".bin" for file in require_weights(folder)):
         say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
     require_loadable(located.id, config, hf_config, device, training=False)
@@ -102,7 +110,7 @@ def load_model(
     placed = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
-            loaded: Any = auto_class(hf_config).from_pretrained(
+            loaded: Any = auto_class(hf_config, purpose).from_pretrained(
                 folder,
                 config=hf_config,
                 dtype=dtype,
@@ -114,26 +122,30 @@ def load_model(
                 **{**placed, **quantized.options},
             )
         except Exception as error:  # errors of every type again, each about this checkpoint or this machine
-            raise _load_error(located, attention, error) from error
+            raise _load_error(located, attention, purpose, error) from error
     model: PreTrainedModel = loaded[0]
-    _require_all(located, loaded[1])
+    _require_all(located, loaded[1], purpose, may_lack)
     if quantized.convert is not None:
         quantized.convert(model)
     # Weights that are placed, as those of quantizing libraries are, may not be moved.
     return model if placed or quantized.options else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
 
 
-def _require_all(located: Located, report: dict[str, Any]) -> None:
-    """Weights that are not in the files would be random: refused. Those that nothing uses are told."""
-    if report["missing_keys"]:
+def _require_all(located: Located, report: dict[str, Any], purpose: Purpose, may_lack: tuple[str, ...]) -> None:
+    """Weights that are not in the files would be random: refused. Those that nothing uses are told.
+
+    Where states are wanted, nothing uses a head, whatever it is for.
+    """
+    missing = [name for name in report["missing_keys"] if not name.startswith(may_lack)]
+    if missing:
         raise ModelError(
-            f"the files of {located.id} lack weights: {_some(report['missing_keys'])}",
+            f"the files of {located.id} lack weights: {_some(missing)}",
             hint="the checkpoint is incomplete or of another architecture than config.json says",
         )
     if report["mismatched_keys"]:
         names = [str(entry[0]) for entry in report["mismatched_keys"]]
         raise ModelError(f"weights of {located.id} have other shapes than config.json says: {_some(names)}")
-    if report["unexpected_keys"]:
+    if report["unexpected_keys"] and purpose != "states":
         say(f"warning: weights of {located.id} that the model does not use: {_some(report['unexpected_keys'])}")
 
 
@@ -182,10 +194,12 @@ def _config_error(folder: Path, raw: dict[str, Any], error: Exception) -> SwiftE
     return ModelError(f"{folder / 'config.json'} cannot be used: {one_line(error)}")
 
 
-def _load_error(located: Located, attention: str, error: Exception) -> SwiftError:
+def _load_error(located: Located, attention: str, purpose: Purpose, error: Exception) -> SwiftError:
     text = one_line(error)
     if "attention" in text.lower() or "flash_attn" in text:
         return ModelError(f"{located.id} cannot use the attention {attention!r}: {text}", hint="--attn_impl eager")
     if "Unrecognized configuration class" in text:
+        if purpose == "labels":
+            return ModelError(f"{located.id} is of an architecture that has no head for labels or scores")
         return ModelError(f"{located.id} is no model that generates text", hint="only those can be tuned")
     return ModelError(f"{located.id} cannot be loaded: {text}")

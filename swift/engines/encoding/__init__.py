@@ -1,0 +1,1 @@
+"""Models that give vectors, labels and scores in place of answers."""
