@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from swift.config.chat import ChatConfig
+from swift.config.encoding import EncodingConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config, option
@@ -63,6 +64,7 @@ class ServeLimits(Config):
     tools: int = option(128, "Tools offered in one chat.", "max_tools", ge=0)
     n: int = option(16, "Answers to one prompt.", "max_n", ge=1)
     prompts: int = option(64, "Prompts in one request for completions.", "max_prompts", ge=1)
+    inputs: int = option(2048, "Texts in one request for vectors, labels or scores.", "max_inputs", ge=1)
     stops: int = option(16, "Stop texts, of at most 256 characters each.", "max_stops", ge=0)
     logprobs: int = option(20, "Likeliest tokens told for each place.", "max_logprobs", ge=0)
     schema_kilobytes: int = option(64, "Largest JSON schema.", "max_schema_kilobytes", ge=1)
@@ -113,6 +115,7 @@ class ServeConfig(Config):
     )
     chat: ChatConfig = option(ChatConfig, "Rendering.")
     generation: ServedSampling = option(ServedSampling, "Sampling of requests that say nothing about it.")
+    encoding: EncodingConfig = option(EncodingConfig, "What the model does, and how numbers are made.")
     max_batch_tokens: int = option(
         32768, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
     )

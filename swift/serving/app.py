@@ -19,6 +19,7 @@ from swift.serving import health, tokens
 from swift.serving.anthropic.routes import router as anthropic_router
 from swift.serving.chat.routes import router as chat_router
 from swift.serving.completions.routes import router as completions_router
+from swift.serving.encoding.routes import router as encoding_router
 from swift.serving.errors import ApiError, error_response
 from swift.serving.guard import Guard, Watch
 from swift.serving.keys import Keyring
@@ -27,7 +28,15 @@ from swift.serving.logs import AccessLog
 from swift.serving.responses.routes import router as responses_router
 from swift.serving.service import Service
 
-ROUTERS = (health.router, chat_router, completions_router, tokens.router, anthropic_router, responses_router)
+ROUTERS = (
+    health.router,
+    chat_router,
+    completions_router,
+    encoding_router,
+    tokens.router,
+    anthropic_router,
+    responses_router,
+)
 """Every endpoint."""
 
 _LONGEST_MESSAGE = 300

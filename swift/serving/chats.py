@@ -95,6 +95,16 @@ def conversation(
     return Conversation(_named(messages), Origin("request", 1), tuple(tools), dict(kwargs))
 
 
+def whole(messages: Sequence[Message], kwargs: Mapping[str, Any], rules: Rules) -> Conversation:
+    """A chat that is judged as it is, whoever speaks last.
+
+    Raises:
+        ApiError: 400, where it is too large.
+    """
+    _require_few(messages, (), rules.limits)
+    return Conversation(_named(messages), Origin("request", 1), (), dict(kwargs))
+
+
 def _require_few(messages: Sequence[Message], tools: Sequence[object], limits: ServeLimits) -> None:
     if len(messages) > limits.messages:
         raise bad(f"{len(messages)} messages; at most {limits.messages} here", "messages")

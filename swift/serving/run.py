@@ -148,6 +148,7 @@ def host_plan(config: ServeConfig, plan: Plan, *, loader: str = LOADER) -> HostP
         plugins=config.plugins,
         prompt_tokens=config.limits.prompt_tokens,
         special_tokens=config.limits.special_tokens,
+        encoding=config.encoding,
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from swift.config.serve import ServeConfig
@@ -18,10 +19,20 @@ from swift.serving.link import wire
 from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError
 from swift.serving.logs import RequestLog
 from swift.serving.metrics import Metrics
-from swift.types import Completion, Request
+from swift.types import Completion, Encoded, EncodeRequest, Request, Task
 
 _QUESTIONS = 64
 """Commands about tokens that may be under way at once."""
+
+
+_WHERE: dict[Task, str] = {
+    "generate": "answers, at /v1/chat/completions and the like",
+    "embed": "gives vectors, at /v1/embeddings",
+    "rerank": "scores pairs of texts, at /v1/rerank and /v1/score",
+    "classify": "tells labels, at /classify",
+    "reward": "judges answers, at /pooling",
+}
+"""What a model for a task does, to be told to who asks it for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,16 @@ class Service:
             return model
         raise ApiError(404, "the model does not exist; GET /v1/models lists them", "model", "model_not_found")
 
+    def require(self, task: Task) -> None:
+        """Make sure that the model does what a route is for.
+
+        Raises:
+            ApiError: 400, where it does something else; 503, while that is not known.
+        """
+        does = self.ready.ability.task
+        if does != task:
+            raise ApiError(400, f"this model only {_WHERE[does]}", code="unsupported_task")
+
     def close(self) -> None:
         """Take no more requests; those that are there go on."""
         self._admission.closed = True
@@ -145,6 +166,7 @@ class Service:
         Raises:
             ApiError: 400 where one is refused; 429, 503 or 504 where there is no room, engine or time.
         """
+        self.require("generate")
         slots = len(requests) * count
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.request_seconds
@@ -174,6 +196,38 @@ class Service:
             for number in numbers:
                 self._engine.cancel(number)
             self._admission.leave(slots)
+
+    async def encodings(self, visit: Visit, requests: Sequence[EncodeRequest]) -> tuple[Encoded, ...]:
+        """The numbers of prompts, in their order. Each prompt counts as an answer in the queue.
+
+        Raises:
+            ApiError: As `answers`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.limits.request_seconds
+        if self._rates is not None:
+            self._rates.require(visit.client, 0)
+        _ = self.ready
+        await self._admission.enter(len(requests), deadline=deadline)
+        inbox: Inbox = asyncio.Queue()
+        timer = loop.call_at(deadline, inbox.put_nowait, Late())
+        number = 0
+        try:
+            with _reaching():
+                number = self._engine.ask(partial(wire.Encode, requests=tuple(requests)), inbox)
+            heard = await inbox.get()
+            _require(heard)
+            assert isinstance(heard, wire.Numbers)
+        finally:
+            timer.cancel()
+            self._engine.cancel(number)
+            self._admission.leave(len(requests))
+        tokens = sum(item.tokens for item in heard.encoded)
+        visit.prompt_tokens += tokens
+        self.metrics.prompt_tokens.inc(tokens)
+        if self._rates is not None:
+            self._rates.take(visit.client, tokens)
+        return heard.encoded
 
     async def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize]) -> wire.Tokenized | wire.Detokenized:
         """Ask the host about tokens.

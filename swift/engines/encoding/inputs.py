@@ -54,6 +54,7 @@ class Inputs:
         instruction: What suiting means there, where a request does not say.
         prefix: What stands in front of every text.
         lower: Whether texts are put into lower case.
+        strict: Whether pairs with special tokens in them are refused where they are shown as a chat.
     """
 
     task: Task
@@ -66,6 +67,7 @@ class Inputs:
     instruction: str = ""
     prefix: str = ""
     lower: bool = False
+    strict: bool = False
 
     def row(self, request: EncodeRequest) -> InputRow:
         """The row of a request.
@@ -114,6 +116,9 @@ class Inputs:
 
     def _judged(self, pair: TextPair, request: EncodeRequest) -> InputRow:
         """A chat that asks for yes or no. Where it is too long, the document is cut."""
+        found = next((f for t in (pair.query, pair.document) if (f := self.codec.special.search(t))), None)
+        if self.strict and found is not None:
+            raise RowError("special_token_in_text", f"a text holds {found[0]!r}, which the model does not read as text")
         ids = self._question(pair)
         document = self.codec.encode(pair.document)
         while (room := self._room(len(ids), request, 0)) is not None:

@@ -73,7 +73,14 @@ def find(plan: Plan, options: EncodingConfig) -> Found:
 
 
 def load_encoder(
-    plan: Plan, options: EncodingConfig, *, limits: Limits, merge_lora: bool = False, found: Found | None = None
+    plan: Plan,
+    options: EncodingConfig,
+    *,
+    limits: Limits,
+    merge_lora: bool = False,
+    found: Found | None = None,
+    longest: int | None = None,
+    strict: bool = False,
 ) -> EncoderEngine:
     """Load model, tokenizer and adapters.
 
@@ -83,6 +90,8 @@ def load_encoder(
         limits: Batch limits.
         merge_lora: Add the adapter to the weights instead of computing it beside them.
         found: As of `find`, where that is known already.
+        longest: Tokens that a prompt may have at most, where the model takes more.
+        strict: Refuse special tokens in pairs that are shown as a chat.
 
     Raises:
         SwiftError: Something is missing or does not fit; see the parts.
@@ -111,10 +120,10 @@ def load_encoder(
         switch = attach_any(model, plan.adapters, dtype=model.dtype)
         _require_no_fronts(switch)
     alone = _needs_single_rows(model, head, codec)
-    ability = _ability(found, model, tokenizer, head)
+    ability = _ability(found, model, tokenizer, longest)
     return EncoderEngine(
         head,
-        _inputs(found, model, tokenizer, codec, plan, options, ability),
+        _inputs(found, model, tokenizer, codec, plan, options, ability, strict=strict),
         _finish(found, model, options),
         ability,
         device=input_device(model),
@@ -214,8 +223,8 @@ def _needs_single_rows(model: PreTrainedModel, head: Head, codec: Codec) -> bool
     return isinstance(head, Classifier) and model.config.pad_token_id is None and _is_causal(model.config)
 
 
-def _ability(found: Found, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, head: Head) -> Ability:
-    limits = [_positions(model), found.facts.longest]
+def _ability(found: Found, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, most: int | None) -> Ability:
+    limits = [_positions(model), found.facts.longest, most]
     if 0 < tokenizer.model_max_length < _KNOWN_LENGTH:
         limits.append(int(tokenizer.model_max_length))
     longest = min((limit for limit in limits if limit), default=None)
@@ -251,6 +260,8 @@ def _inputs(
     plan: Plan,
     options: EncodingConfig,
     ability: Ability,
+    *,
+    strict: bool,
 ) -> Inputs:
     chat = options.pair_form == "chat" or (options.pair_form == "auto" and not _ends_in_labels(model))
     return Inputs(
@@ -264,6 +275,7 @@ def _inputs(
         instruction=options.instruction,
         prefix=found.facts.prefix if found.task == "embed" else "",
         lower=found.facts.lower,
+        strict=strict,
     )
 
 

@@ -93,6 +93,18 @@ def prompt_of(
     return chats.conversation(found, tools, kwargs, rules)
 
 
+def messages_of(
+    messages: Sequence[wire.ChatMessage], kwargs: Mapping[str, Any], rules: Rules, media: MediaConfig
+) -> Conversation:
+    """A whole chat, as models read it that judge it; arguments as of `prompt_of`.
+
+    Raises:
+        ApiError: 400, where it is too large.
+    """
+    found = [_message(message, f"message {place}", media) for place, message in enumerate(messages, 1)]
+    return chats.whole(found, kwargs, rules)
+
+
 def template_kwargs(given: Mapping[str, Any] | None, *, guided: bool, ready: Ready) -> dict[str, Any]:
     """Variables for the template; a prescribed answer leaves no room for thinking, unless the client wants it."""
     kwargs = dict(given or {})

@@ -128,7 +128,7 @@ class HostedEngine:
         if self._inboxes.pop(number, None) is not None and self._host is not None:
             self._host.outgoing.put(wire.Cancel(number))
 
-    def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize], inbox: Inbox) -> int:
+    def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize | wire.Encode], inbox: Inbox) -> int:
         """Send a command with one reply, which goes into `inbox`; returns its number.
 
         Raises:

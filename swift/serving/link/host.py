@@ -21,6 +21,7 @@ from swift.data.plugins import load_plugins
 from swift.engines.base import Event, Live, Piece
 from swift.errors import RowError, SwiftError
 from swift.serving.link import wire
+from swift.serving.link.encoding import Encodings, size_of
 from swift.serving.link.prompts import Prompts
 from swift.types import Completion, Conversation, Ids, Request, Text
 
@@ -75,6 +76,7 @@ class Host:
         self._live = live
         self._prompts = Prompts(live.codec, plan)
         self._outgoing: queue.SimpleQueue[wire.Reply | wire.Report] = queue.SimpleQueue()
+        self._encodings = Encodings(live, self._prompts, self._outgoing.put)
         self._lock = threading.Lock()
         self._tickets: dict[int, list[int]] = {}
         self._left: dict[int, int] = {}
@@ -92,6 +94,7 @@ class Host:
                 reader=reader_of(codec),
                 template=bool(codec.template.source),
                 thinks=codec.template.reads("enable_thinking"),
+                ability=self._live.ability,
             )
         )
         threading.Thread(target=self._send, daemon=True, name="send").start()
@@ -115,9 +118,10 @@ class Host:
             except OSError:
                 return  # the server has gone; `run` sees that too
 
-    def _take(self, command: wire.Submit | wire.Cancel | wire.Tokenize | wire.Detokenize) -> None:
+    def _take(self, command: wire.Submit | wire.Encode | wire.Cancel | wire.Tokenize | wire.Detokenize) -> None:
         if isinstance(command, wire.Cancel):
             self._cancel(command.number)
+            self._encodings.cancel(command.number)
             return
         if isinstance(command, wire.Submit):
             with self._lock:
@@ -125,6 +129,10 @@ class Host:
                 self._left[command.number] = command.count
             size = prompt_size(command.request)
             work = partial(self._submit, command)
+        elif isinstance(command, wire.Encode):
+            self._encodings.expect(command)
+            size = size_of(command)
+            work = partial(self._encodings.work, command)
         else:
             size = len(command.ids) if isinstance(command, wire.Detokenize) else _size(command.prompt)
             work = partial(self._tokens, command)

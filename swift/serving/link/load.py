@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from swift.engines.base import Live
+from swift.engines.encoding.open import load_any_live
 from swift.engines.lanes import Limits
-from swift.engines.load import load_live
 from swift.serving.link.wire import HostPlan
 
 
@@ -15,4 +15,11 @@ def load(plan: HostPlan) -> Live:
         SwiftError: The model or an adapter cannot be used.
     """
     limits = Limits(tokens=plan.max_batch_tokens, rows=plan.max_batch_size)
-    return load_live(plan.plan, limits=limits, merge_lora=plan.merge_lora)
+    return load_any_live(
+        plan.plan,
+        plan.encoding,
+        limits=limits,
+        merge_lora=plan.merge_lora,
+        longest=plan.prompt_tokens,
+        strict=not plan.special_tokens,
+    )

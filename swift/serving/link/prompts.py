@@ -57,7 +57,7 @@ class Prompts:
             RowError: It is too long, has tokens that it may not have, or the template refuses it.
             TemplateError: A chat, and there is no template.
         """
-        self._require(prompt)
+        self.require(prompt)
         if isinstance(prompt, Conversation) and any(message.media for message in prompt.messages):
             return Rendered(prompt, opens_thinking(prompt_text(prompt, self._codec, self._chat)))
         if isinstance(prompt, Text) and prompt.media:
@@ -79,7 +79,7 @@ class Prompts:
             RowError: As `render`.
             TemplateError: As `render`.
         """
-        self._require(prompt)
+        self.require(prompt)
         if isinstance(prompt, Text) and not prompt.media and not special:
             return tuple(self._codec.encode(prompt.text))
         return tuple(prompt_of(prompt, self._codec, self._chat)[0])
@@ -104,7 +104,7 @@ class Prompts:
         found = [(place, stop) for stop in sampling.stop if (place := tail.rfind(stop)) >= 0]
         return min(found)[1] if found else None
 
-    def _require(self, prompt: Prompt) -> None:
+    def require(self, prompt: Prompt) -> None:
         """Refuse what would cost much or do harm, before it is rendered."""
         if isinstance(prompt, Ids):
             if prompt.ids:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from swift.chat.parse import AnswerReader
+from swift.config.encoding import EncodingConfig
 from swift.engines.base import Piece
 from swift.engines.folders import Plan
-from swift.types import Completion, Prompt, Request
+from swift.types import Ability, Completion, Encoded, EncodeRequest, Prompt, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class HostPlan:
         plugins: The user's Python files, imported first.
         prompt_tokens: Longest prompt; None leaves it to the engine.
         special_tokens: Whether chats may hold special tokens in their texts.
+        encoding: What the model is used for.
     """
 
     plan: Plan
@@ -33,6 +35,7 @@ class HostPlan:
     plugins: tuple[str, ...] = ()
     prompt_tokens: int | None = None
     special_tokens: bool = False
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,14 @@ class Submit:
     request: Request
     count: int
     stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Encode:
+    """Make numbers of prompts, all of them or none."""
+
+    number: int
+    requests: tuple[EncodeRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,7 @@ class Stop:
     """End the process."""
 
 
-Command = Submit | Cancel | Tokenize | Detokenize | Stop
+Command = Submit | Encode | Cancel | Tokenize | Detokenize | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +107,7 @@ class Ready:
         reader: How answers are read.
         template: Whether there is a chat template.
         thinks: Whether the template reads `enable_thinking`.
+        ability: What the model does.
     """
 
     description: str
@@ -104,6 +116,7 @@ class Ready:
     reader: AnswerReader
     template: bool
     thinks: bool
+    ability: Ability = field(default_factory=Ability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +161,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """The numbers of prompts, in their order."""
+
+    number: int
+    encoded: tuple[Encoded, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A request cannot be answered by its own fault; `reason` as of a RowError."""
 
@@ -181,7 +202,7 @@ class Detokenized:
     text: str
 
 
-Reply = Started | Grew | Finished | Refused | Broken | Tokenized | Detokenized
+Reply = Started | Grew | Finished | Numbers | Refused | Broken | Tokenized | Detokenized
 """What belongs to one request."""
 
 Report = Ready | CannotStart

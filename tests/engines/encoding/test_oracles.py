@@ -27,7 +27,9 @@ TEXTS = texts(4, 40, 12, 25, 9, 70, 1)
 HERE = Origin("test", 1)
 
 
-def load(folder: Path, limits: Limits = Limits(300, 4), adapters: tuple[str, ...] = (), **options: Any) -> EncoderEngine:
+def load(
+    folder: Path, limits: Limits = Limits(300, 4), adapters: tuple[str, ...] = (), **options: Any
+) -> EncoderEngine:
     plan = plan_model(ModelConfig(id=str(folder), dtype="float32"), adapters, ChatConfig())
     return load_encoder(plan, EncodingConfig(**options), limits=limits)
 
@@ -70,7 +72,10 @@ def test_sentence_transformers(tmp_path: Path, layout: str) -> None:
     library = pytest.importorskip("sentence_transformers")
     from sentence_transformers.sentence_transformer import modules as parts
 
-    steps = [parts.Transformer(str(save(tmp_path / "m", "bert"))), parts.Pooling(32, "cls" if layout == "cls" else "mean")]
+    steps = [
+        parts.Transformer(str(save(tmp_path / "m", "bert"))),
+        parts.Pooling(32, "cls" if layout == "cls" else "mean"),
+    ]
     if layout != "mean":
         steps.append(parts.Normalize())
     if layout == "dense":

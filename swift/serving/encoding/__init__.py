@@ -1,0 +1,1 @@
+"""`/v1/embeddings`, `/v1/rerank`, `/v1/score`, `/classify` and `/pooling`: numbers in place of answers."""
