@@ -25,6 +25,7 @@ _HOME = {
     "check": "swift.api",
     "plan": "swift.api",
     "load_engine": "swift.api",
+    "load_encoder": "swift.api",
     "serve": "swift.api",
     "InferClient": "swift.serving.client",
     "AsyncInferClient": "swift.serving.client",
@@ -57,6 +58,7 @@ __all__ = [
     "evaluate",
     "export",
     "infer",
+    "load_encoder",
     "load_engine",
     "plan",
     "pretrain",
@@ -65,7 +67,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from swift.api import bench, check, evaluate, export, infer, load_engine, plan, pretrain, serve, sft
+    from swift.api import bench, check, evaluate, export, infer, load_encoder, load_engine, plan, pretrain, serve, sft
     from swift.config.bench import BenchConfig
     from swift.config.looks import CheckConfig, PlanConfig
     from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig

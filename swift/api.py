@@ -14,6 +14,7 @@ from swift.errors import MissingExtraError
 if TYPE_CHECKING:
     from swift.comparing.result import Result
     from swift.engines.base import Engine
+    from swift.engines.encoding.engine import EncoderEngine
     from swift.evaluation.metrics import Summary
     from swift.train.parallel.place import Place
 
@@ -86,6 +87,26 @@ def load_engine(config: InferConfig) -> Engine:
         max_rows=config.max_batch_size,
         merge_lora=config.merge_lora,
     )
+
+
+def load_encoder(config: InferConfig) -> EncoderEngine:
+    """The model and adapters of `config`, ready to give vectors, labels or scores from Python.
+
+    Raises:
+        SwiftError: The model cannot be loaded, or is one that answers.
+    """
+    from swift.engines.encoding.load import find
+    from swift.engines.encoding.load import load_encoder as run
+    from swift.engines.lanes import Limits
+    from swift.engines.open import plan_of
+    from swift.errors import ConfigError
+
+    plan = plan_of(config)
+    found = find(plan, config.encoding)
+    if found.task == "generate":
+        raise ConfigError(f"{plan.model.id} answers", hint="name what it is for: encoding.task embed, rerank, ...")
+    limits = Limits(config.max_batch_tokens, config.max_batch_size)
+    return run(plan, config.encoding, limits=limits, merge_lora=config.merge_lora, found=found)
 
 
 def evaluate(config: EvalConfig) -> Summary:

@@ -25,6 +25,9 @@ def answers(config: InferConfig | EvalConfig | CheckConfig) -> Iterator[Problem]
     if isinstance(config, CheckConfig):
         return
     merge = config.merge_lora
+    if isinstance(config, InferConfig) and config.encoding.task not in ("auto", "generate"):
+        why = f"--engine {engine.type} answers, and gives no vectors, labels or scores"
+        yield Problem("--task", why, "take --engine transformers, or ask the server with swift.InferClient")
     if engine.url is not None and merge:
         yield Problem("--merge_lora", "the model of a server that runs already stays as it is", "take it out")
     base_too = isinstance(config, InferConfig) and config.compare_base

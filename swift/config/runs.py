@@ -7,6 +7,7 @@ from typing import Literal
 from swift.config.batch import BatchConfig
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
+from swift.config.encoding import EncodingConfig
 from swift.config.engine import EngineConfig, default_engine
 from swift.config.generation import GenerationConfig
 from swift.config.media import MediaConfig
@@ -58,6 +59,15 @@ class InferConfig(Config):
     chat: ChatConfig = option(ChatConfig, "Rendering.")
     data: DataConfig = option(DataConfig, "With data.validation: answer every row of it.")
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
+    encoding: EncodingConfig = option(EncodingConfig, "What the model does, and how numbers are made.")
+    truncate_prompt_tokens: int | None = option(
+        None,
+        "For vectors, labels and scores: cut longer prompts to so many tokens, -1 to what the model takes; default: "
+        "they are errors.",
+        "truncate_prompt_tokens",
+        ge=-1,
+    )
+    dimensions: int | None = option(None, "Keep so many of a vector's numbers, the first ones.", "dimensions", ge=1)
     prompt: str | None = option(None, "Answer this once and exit.", "prompt")
     images: tuple[str, ...] = option((), "Pictures that are shown with prompt: files or URLs.", "images")
     videos: tuple[str, ...] = option((), "Videos that are shown with prompt.", "videos")

@@ -116,13 +116,18 @@ def answers_identity(config: InferConfig | EvalConfig, plan: Plan, selection: Se
 
 def read_items(selection: Selection, data: DataConfig) -> Iterator[Item]:
     """The rows to be answered, source by source in the order of the file; a row that was drawn twice comes twice."""
+    return (_item(row, data) for row in read_rows(selection))
+
+
+def read_rows(selection: Selection) -> Iterator[Row | BadRow]:
+    """The rows of `read_items` as they are."""
     for number, source in enumerate(selection.sources):
         wanted = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
         place = 0
         for row, item in enumerate(source.rows()):
             while place < len(wanted) and wanted[place] == row:
                 place += 1
-                yield _item(item, data)
+                yield item
             if place == len(wanted):
                 break
 

@@ -36,7 +36,7 @@ class Results:
         answers = list(line["responses"].values()) if "responses" in line else [line]
         self.failed += any("error" in answer for answer in answers)
         self.tokens += sum(answer.get("completion_tokens", 0) for answer in answers)
-        self._file.write(orjson.dumps(line) + b"\n")
+        self._file.write(orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n")
         self._file.flush()
         self.done += 1
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from swift.config.engine import TransformersConfig
 from swift.config.runs import InferConfig
 from swift.data.plugins import load_plugins
 from swift.engines.base import BASE, Engine
@@ -20,7 +21,7 @@ from swift.inference.metrics import check_metrics, report_metrics
 
 
 def infer(config: InferConfig) -> int:
-    """Answer one prompt, chat in the terminal, or answer a data set.
+    """Answer one prompt, chat in the terminal, or answer a data set; or give vectors, labels or scores.
 
     With `prompt`: that, once. With `data.validation`: every row of it, into `result_path`. Else a chat, whose
     turns come from the terminal, or line by line from standard input where that is not a terminal.
@@ -35,6 +36,14 @@ def infer(config: InferConfig) -> int:
     folder = drawing_folder(config.draw_dir)
     load_plugins(config.plugins)
     plan = plan_of(config)
+    if isinstance(config.engine, TransformersConfig) and config.encoding.task != "generate":
+        from swift.engines.encoding.load import find
+
+        found = find(plan, config.encoding)
+        if found.task != "generate":
+            from swift.inference.encode import encode
+
+            return encode(config, plan, found)
     if config.data.validation:
         from swift.inference.batch import answer_data
 

@@ -16,9 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from swift.errors import ServerError
+from swift.serving.encoding import client as encoding
+from swift.serving.encoding.client import Label, Ranked
 from swift.types import ToolCall
 
 _AGAIN = frozenset({429, 502, 503, 504})
@@ -69,7 +73,8 @@ class InferClient:
         timeout: float = 600.0,
         retries: int = 4,
     ) -> None:
-        self._http = httpx.Client(base_url=base_url(url), headers=key_header(api_key), timeout=timeout)
+        self._base = base_url(url)
+        self._http = httpx.Client(base_url=self._base, headers=key_header(api_key), timeout=timeout)
         self._model = model
         self._retries = retries
 
@@ -125,10 +130,48 @@ class InferClient:
                 wait = patience(number, self._retries, failure_of(response), response)
             time.sleep(wait)
 
+    def embed(self, texts: str | Sequence[str], **options: Any) -> NDArray[np.float32]:
+        """Vectors of texts, float32 [texts, d].
+
+        Args:
+            texts: One or several.
+            options: Further fields of the request, such as dimensions or truncate_prompt_tokens.
+
+        Raises:
+            ServerError: The server refuses, or cannot be reached.
+        """
+        body = self._with_model(encoding.embed_body(texts, options))
+        return encoding.vectors_of(self._ask("POST", "embeddings", body))
+
+    def rerank(self, query: str, documents: Sequence[str], *, top_n: int | None = None, **options: Any) -> list[Ranked]:
+        """The documents that suit a query best, first; see `embed`."""
+        body = {"query": query, "documents": list(documents), "return_documents": False, **options}
+        body |= {} if top_n is None else {"top_n": top_n}
+        return encoding.ranked_of(self._ask("POST", "rerank", self._with_model(body)))
+
+    def score(self, text_1: str | Sequence[str], text_2: str | Sequence[str], **options: Any) -> list[float]:
+        """How well pairs suit: of each `text_1` with its `text_2`, or of a single one with each; see `embed`."""
+        first, second = (text if isinstance(text, str) else list(text) for text in (text_1, text_2))
+        body = self._with_model({"text_1": first, "text_2": second, **options})
+        return encoding.scores_of(self._ask("POST", "score", body))
+
+    def classify(self, texts: str | Sequence[str], **options: Any) -> list[Label]:
+        """Labels of texts; see `embed`."""
+        body = self._with_model({"input": texts if isinstance(texts, str) else list(texts), **options})
+        return encoding.labels_of(self._ask("POST", encoding.beside(self._base, "/classify"), body))
+
+    def reward(self, messages: Messages, **options: Any) -> float:
+        """How good the last answer of a chat is; see `embed`."""
+        body = self._with_model({"messages": list(messages), **options})
+        return encoding.reward_of(self._ask("POST", encoding.beside(self._base, "/pooling"), body))
+
     def _body(self, messages: Messages, options: Mapping[str, Any]) -> dict[str, Any]:
-        if self._model is None and "model" not in options:
+        return self._with_model({"messages": list(messages), **options})
+
+    def _with_model(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        if self._model is None and "model" not in body:
             self._model = self.models()[0]
-        return {"model": self._model, "messages": list(messages), **options}
+        return {"model": self._model, **body}
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         number = 0
@@ -157,7 +200,8 @@ class AsyncInferClient:
         timeout: float = 600.0,
         retries: int = 4,
     ) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url(url), headers=key_header(api_key), timeout=timeout)
+        self._base = base_url(url)
+        self._http = httpx.AsyncClient(base_url=self._base, headers=key_header(api_key), timeout=timeout)
         self._model = model
         self._retries = retries
 
@@ -199,10 +243,42 @@ class AsyncInferClient:
                 wait = patience(number, self._retries, failure_of(response), response)
             await asyncio.sleep(wait)
 
+    async def embed(self, texts: str | Sequence[str], **options: Any) -> NDArray[np.float32]:
+        """As `InferClient.embed`."""
+        body = await self._with_model(encoding.embed_body(texts, options))
+        return encoding.vectors_of(await self._ask("POST", "embeddings", body))
+
+    async def rerank(
+        self, query: str, documents: Sequence[str], *, top_n: int | None = None, **options: Any
+    ) -> list[Ranked]:
+        """As `InferClient.rerank`."""
+        body = {"query": query, "documents": list(documents), "return_documents": False, **options}
+        body |= {} if top_n is None else {"top_n": top_n}
+        return encoding.ranked_of(await self._ask("POST", "rerank", await self._with_model(body)))
+
+    async def score(self, text_1: str | Sequence[str], text_2: str | Sequence[str], **options: Any) -> list[float]:
+        """As `InferClient.score`."""
+        first, second = (text if isinstance(text, str) else list(text) for text in (text_1, text_2))
+        body = await self._with_model({"text_1": first, "text_2": second, **options})
+        return encoding.scores_of(await self._ask("POST", "score", body))
+
+    async def classify(self, texts: str | Sequence[str], **options: Any) -> list[Label]:
+        """As `InferClient.classify`."""
+        body = await self._with_model({"input": texts if isinstance(texts, str) else list(texts), **options})
+        return encoding.labels_of(await self._ask("POST", encoding.beside(self._base, "/classify"), body))
+
+    async def reward(self, messages: Messages, **options: Any) -> float:
+        """As `InferClient.reward`."""
+        body = await self._with_model({"messages": list(messages), **options})
+        return encoding.reward_of(await self._ask("POST", encoding.beside(self._base, "/pooling"), body))
+
     async def _body(self, messages: Messages, options: Mapping[str, Any]) -> dict[str, Any]:
-        if self._model is None and "model" not in options:
+        return await self._with_model({"messages": list(messages), **options})
+
+    async def _with_model(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        if self._model is None and "model" not in body:
             self._model = (await self.models())[0]
-        return {"model": self._model, "messages": list(messages), **options}
+        return {"model": self._model, **body}
 
     async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None) -> Any:
         number = 0
