@@ -14,15 +14,18 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from swift.chat.codec import Codec
 from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
 from swift.engines.base import Listener, Piece
 from swift.errors import ModelError, ResourceError, RowError
 from swift.serving.link.wire import HostPlan
-from swift.types import Completion, Ids, Request, TokenLogprob
+from swift.types import Ability, Completion, Encoded, EncodeRequest, Ids, Request, TextPair, TokenLogprob
 
 _USER = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.DOTALL)
+ANSWERS = Ability()
 _COMMAND = re.compile(r"\[(\w+)(?: ([^\]]*))?\]")
 
 
@@ -32,14 +35,18 @@ class Scripted:
     adapters = ("pirate",)
     description = "scripted"
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, ability: Ability = ANSWERS) -> None:
         self.codec = codec
+        self.ability = ability
         self._tickets = itertools.count(1)
         self._cancelled: set[int] = set()
         self.running = 0
 
-    def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: Request | EncodeRequest, listener: Listener, *, pieces: bool = True) -> int:
         ticket = next(self._tickets)
+        if isinstance(request, EncodeRequest):
+            threading.Thread(target=self._encode, args=(ticket, request, listener), daemon=True).start()
+            return ticket
         if not pieces:
             told, listener = listener, lambda event: None if isinstance(event, Piece) else told(event)
         threading.Thread(target=self._answer, args=(ticket, request, listener), daemon=True).start()
@@ -50,6 +57,34 @@ class Scripted:
 
     def close(self) -> None:
         self._cancelled |= set(range(1, next(self._tickets)))
+
+    def _encode(self, ticket: int, request: EncodeRequest, listener: Listener) -> None:
+        """Numbers that tell how long the prompt is; a text that begins with a command does what it says."""
+        prompt = request.prompt
+        text = f"{prompt.query} {prompt.document}" if isinstance(prompt, TextPair) else ""
+        try:
+            ids = self.codec.encode(text) if text else prompt_of(prompt, self.codec, ChatConfig())[0]  # type: ignore[arg-type]
+        except RowError as error:
+            listener(error)
+            return
+        match = _COMMAND.match(text or self.codec.decode(ids))
+        if match and match[1] == "crash":
+            os._exit(9)
+        if match and match[1] == "refuse":
+            listener(RowError("too_long", "the prompt has 9 tokens, the model takes 8"))
+            return
+        if match and match[1] == "pause":
+            self.running += 1
+            while ticket not in self._cancelled:
+                time.sleep(0.01)
+            self.running -= 1
+            return
+        if request.dimensions is not None and request.dimensions > self.ability.dimensions:
+            listener(RowError("bad_dimensions", "too many numbers are wanted"))
+            return
+        count = self.ability.dimensions or len(self.ability.labels) or 1
+        values = (np.arange(count, dtype=np.float32) + len(ids)) / 100
+        listener(Encoded(values[: request.dimensions], len(ids)))
 
     def _answer(self, ticket: int, request: Request, listener: Listener) -> None:
         try:
@@ -124,7 +159,14 @@ class Scripted:
 
 def load(plan: HostPlan) -> Scripted:
     """A scripted engine with the codec whose pickle the plan names: that spares the host torch and transformers."""
-    return Scripted(pickle.loads(Path(plan.plan.model.id).read_bytes()))
+    abilities = {
+        "embed": Ability("embed", dimensions=8),
+        "rerank": Ability("rerank"),
+        "classify": Ability("classify", labels=("bad", "good")),
+        "reward": Ability("reward"),
+    }
+    codec = pickle.loads(Path(plan.plan.model.id).read_bytes())
+    return Scripted(codec, abilities.get(plan.encoding.task, ANSWERS))
 
 
 def load_seeing(plan: HostPlan) -> Scripted:

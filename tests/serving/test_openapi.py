@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from swift.serving.app import ROUTERS
-from tests.serving.support import Running
+from tests.serving.support import Running, serving
 
 CHECKS: list[Callable[..., Any]] = [
     not_a_server_error,
@@ -32,10 +32,20 @@ CHECKS: list[Callable[..., Any]] = [
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate]}
 
 
-def run(server: Running, examples: int, rounds: int = 1) -> int:
+NUMBERS = {
+    "embed": ["/v1/embeddings"],
+    "rerank": ["/v1/rerank", "/v1/score"],
+    "classify": ["/classify"],
+    "reward": ["/pooling"],
+}
+"""Routes of models that give numbers, by what the model does."""
+
+
+def run(server: Running, examples: int, rounds: int = 1, *, paths: list[str] | None = None) -> int:
     """Every operation with so many requests in each round; returns how many there were."""
     schema = schemathesis.openapi.from_url(f"{server.url}/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [operation for operation in operations if paths is None or operation.path in paths]
     modes = list(schemathesis.GenerationMode)
     return sum(
         ask(operation, mode, examples, number) for number in range(rounds) for operation in operations for mode in modes
@@ -64,6 +74,19 @@ def ask(operation: Any, mode: schemathesis.GenerationMode, examples: int, number
 
 def test_some_requests(server: Running) -> None:
     assert run(server, 8) > 50
+
+
+@pytest.mark.parametrize("task", ["embed", pytest.param("rerank", marks=pytest.mark.slow)])
+def test_some_requests_for_numbers(task: str) -> None:
+    with serving({"encoding": {"task": task}}) as running:
+        assert run(running, 20, paths=NUMBERS[task]) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", list(NUMBERS))
+def test_many_requests_for_numbers(task: str) -> None:
+    with serving({"encoding": {"task": task}}) as running:
+        assert run(running, 100, rounds=4, paths=NUMBERS[task]) > 500
 
 
 @pytest.mark.slow

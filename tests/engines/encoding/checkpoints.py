@@ -60,7 +60,9 @@ def encoder_tokenizer(kind: str) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def save(folder: Path, model_type: str, purpose: str = "states", *, seed: int = 0, **fields: Any) -> Path:
+def save(
+    folder: Path, model_type: str, purpose: str = "states", *, template: bool = True, seed: int = 0, **fields: Any
+) -> Path:
     """A checkpoint of an architecture for a purpose, with its tokenizer."""
     if model_type in OF_ENCODERS:
         given = {**SIZES, **OF_ENCODERS[model_type], "vocab_size": 400, **fields}
@@ -70,7 +72,7 @@ def save(folder: Path, model_type: str, purpose: str = "states", *, seed: int = 
         config = tiny_config(model_type)
         for name, value in fields.items():
             setattr(config, name, value)
-        tokenizer = tiny_tokenizer()
+        tokenizer = tiny_tokenizer() if template else tiny_tokenizer(chat_template=None)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CLASSES[purpose].from_config(config, dtype=torch.float32)

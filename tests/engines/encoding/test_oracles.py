@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,10 @@ from tests.engines.support import texts
 
 TEXTS = texts(4, 40, 12, 25, 9, 70, 1)
 HERE = Origin("test", 1)
+FEW = Limits(300, 4)
 
 
-def load(
-    folder: Path, limits: Limits = Limits(300, 4), adapters: tuple[str, ...] = (), **options: Any
-) -> EncoderEngine:
+def load(folder: Path, limits: Limits = FEW, adapters: tuple[str, ...] = (), **options: Any) -> EncoderEngine:
     plan = plan_model(ModelConfig(id=str(folder), dtype="float32"), adapters, ChatConfig())
     return load_encoder(plan, EncodingConfig(**options), limits=limits)
 
@@ -93,7 +93,7 @@ PAIRS = [TextPair(query, document) for query, document in zip(TEXTS, reversed(TE
 @pytest.mark.parametrize("model_type", ["bert", "xlm-roberta", "modernbert", "qwen3"])
 def test_cross_encoders(tmp_path: Path, model_type: str) -> None:
     library = pytest.importorskip("sentence_transformers")
-    folder = save(tmp_path / "m", model_type, "labels", num_labels=1)
+    folder = save(tmp_path / "m", model_type, "labels", template=False, num_labels=1)
     oracle = library.CrossEncoder(str(folder), device="cpu")
     engine = load(folder, task="rerank")
     expected = oracle.predict([(pair.query, pair.document) for pair in PAIRS])
@@ -126,7 +126,7 @@ def test_rewards(tmp_path: Path, pad: int | None) -> None:
     assert engine.ability.task == "reward"
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSequenceClassification.from_pretrained(folder)
-    turns = [[{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in zip(TEXTS, TEXTS[1:])]
+    turns = [[{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in pairwise(TEXTS)]
     chats = [Conversation(tuple(Message(t["role"], t["content"]) for t in chat), HERE) for chat in turns]  # type: ignore[arg-type]
     ids = [tokenizer.apply_chat_template(chat, return_tensors="pt", return_dict=False) for chat in turns]
     expected = [float(model(input_ids=row).logits) for row in ids]
