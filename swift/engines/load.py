@@ -15,7 +15,7 @@ from swift.engines.merging import merge, quantized_error, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
 from swift.engines.transformers import TransformersEngine
 from swift.hub import Located
-from swift.models.auto import Purpose
+from swift.models.auto import GENERATING, Ending
 from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_model, load_tokenizer, resolve_device, resolve_dtype
@@ -91,19 +91,14 @@ def require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:
 
 
 def load_base(
-    plan: Plan,
-    located: Located,
-    *,
-    purpose: Purpose = "tokens",
-    labels: int | None = None,
-    may_lack: tuple[str, ...] = (),
+    plan: Plan, located: Located, ending: Ending = GENERATING
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The base model, which is at `located`, and the tokenizer that training used where a checkpoint carries one.
 
     Args:
         plan: What to load.
         located: Where the model is.
-        purpose: As `load_model`, like the others.
+        ending: What it shall end in.
     """
     device = resolve_device(plan.model.device)
     config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
@@ -114,9 +109,7 @@ def load_base(
         device=device,
         dtype=dtype,
         attention=plan.model.attention,
-        purpose=purpose,
-        labels=labels,
-        may_lack=may_lack,
+        ending=ending,
     )
     own = located if plan.tokenizer is None else Located(plan.tokenizer, "folder", str(plan.tokenizer), None)
     tokenizer = load_tokenizer(own, trust_remote_code=plan.model.trust_remote_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -10,6 +11,24 @@ if TYPE_CHECKING:
 
 Purpose = Literal["tokens", "states", "labels"]
 """What a model ends in: logits of tokens (it generates), hidden states, or a classifier's outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a model is loaded to end in.
+
+    Attributes:
+        purpose: It.
+        labels: How many outputs a classifier has; None takes the configuration's.
+        may_lack: How the names of weights begin that the files need not hold: nobody uses them, or an adapter has them.
+    """
+
+    purpose: Purpose = "tokens"
+    labels: int | None = None
+    may_lack: tuple[str, ...] = ()
+
+
+GENERATING = Ending()
 
 
 def auto_class(config: PreTrainedConfig, purpose: Purpose = "tokens") -> Any:

@@ -11,7 +11,7 @@ from swift.config.model import ModelConfig
 from swift.errors import ModelError, SwiftError
 from swift.hub.located import Located, say
 from swift.hub.network import one_line
-from swift.models.auto import Purpose, auto_class
+from swift.models.auto import GENERATING, Ending, Purpose, auto_class
 from swift.models.device import resolve_device, resolve_dtype
 from swift.models.gguf import as_folder
 from swift.models.quantize.method import loading, require_loadable
@@ -79,9 +79,7 @@ def load_model(
     device: torch.device,
     dtype: torch.dtype,
     attention: str = "auto",
-    purpose: Purpose = "tokens",
-    labels: int | None = None,
-    may_lack: tuple[str, ...] = (),
+    ending: Ending = GENERATING,
 ) -> PreTrainedModel:
     """The model, with its towers if it has any, and its weights, in evaluation mode, on `device`.
 
@@ -90,9 +88,7 @@ def load_model(
         dtype: Type of the weights.
         attention: Name of an attention implementation that transformers knows; `auto` takes the fastest that
             the architecture can use.
-        purpose: What it shall end in.
-        labels: How many outputs a classifier has; None takes the configuration's.
-        may_lack: How the names of weights begin that the files need not hold: nobody uses them, or an adapter has them.
+        ending: What it shall end in.
 
     Raises:
         ModelError: Weights that are absent, cut short, of other shapes, or that the file does not hold; an
@@ -100,17 +96,14 @@ def load_model(
         SwiftError: Weights cannot be held as the quantization says; see `require_loadable`.
     """
     folder = as_folder(located)
-    hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
-    if labels is not None:
-        hf_config.num_labels = labels
-    if any(file.suffix == ".bin" for file in require_weights(folder)):
-        say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
+    hf_config = _configured(located, config, ending)
+    _require_files(folder)
     require_loadable(located.id, config, hf_config, device, training=False)
     quantized = loading(config, hf_config, device, dtype)
     placed = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
-            loaded: Any = auto_class(hf_config, purpose).from_pretrained(
+            loaded: Any = auto_class(hf_config, ending.purpose).from_pretrained(
                 folder,
                 config=hf_config,
                 dtype=dtype,
@@ -122,21 +115,34 @@ def load_model(
                 **{**placed, **quantized.options},
             )
         except Exception as error:  # errors of every type again, each about this checkpoint or this machine
-            raise _load_error(located, attention, purpose, error) from error
+            raise _load_error(located, attention, ending.purpose, error) from error
     model: PreTrainedModel = loaded[0]
-    _require_all(located, loaded[1], purpose, may_lack)
+    _require_all(located, loaded[1], ending)
     if quantized.convert is not None:
         quantized.convert(model)
     # Weights that are placed, as those of quantizing libraries are, may not be moved.
     return model if placed or quantized.options else cast("PreTrainedModel", model.to(device))  # type: ignore[arg-type]
 
 
-def _require_all(located: Located, report: dict[str, Any], purpose: Purpose, may_lack: tuple[str, ...]) -> None:
+def _configured(located: Located, config: ModelConfig, ending: Ending) -> PreTrainedConfig:
+    hf_config = load_config(located, trust_remote_code=config.trust_remote_code)
+    if ending.labels is not None:
+        hf_config.num_labels = ending.labels
+    return hf_config
+
+
+def _require_files(folder: Path) -> None:
+    """Weight files must be there and whole; those in the old format are told."""
+    if any(file.suffix == ".bin" for file in require_weights(folder)):
+        say(f"{folder} has no safetensors weights: reading .bin files with torch's restricted unpickler")
+
+
+def _require_all(located: Located, report: dict[str, Any], ending: Ending) -> None:
     """Weights that are not in the files would be random: refused. Those that nothing uses are told.
 
     Where states are wanted, nothing uses a head, whatever it is for.
     """
-    missing = [name for name in report["missing_keys"] if not name.startswith(may_lack)]
+    missing = [name for name in report["missing_keys"] if not name.startswith(ending.may_lack)]
     if missing:
         raise ModelError(
             f"the files of {located.id} lack weights: {_some(missing)}",
@@ -145,7 +151,7 @@ def _require_all(located: Located, report: dict[str, Any], purpose: Purpose, may
     if report["mismatched_keys"]:
         names = [str(entry[0]) for entry in report["mismatched_keys"]]
         raise ModelError(f"weights of {located.id} have other shapes than config.json says: {_some(names)}")
-    if report["unexpected_keys"] and purpose != "states":
+    if report["unexpected_keys"] and ending.purpose != "states":
         say(f"warning: weights of {located.id} that the model does not use: {_some(report['unexpected_keys'])}")
 
 

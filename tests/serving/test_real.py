@@ -148,3 +148,24 @@ def test_it_ends_in_order(folders: tuple[Path, Path]) -> None:
         running.wait_for("^serving at")
         assert running.end() == 0
         assert not any("Traceback" in line for line in running.lines)
+
+
+def test_vectors_are_the_engines(tmp_path: Path) -> None:
+    import numpy as np
+
+    from tests.engines.encoding.checkpoints import save
+    from tests.engines.encoding.test_oracles import TEXTS, load, numbers, plain
+
+    folder = save(tmp_path / "tiny-bert", "bert")
+    with launched(
+        "-m", "swift", "deploy", "--model", str(folder), "--port", "0", "--torch_dtype", "float32"
+    ) as running:
+        running.url = running.wait_for(r"^serving at (\S+)")[1]
+        with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as asking:
+            found = asking.embeddings.create(model="tiny-bert", input=TEXTS)
+            with pytest.raises(openai.BadRequestError, match="too_long|the model takes 128"):
+                asking.embeddings.create(model="tiny-bert", input="a b c d " * 100)
+            with pytest.raises(openai.BadRequestError, match="/v1/embeddings"):
+                ask(asking, "hello", model="tiny-bert")
+    expected = numbers(load(folder), plain(TEXTS))
+    np.testing.assert_allclose(np.array([item.embedding for item in found.data]), expected, atol=2e-6)

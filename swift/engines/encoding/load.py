@@ -26,7 +26,7 @@ from swift.engines.merging import merge
 from swift.engines.shape import context_length, input_device
 from swift.errors import ConfigError
 from swift.hub import Located
-from swift.models.auto import Purpose
+from swift.models.auto import Ending, Purpose
 from swift.models.device import dtype_warning
 from swift.models.gguf import as_folder
 from swift.models.load import load_config
@@ -99,9 +99,29 @@ def load_encoder(
     found = found or find(plan, options)
     _require_decoder_or_encoder(found)
     require_usable(plan, found.located, merge_lora=merge_lora)
-    purpose, labels, may_lack = _purpose(found, plan.adapters)
-    model, tokenizer = load_base(plan, found.located, purpose=purpose, labels=labels, may_lack=may_lack)
-    codec = load_codec(
+    ending = _ending(found, plan.adapters)
+    model, tokenizer = load_base(plan, found.located, ending)
+    codec = _codec(plan, found, model, tokenizer)
+    # What the whole model does to its head's output is measured on the bare one.
+    head, how = _head(found, model, codec, options, ending.purpose)
+    model, switch = _attached(plan, model, merge_lora=merge_lora)
+    alone = _needs_single_rows(model, head)
+    ability = _ability(found, model, tokenizer, longest)
+    return EncoderEngine(
+        head,
+        _inputs(found, model, tokenizer, codec, plan, options, ability, head, strict=strict),
+        _finish(found, model, options, head),
+        ability,
+        device=input_device(model),
+        pad_id=codec.pad_id if model.config.pad_token_id is None else int(model.config.pad_token_id),
+        switch=switch,
+        limits=replace(limits, rows=1) if alone else limits,
+        description=_described(model, found.task, how, alone=alone),
+    )
+
+
+def _codec(plan: Plan, found: Found, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Codec:
+    return load_codec(
         as_folder(found.located),
         tokenizer,
         model.config,
@@ -110,28 +130,19 @@ def load_encoder(
         trust_remote_code=plan.model.trust_remote_code,
         recommended=template_hint(plan.model, model.config, tokenizer),
     )
-    # What the whole model does to its head's output is measured on the bare one.
-    head, how = _head(found, model, codec, options, purpose)
-    switch: Switch | None = None
-    if plan.adapters and merge_lora:
+
+
+def _attached(plan: Plan, model: PreTrainedModel, *, merge_lora: bool) -> tuple[PreTrainedModel, Switch | None]:
+    """The model with the plan's adapters in its weights, or beside them."""
+    if not plan.adapters:
+        return model, None
+    if merge_lora:
         for folder in plan.adapters.values():
             model = merge(model, folder)
-    elif plan.adapters:
-        switch = attach_any(model, plan.adapters, dtype=model.dtype)
-        _require_no_fronts(switch)
-    alone = _needs_single_rows(model, head, codec)
-    ability = _ability(found, model, tokenizer, longest)
-    return EncoderEngine(
-        head,
-        _inputs(found, model, tokenizer, codec, plan, options, ability, strict=strict),
-        _finish(found, model, options),
-        ability,
-        device=input_device(model),
-        pad_id=codec.pad_id if model.config.pad_token_id is None else int(model.config.pad_token_id),
-        switch=switch,
-        limits=replace(limits, rows=1) if alone else limits,
-        description=_described(model, found.task, how, alone=alone),
-    )
+        return model, None
+    switch = attach_any(model, plan.adapters, dtype=model.dtype)
+    _require_no_fronts(switch)
+    return model, switch
 
 
 def _is_causal(config: PreTrainedConfig) -> bool:
@@ -164,15 +175,14 @@ def _require_no_fronts(switch: Switch) -> None:
         )
 
 
-def _purpose(found: Found, adapters: Mapping[str, Path]) -> tuple[Purpose, int | None, tuple[str, ...]]:
-    """What the model must end in, how many labels it has where an adapter says so, and which weights may be absent."""
+def _ending(found: Found, adapters: Mapping[str, Path]) -> Ending:
+    """What the model must end in. A head beside the weights counts only where they have none of their own."""
     if found.task == "embed":
-        return ("tokens", None, ()) if found.facts.generates else ("states", None, ("pooler.",))
+        return Ending() if found.facts.generates else Ending("states", may_lack=("pooler.",))
     labels, modules = saved_head(adapters)
     if found.task == "rerank" and found.facts.generates and not modules:
-        return "tokens", None, ()
-    # A head beside the weights counts only where they have none of their own.
-    return "labels", None if found.facts.classifies else labels, tuple(f"{name}." for name in modules)
+        return Ending()
+    return Ending("labels", None if found.facts.classifies else labels, tuple(f"{name}." for name in modules))
 
 
 def _head(
@@ -215,7 +225,7 @@ def _token(codec: Codec, text: str) -> int:
     return ids[0]
 
 
-def _needs_single_rows(model: PreTrainedModel, head: Head, codec: Codec) -> bool:
+def _needs_single_rows(model: PreTrainedModel, head: Head) -> bool:
     """Whether rows cannot stand side by side: nothing would tell the head where they end."""
     if isinstance(head, Judge):
         return head.alone
@@ -260,10 +270,11 @@ def _inputs(
     plan: Plan,
     options: EncodingConfig,
     ability: Ability,
+    head: Head,
     *,
     strict: bool,
 ) -> Inputs:
-    chat = options.pair_form == "chat" or (options.pair_form == "auto" and not _ends_in_labels(model))
+    chat = options.pair_form == "chat" or (options.pair_form == "auto" and isinstance(head, Judge))
     return Inputs(
         found.task,
         codec,
@@ -279,26 +290,24 @@ def _inputs(
     )
 
 
-def _ends_in_labels(model: PreTrainedModel) -> bool:
-    return type(model).__name__.endswith("ForSequenceClassification")
-
-
-def _finish(found: Found, model: PreTrainedModel, options: EncodingConfig) -> Finish:
+def _finish(found: Found, model: PreTrainedModel, options: EncodingConfig, head: Head) -> Finish:
     if found.task == "embed":
         said = found.facts.normalize
         normalize = (True if said is None else said) if options.normalize is None else options.normalize
         return Finish(normalize=normalize, dimensions=found.facts.dimensions)
-    return Finish(activation=_activation(found, model.config, options))
+    return Finish(activation=_activation(found, model.config, options, labelled=isinstance(head, Classifier)))
 
 
-def _activation(found: Found, config: Any, options: EncodingConfig) -> Activation:
+def _activation(found: Found, config: Any, options: EncodingConfig, *, labelled: bool) -> Activation:
     """What makes scores of outputs.
+
+    Args:
+        labelled: They are those of a head for labels.
 
     Raises:
         ConfigError: There are several outputs, and the task has one.
     """
-    one = not found.facts.classifies or config.num_labels == 1
-    if found.task in ("rerank", "reward") and not one:
+    if found.task in ("rerank", "reward") and labelled and config.num_labels != 1:
         raise ConfigError(
             f"the model has {config.num_labels} labels, and the task {found.task} needs one",
             hint="take --task classify, or another model",
