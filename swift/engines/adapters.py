@@ -17,6 +17,9 @@ from swift.tuners.attach import read_adapter_config, set_adapter_type, tensors_o
 from swift.tuners.extra import Extra, ExtraConfig, extra_config, load_extra
 from swift.tuners.prompt import Front, is_front, load_front
 
+_NOWHERE = r"(?s).*Found missing adapter keys"
+"""How PEFT warns of weights of an adapter that its files do not have, under the names that this model gives them."""
+
 
 class Switch(Protocol):
     """Chooses what a model computes with.
@@ -187,8 +190,10 @@ def attach(model: PreTrainedModel, folders: Mapping[str, Path], *, dtype: torch.
             with quiet(), warnings.catch_warnings():
                 # what PEFT uses and transformers will rename is no news to the user
                 warnings.simplefilter("ignore", FutureWarning)
+                # an adapter whose weights go nowhere would do nothing, and nobody would see it
+                warnings.filterwarnings("error", _NOWHERE)
                 tuned = _add(model, tuned, name, folder)
-        except (RuntimeError, ValueError, OSError) as error:
+        except (RuntimeError, ValueError, OSError, UserWarning) as error:
             first = str(error).strip().splitlines()[0]
             raise CheckpointError(f"the adapter in {folder} does not fit this model: {first}") from error
     set_adapter_type(tuned, dtype, base)
@@ -207,7 +212,9 @@ def _add(model: PreTrainedModel, tuned: Any, name: str, folder: Path) -> Any:
 
     if tuned is None:
         return PeftModel.from_pretrained(model, str(folder), adapter_name=name, autocast_adapter_dtype=True)
-    tuned.load_adapter(str(folder), adapter_name=name, autocast_adapter_dtype=True)
+    report = tuned.load_adapter(str(folder), adapter_name=name, autocast_adapter_dtype=True)
+    if report.missing_keys:
+        raise ValueError(f"its files lack {report.missing_keys[0]}")
     return tuned
 
 

@@ -46,7 +46,7 @@ Listener = Callable[[Event], None]
 """Called with each event of one request, in order, in a thread of the engine's. It must be quick and not raise."""
 
 
-Asked = Request | EncodeRequest
+AnyRequest = Request | EncodeRequest
 """What a live engine is asked. One that does not do it says so by a RowError `WRONG_TASK`."""
 
 
@@ -69,7 +69,7 @@ class Live(Protocol):
     def ability(self) -> Ability:
         """What the model does."""
 
-    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 
         Args:

@@ -8,7 +8,7 @@ import traceback
 from typing import Protocol
 
 from swift.chat.codec import Codec
-from swift.engines.base import Asked, Listener
+from swift.engines.base import AnyRequest, Listener
 from swift.errors import SwiftError
 from swift.types import Ability
 
@@ -32,7 +32,7 @@ class Steps(Protocol):
     def description(self) -> str:
         """One line for banners."""
 
-    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in, from any thread."""
 
     def cancel(self, ticket: int) -> None:
@@ -79,7 +79,7 @@ class Driver:
         """What the model does."""
         return self._engine.ability
 
-    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled.
 
         Args:

@@ -18,13 +18,12 @@ from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.engines import waiting
 from swift.engines.answer import Answer
-from swift.engines.base import BASE, WRONG_TASK, Asked, Event, Listener, OnDone, Piece
+from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Event, Listener, OnDone, Piece
 from swift.engines.completions import Completions
 from swift.engines.link import Link
 from swift.engines.messages import Messages
 from swift.engines.remote_scoring import likelihood, scoring_body
-from swift.engines.wires import UNSUPPORTED, Reader, Takes, Wire
-from swift.engines.wires import Asked as Sending
+from swift.engines.wires import UNSUPPORTED, Asked, Reader, Takes, Wire
 from swift.errors import EngineError, RowError, SwiftError
 from swift.types import Ability, Completion, Conversation, Ids, Request, Scored, Text
 
@@ -135,7 +134,7 @@ class OpenAIEngine:
         """It answers."""
         return Ability(longest=self._served.context)
 
-    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 
         Args:
@@ -297,7 +296,7 @@ class OpenAIEngine:
         answer = Answer(asked, self._codec, takes.server, stop_texts=takes.stop_texts)
         return Sent(wire.path, wire.body(asked, stream=stream), wire.reader(), answer, stream)
 
-    def _asked(self, request: Request) -> tuple[Wire, Sending]:
+    def _asked(self, request: Request) -> tuple[Wire, Asked]:
         """What is sent, and how.
 
         Raises:
@@ -310,7 +309,7 @@ class OpenAIEngine:
             request = replace(request, prompt=self._plain(prompt))
             # The server knows the model's positions, and it alone how many tokens this prompt has.
             limit = request.sampling.max_new_tokens
-            return self._messages, Sending(request, model, None, None, limit, frozenset())
+            return self._messages, Asked(request, model, None, None, limit, frozenset())
         if shows:
             raise RowError(UNSUPPORTED, f"{self._served.takes.server} takes media in chats only")
         if self._served.send == "messages":
@@ -325,15 +324,15 @@ class OpenAIEngine:
         rules = request.sampling
         stops = frozenset() if rules.ignore_eos else self._codec.eos_ids | frozenset(rules.stop_ids)
         text = self._codec.decode(ids) if self._served.send == "text" else None
-        return self._prompts, Sending(request, model, tuple(ids), text, min(rules.max_new_tokens, room), stops)
+        return self._prompts, Asked(request, model, tuple(ids), text, min(rules.max_new_tokens, room), stops)
 
     def _untouched(self, request: Request, model: str) -> Asked:
         """A prompt that is no chat, for a server whose tokenizer we do not know."""
         prompt, rules = request.prompt, request.sampling
         if isinstance(prompt, Text):
-            return Sending(request, model, None, prompt.text, rules.max_new_tokens, frozenset())
+            return Asked(request, model, None, prompt.text, rules.max_new_tokens, frozenset())
         assert isinstance(prompt, Ids)
-        return Sending(request, model, prompt.ids, None, rules.max_new_tokens, frozenset(rules.stop_ids))
+        return Asked(request, model, prompt.ids, None, rules.max_new_tokens, frozenset(rules.stop_ids))
 
     def _plain(self, sample: Conversation) -> Conversation:
         """A chat for a template that is not ours: with the system message that is wanted, and boxes written out."""

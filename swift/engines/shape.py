@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Set
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from swift.models.structure import input_embeddings, text_config
@@ -22,7 +23,7 @@ def context_length(model: PreTrainedModel) -> int | None:
     return positions if positions is not None and positions > 0 else None
 
 
-def forward_parameters(model: PreTrainedModel) -> frozenset[str]:
+def forward_parameters(model: nn.Module) -> frozenset[str]:
     """Names of the parameters of a model's forward pass."""
     return frozenset(inspect.signature(model.forward).parameters)
 

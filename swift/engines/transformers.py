@@ -14,7 +14,7 @@ from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
 from swift.engines.adapters import Switch
 from swift.engines.adjust import Chooser
-from swift.engines.base import BASE, WRONG_TASK, Asked, Listener, OnDone
+from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Listener, OnDone
 from swift.engines.entry import Entry
 from swift.engines.guide import Guides, Match
 from swift.engines.job import Job
@@ -100,7 +100,7 @@ class TransformersEngine:
         """It answers."""
         return Ability(longest=self._context)
 
-    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in; it is answered by further calls of `step`. May be called from any thread.
 
         Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from swift.engines.base import Event, Listener, Live, OnDone, Piece
 from swift.errors import RowError
-from swift.types import Completion, Request
+from swift.types import Completion, Encoded, Request
 
 
 def answer_all(live: Live, requests: Sequence[Request], on_done: OnDone | None = None) -> list[Completion | RowError]:
@@ -33,7 +33,7 @@ def answer_all(live: Live, requests: Sequence[Request], on_done: OnDone | None =
             number, event = events.get()
             del tickets[number]
             if not isinstance(event, Completion | RowError):
-                assert not isinstance(event, Piece)
+                assert not isinstance(event, Piece | Encoded)
                 raise event
             results[number] = event
             if on_done is not None and isinstance(event, Completion):
@@ -66,6 +66,7 @@ def pieces(live: Live, request: Request, on_done: OnDone | None = None) -> Itera
                 continue
             done = True
             if not isinstance(event, Completion):
+                assert not isinstance(event, Encoded)
                 raise event
             if on_done is not None:
                 on_done(0, event)

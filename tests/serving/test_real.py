@@ -163,9 +163,9 @@ def test_vectors_are_the_engines(tmp_path: Path) -> None:
         running.url = running.wait_for(r"^serving at (\S+)")[1]
         with openai.OpenAI(base_url=f"{running.url}/v1", api_key="none", max_retries=0) as asking:
             found = asking.embeddings.create(model="tiny-bert", input=TEXTS)
-            with pytest.raises(openai.BadRequestError, match="too_long|the model takes 128"):
+            with pytest.raises(openai.BadRequestError, match="the model takes 128"):
                 asking.embeddings.create(model="tiny-bert", input="a b c d " * 100)
-            with pytest.raises(openai.BadRequestError, match="/v1/embeddings"):
+            with pytest.raises(openai.BadRequestError, match="vectors, at /v1/embeddings"):
                 ask(asking, "hello", model="tiny-bert")
     expected = numbers(load(folder), plain(TEXTS))
     np.testing.assert_allclose(np.array([item.embedding for item in found.data]), expected, atol=2e-6)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from swift.chat.codec import Codec
 from swift.engines.adapters import Switch
-from swift.engines.base import BASE, WRONG_TASK, Asked, Listener
+from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Listener
 from swift.engines.encoding.facts import Activation
 from swift.engines.encoding.heads import Head, padded
 from swift.engines.encoding.inputs import InputRow, Inputs
@@ -64,7 +64,7 @@ class Finish:
         if request.raw:
             return values
         if self.normalize:
-            return values / np.maximum(np.linalg.norm(values), np.float32(1e-12))
+            return (values / max(float(np.linalg.norm(values)), 1e-12)).astype(np.float32)
         wide = values.astype(np.float64)
         if self.activation == "sigmoid":
             wide = np.where(wide >= 0, 1 / (1 + np.exp(-np.abs(wide))), 1 - 1 / (1 + np.exp(-np.abs(wide))))
@@ -174,7 +174,7 @@ class EncoderEngine:
             raise broken[0]
         return [results[number] for number in range(len(requests))]
 
-    def submit(self, request: Asked, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in; it is answered by further calls of `step`. May be called from any thread.
 
         Args:

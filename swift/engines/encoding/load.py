@@ -68,7 +68,7 @@ def find(plan: Plan, options: EncodingConfig) -> Found:
     facts = read_facts(folder, options)
     config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
     causal = _is_causal(config)
-    task = task_of(facts, options, labels=config.num_labels, causal=causal, template=_has_template(folder))
+    task = task_of(facts, options, labels=config.num_labels or 0, causal=causal, template=_has_template(folder))
     return Found(located, config, facts, causal, task)
 
 
@@ -240,7 +240,7 @@ def _ability(found: Found, model: PreTrainedModel, tokenizer: PreTrainedTokenize
     longest = min((limit for limit in limits if limit), default=None)
     labels: tuple[str, ...] = ()
     if found.task == "classify":
-        names: dict[int, str] = model.config.id2label
+        names: dict[Any, str] = model.config.id2label or {}
         labels = tuple(names[number] for number in sorted(names))
     return Ability(found.task, labels, _width(found, model) if found.task == "embed" else 0, longest)
 

@@ -23,7 +23,7 @@ from swift.errors import RowError, SwiftError
 from swift.serving.link import wire
 from swift.serving.link.encoding import Encodings, size_of
 from swift.serving.link.prompts import Prompts
-from swift.types import Completion, Conversation, Ids, Request, Text
+from swift.types import Completion, Conversation, Encoded, Ids, Request, Text
 
 _LARGE = 65_536
 """Characters of a prompt from which on it is rendered apart, so that small ones do not wait for it."""
@@ -186,6 +186,7 @@ class Host:
         elif isinstance(event, RowError):
             self._fail(wire.Refused(number, event.reason, event.detail))
         else:
+            assert not isinstance(event, Encoded)
             self._fail(wire.Broken(number, event.message))
 
     def _fail(self, reply: wire.Refused | wire.Broken) -> None:
