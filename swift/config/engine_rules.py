@@ -25,6 +25,9 @@ def answers(config: InferConfig | EvalConfig | CheckConfig) -> Iterator[Problem]
     if isinstance(config, CheckConfig):
         return
     merge = config.merge_lora
+    if isinstance(config, InferConfig) and config.num_processes > 1:
+        why = f"--engine {engine.type} answers many requests at once by itself"
+        yield Problem("--num_processes", why, "take it out")
     if isinstance(config, InferConfig) and config.encoding.task not in ("auto", "generate"):
         why = f"--engine {engine.type} answers, and gives no vectors, labels or scores"
         yield Problem("--task", why, "take --engine transformers, or ask the server with swift.InferClient")

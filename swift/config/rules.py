@@ -253,6 +253,8 @@ def _infer_rows(config: InferConfig) -> Iterator[Problem]:
         yield Problem("--dataset", "names training rows", "name the rows to answer with --val_dataset")
     if config.prompt is not None and data.validation:
         yield Problem("--prompt", "there is --val_dataset too", "give one of them")
+    if config.num_processes > 1 and not data.validation:
+        yield Problem("--num_processes", "there are no rows to share out", "add --val_dataset")
     if config.result_path is not None and not data.validation:
         yield Problem("--result_path", "there are no rows to answer", "add --val_dataset")
 

@@ -86,6 +86,14 @@ class InferConfig(Config):
         8192, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
     )
     max_batch_size: int = option(16, "Sequences in one generation batch.", "max_batch_size", ge=1)
+    num_processes: int = option(
+        1,
+        "Processes that answer a data set side by side, each with a stretch of the rows and the whole model, on a "
+        "device of its own where there are several.",
+        "num_processes",
+        ge=1,
+        le=64,
+    )
     merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
     seed: int = option(42, "Seed of sampling.", "seed")
     engine: EngineConfig = option(default_engine, "What answers.", "engine", "infer_backend")

@@ -62,32 +62,68 @@ class Item:
         return {"messages": [message_json(message) for message in messages], **label}
 
 
-def answer_data(config: InferConfig, plan: Plan, ready: Ready, *, draw_folder: Path | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows that one process answers.
+
+    Attributes:
+        begin: The first one, from 0.
+        end: The one behind the last.
+        path: Its result file; None is the run's own.
+        shown: Whether progress is shown.
+    """
+
+    begin: int
+    end: int
+    path: Path | None = None
+    shown: bool = True
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What tells its file from those of other stretches."""
+        return {} if self.path is None else {"stretch": [self.begin, self.end]}
+
+
+def selection_of(config: InferConfig) -> Selection:
+    """The rows that are to be answered."""
+    return select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
+
+
+def answer_data(
+    config: InferConfig,
+    plan: Plan,
+    ready: Ready,
+    *,
+    draw_folder: Path | None = None,
+    stretch: Stretch | None = None,
+) -> None:
     """Answer every row of `data.validation` into `result_path`.
 
     Args:
         draw_folder: Where pictures go when an answer names places in them; called by the line of the result file.
+        stretch: The rows that are meant, where not all.
 
     Raises:
         DataError: The data, or the result file of an earlier run, cannot be used.
         SwiftError: The model cannot be loaded.
     """
     assert config.result_path is not None
-    selection = select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
-    total = len(selection.validation)
-    with open_results(Path(config.result_path), identity(config, plan, selection)) as results:
-        items = islice(read_items(selection, config.data), results.done, None)
+    selection = selection_of(config)
+    part = stretch or Stretch(0, len(selection.validation))
+    total, path = part.end - part.begin, part.path or Path(config.result_path)
+    with open_results(path, {**identity(config, plan, selection), **part.identity}) as results:
+        items = islice(read_items(selection, config.data), part.begin + results.done, part.end)
         if results.done:
             sys.stderr.write(f"{results.done} of {total} rows are answered already\n")
         if results.done < total:
             with ready() as (engine, answerers):
                 started = time.monotonic()
-                with row_progress("answering", total=total, done=results.done, shown=True) as progress:
-                    _answer_windows(items, config, engine, answerers, results, progress, draw_folder)
+                with row_progress("answering", total=total, done=results.done, shown=part.shown) as progress:
+                    _answer_windows(items, config, engine, answerers, results, progress, draw_folder, part.begin)
                 speed = results.tokens / (time.monotonic() - started)
             sys.stderr.write(f"{results.tokens} new tokens, {speed:.1f} a second\n")
         failed = f", {results.failed} of this run without an answer" if results.failed else ""
-        sys.stderr.write(f"{results.done} rows in {config.result_path}{failed}\n")
+        sys.stderr.write(f"{results.done} rows in {path}{failed}\n")
 
 
 def identity(config: InferConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
@@ -149,9 +185,10 @@ def _answer_windows(
     results: Results,
     progress: RowProgress,
     draw_folder: Path | None,
+    begin: int,
 ) -> None:
     while window := list(islice(items, _WINDOW * config.max_batch_size)):
-        requests = _requests(window, answerers, config, results.done)
+        requests = _requests(window, answerers, config, begin + results.done)
         left = {place: len(answerers) for place, _ in requests}
         progress(len(window) - len(left))
 
@@ -166,7 +203,7 @@ def _answer_windows(
         for (place, _), answer in zip(requests, answers, strict=True):
             by_row.setdefault(place, []).append(answer)
         for place, item in enumerate(window):
-            drawing = None if draw_folder is None else draw_folder / f"{results.done + 1:06d}.png"
+            drawing = None if draw_folder is None else draw_folder / f"{begin + results.done + 1:06d}.png"
             results.write(_line(item, by_row.get(place, []), answerers, engine.codec, drawing))
         progress(sum(count > 0 for count in left.values()))
 

@@ -16,7 +16,6 @@ from swift.config.runs import InferConfig
 from swift.data.columns import to_sample
 from swift.data.progress import RowProgress, row_progress
 from swift.data.rows import BadRow
-from swift.data.select import select
 from swift.data.source import rename
 from swift.engines.base import BASE
 from swift.engines.encoding.engine import EncoderEngine
@@ -24,7 +23,7 @@ from swift.engines.encoding.load import Found, load_encoder
 from swift.engines.folders import Plan
 from swift.engines.lanes import Limits
 from swift.errors import ConfigError, RowError
-from swift.inference.batch import answers_identity, read_rows
+from swift.inference.batch import Stretch, answers_identity, read_rows, selection_of
 from swift.inference.results import Results, message_json, open_results
 from swift.types import Encodable, Encoded, EncodeRequest, Origin, Row, Task, Text, TextPair
 
@@ -49,15 +48,12 @@ class Item:
     error: RowError | None = None
 
 
-def encode(config: InferConfig, plan: Plan, found: Found) -> int:
-    """Encode one prompt, or every row of a data set; returns the exit code: 1 where a single prompt could not be.
+def encode_prompt(config: InferConfig, plan: Plan, found: Found) -> int:
+    """Encode the one prompt that is given; returns the exit code: 1 where it could not be.
 
     Raises:
         SwiftError: A model, adapter, data set or option cannot be used.
     """
-    if config.data.validation:
-        encode_data(config, plan, found)
-        return 0
     if config.prompt is None:
         raise ConfigError(
             f"a model for the task {found.task} does not chat",
@@ -81,33 +77,40 @@ def load(config: InferConfig, plan: Plan, found: Found) -> EncoderEngine:
     return engine
 
 
-def encode_data(config: InferConfig, plan: Plan, found: Found) -> None:
+def encode_data(config: InferConfig, plan: Plan, found: Found, stretch: Stretch | None = None) -> None:
     """Encode every row of `data.validation` into `result_path`.
+
+    Args:
+        stretch: The rows that are meant, where not all.
 
     Raises:
         DataError: The data, or the result file of an earlier run, cannot be used.
         SwiftError: The model cannot be loaded, or fails.
     """
     assert config.result_path is not None
-    selection = select(config.data.model_copy(update={"train": (), "split_ratio": 0.0, "streaming": False}))
-    total = len(selection.validation)
+    if config.metric:
+        raise ConfigError("--metric judges answers, and the model gives none", hint="take it out")
+    selection = selection_of(config)
+    part = stretch or Stretch(0, len(selection.validation))
+    total, path = part.end - part.begin, part.path or Path(config.result_path)
     identity = {
         **answers_identity(config, plan, selection),
         "base_too": config.compare_base,
         "encoding": {**config.encoding.model_dump(mode="json"), "task": found.task},
         "length": [config.truncate_prompt_tokens, config.dimensions],
+        **part.identity,
     }
-    with open_results(Path(config.result_path), identity) as results:
-        rows = islice(read_rows(selection), results.done, None)
+    with open_results(path, identity) as results:
+        rows = islice(read_rows(selection), part.begin + results.done, part.end)
         if results.done:
             sys.stderr.write(f"{results.done} of {total} rows are encoded already\n")
         if results.done < total:
             engine = load(config, plan, found)
             items = (item_of(row, config.data, found.task) for row in rows)
-            with row_progress("encoding", total=total, done=results.done, shown=True) as progress:
+            with row_progress("encoding", total=total, done=results.done, shown=part.shown) as progress:
                 _encode_windows(items, config, engine, results, progress)
         failed = f", {results.failed} of this run without numbers" if results.failed else ""
-        sys.stderr.write(f"{results.done} rows in {config.result_path}{failed}\n")
+        sys.stderr.write(f"{results.done} rows in {path}{failed}\n")
 
 
 def item_of(row: Row | BadRow, data: DataConfig, task: Task) -> Item:

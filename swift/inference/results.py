@@ -50,7 +50,7 @@ def open_results(path: Path, identity: Mapping[str, Any]) -> Iterator[Results]:
     Raises:
         DataError: The file is of another run, or of no run.
     """
-    beside = path.with_name(path.name + _BESIDE)
+    beside = identity_file(path)
     if path.is_dir():
         raise DataError(f"result_path {path} is a folder", hint="name a file, such as results.jsonl")
     if path.exists() and path.stat().st_size:
@@ -62,6 +62,11 @@ def open_results(path: Path, identity: Mapping[str, Any]) -> Iterator[Results]:
     with path.open("a+b") as file:
         yield Results(file, _repair(file))
         os.fsync(file.fileno())
+
+
+def identity_file(path: Path) -> Path:
+    """The file beside a result file that says what it was made with."""
+    return path.with_name(path.name + _BESIDE)
 
 
 def message_json(message: Message) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swift.config.engine import TransformersConfig
 from swift.config.runs import InferConfig
@@ -18,6 +19,10 @@ from swift.errors import ConfigError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import drawing_folder
 from swift.inference.metrics import check_metrics, report_metrics
+
+if TYPE_CHECKING:
+    from swift.engines.encoding.load import Found
+    from swift.inference.batch import Stretch
 
 
 def infer(config: InferConfig) -> int:
@@ -33,24 +38,24 @@ def infer(config: InferConfig) -> int:
         SwiftError: A model, adapter, data set or option cannot be used.
     """
     _check(config)
-    folder = drawing_folder(config.draw_dir)
     load_plugins(config.plugins)
-    plan = plan_of(config)
-    if isinstance(config.engine, TransformersConfig) and config.encoding.task != "generate":
-        from swift.engines.encoding.load import find
-
-        found = find(plan, config.encoding)
-        if found.task != "generate":
-            from swift.inference.encode import encode
-
-            return encode(config, plan, found)
     if config.data.validation:
-        from swift.inference.batch import answer_data
+        if config.num_processes > 1:
+            from swift.inference.spread import spread
 
-        answer_data(config, plan, lambda: _ready(config, plan), draw_folder=folder)
+            spread(config)
+        else:
+            answer_rows(config, None)
         if config.metric:
             report_metrics(Path(config.result_path or ""), config.metric)
         return 0
+    folder = drawing_folder(config.draw_dir)
+    plan = plan_of(config)
+    found = _giving_numbers(config, plan)
+    if found is not None:
+        from swift.inference.encode import encode_prompt
+
+        return encode_prompt(config, plan, found)
     from swift.inference.chat import Chat, named_media
 
     # the chat keeps the system message itself, so that /system can change it
@@ -61,6 +66,36 @@ def infer(config: InferConfig) -> int:
         if config.prompt is None:
             return chat.run()
         return chat.once(config.prompt, named_media(config.images, config.videos, config.audios))
+
+
+def answer_rows(config: InferConfig, stretch: Stretch | None) -> None:
+    """Answer or encode the rows of a data set, all or a stretch of them.
+
+    Raises:
+        SwiftError: A model, adapter, data set or option cannot be used.
+    """
+    load_plugins(config.plugins)
+    folder = drawing_folder(config.draw_dir)
+    plan = plan_of(config)
+    found = _giving_numbers(config, plan)
+    if found is not None:
+        from swift.inference.encode import encode_data
+
+        encode_data(config, plan, found, stretch)
+        return
+    from swift.inference.batch import answer_data
+
+    answer_data(config, plan, lambda: _ready(config, plan), draw_folder=folder, stretch=stretch)
+
+
+def _giving_numbers(config: InferConfig, plan: Plan) -> Found | None:
+    """What is known of a model that gives vectors, labels or scores; None for one that answers."""
+    if not isinstance(config.engine, TransformersConfig) or config.encoding.task == "generate":
+        return None
+    from swift.engines.encoding.load import find
+
+    found = find(plan, config.encoding)
+    return None if found.task == "generate" else found
 
 
 def _check(config: InferConfig) -> None:
