@@ -95,7 +95,7 @@ def read_facts(folder: Path, options: EncodingConfig) -> Facts:
     )
 
 
-def task_of(facts: Facts, options: EncodingConfig, *, labels: int, causal: bool, template: bool) -> Task:
+def task_of(facts: Facts, options: EncodingConfig, *, labels: int, causal: bool, bare: bool, template: bool) -> Task:
     """What a checkpoint does: what the user says, or else what its architecture and files say.
 
     Args:
@@ -103,6 +103,7 @@ def task_of(facts: Facts, options: EncodingConfig, *, labels: int, causal: bool,
         options: What the user says.
         labels: How many labels its head has, if it has one.
         causal: Whether its architecture generates, so that tokens see only what is before them.
+        bare: Whether its class is known to have no head, or one that fills in blanks.
         template: Whether it has a chat template.
 
     A head with one label scores pairs, or answers: answers where it stands on a model that chats and was not saved as
@@ -114,9 +115,7 @@ def task_of(facts: Facts, options: EncodingConfig, *, labels: int, causal: bool,
         if labels > 1:
             return "classify"
         return "reward" if causal and template and not facts.cross else "rerank"
-    if facts.pooling is not None or (facts.architecture and not facts.generates):
-        return "embed"
-    return "generate"
+    return "embed" if bare or facts.pooling is not None else "generate"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,14 @@ def find(plan: Plan, options: EncodingConfig) -> Found:
     facts = read_facts(folder, options)
     config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
     causal = _is_causal(config)
-    task = task_of(facts, options, labels=config.num_labels or 0, causal=causal, template=_has_template(folder))
+    task = task_of(
+        facts,
+        options,
+        labels=config.num_labels or 0,
+        causal=causal,
+        bare=_is_bare(config, facts.architecture),
+        template=_has_template(folder),
+    )
     return Found(located, config, facts, causal, task)
 
 
@@ -151,6 +158,18 @@ def _is_causal(config: PreTrainedConfig) -> bool:
 
     known = type(config) in MODEL_FOR_CAUSAL_LM_MAPPING or type(config) in MODEL_FOR_MULTIMODAL_LM_MAPPING
     return known and bool(config.to_dict().get("is_decoder", True))
+
+
+def _is_bare(config: PreTrainedConfig, architecture: str) -> bool:
+    """Whether transformers knows a class as one without a head, or with one that fills in blanks.
+
+    Names alone do not tell: checkpoints with code of their own call models so that answer.
+    """
+    from transformers.models.auto import modeling_auto as auto
+
+    tables = (auto.MODEL_MAPPING_NAMES, auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES)
+    named = [table.get(config.model_type) for table in tables]
+    return any(architecture == name or (type(name) is tuple and architecture in name) for name in named)
 
 
 def _has_template(folder: Path) -> bool:

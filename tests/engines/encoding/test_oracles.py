@@ -10,18 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from swift.config.chat import ChatConfig
 from swift.config.encoding import EncodingConfig
 from swift.config.model import ModelConfig
 from swift.engines.encoding.engine import EncoderEngine
-from swift.engines.encoding.load import load_encoder
+from swift.engines.encoding.facts import read_facts
+from swift.engines.encoding.load import find, load_encoder
 from swift.engines.folders import plan_model
 from swift.engines.lanes import Limits
-from swift.errors import ConfigError, RowError
+from swift.errors import ConfigError, ModelError, RowError
 from swift.types import Conversation, Encoded, EncodeRequest, Ids, Message, Origin, Text, TextPair
-from tests.engines.encoding.checkpoints import save
+from tests.engines.encoding.checkpoints import save, write_json
 from tests.engines.support import texts
 
 TEXTS = texts(4, 40, 12, 25, 9, 70, 1)
@@ -212,3 +214,40 @@ def test_one_cancelled_is_not_computed(tmp_path: Path) -> None:
     while engine.step():
         pass
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("model_type", "architecture", "task"),
+    [
+        ("bert", "BertModel", "embed"),
+        ("bert", "BertForMaskedLM", "embed"),
+        ("llama", "LlamaModel", "embed"),
+        ("llama", "LlamaForCausalLM", "generate"),
+        ("llama", "SomeChatModel", "generate"),
+        ("gpt2", "GPT2LMHeadModel", "generate"),
+    ],
+)
+def test_what_a_checkpoint_is_for(tmp_path: Path, model_type: str, architecture: str, task: str) -> None:
+    write_json(tmp_path / "config.json", {"model_type": model_type, "architectures": [architecture]})
+    save_file({}, tmp_path / "model.safetensors")
+    plan = plan_model(ModelConfig(id=str(tmp_path)), [], ChatConfig())
+    assert find(plan, EncodingConfig()).task == task
+    assert find(plan, EncodingConfig(task="rerank")).task == "rerank"
+
+
+def test_steps_that_are_not_known_are_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "config.json", {"model_type": "bert", "architectures": ["BertModel"]})
+    steps = ["Transformer", "Pooling", "Mystery"]
+    listed = [{"path": f"{place}_{name}", "type": f"library.{name}"} for place, name in enumerate(steps)]
+    write_json(tmp_path / "modules.json", listed)
+    write_json(tmp_path / "1_Pooling" / "config.json", {"pooling_mode_max_tokens": True})
+    with pytest.raises(ModelError, match="pools by 'max_tokens'"):
+        read_facts(tmp_path, EncodingConfig())
+    with pytest.raises(ModelError, match="a step 'Mystery'"):
+        read_facts(tmp_path, EncodingConfig(pooling="mean"))
+    write_json(tmp_path / "1_Pooling" / "config.json", {"pooling_mode": "lasttoken"})
+    write_json(tmp_path / "modules.json", listed[:2])
+    assert read_facts(tmp_path, EncodingConfig()).pooling == "last"
+    write_json(tmp_path / "1_Pooling" / "config.json", {"pooling_mode": "mean", "include_prompt": False})
+    with pytest.raises(ModelError, match="leaves instructions out"):
+        read_facts(tmp_path, EncodingConfig())
