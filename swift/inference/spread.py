@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -115,7 +115,7 @@ def _require_free(result: Path, stretches: list[Stretch]) -> None:
 
 
 @contextmanager
-def _running(processes: list[BaseProcess]) -> Iterator[None]:
+def _running(processes: Sequence[BaseProcess]) -> Iterator[None]:
     """The processes, which end with this one."""
     for process in processes:
         process.daemon = True
@@ -129,7 +129,7 @@ def _running(processes: list[BaseProcess]) -> Iterator[None]:
             process.join()
 
 
-def _died(processes: list[BaseProcess], stretches: list[Stretch], number: int) -> EngineError:
+def _died(processes: Sequence[BaseProcess], stretches: list[Stretch], number: int) -> EngineError:
     stretch = stretches[number]
     return EngineError(
         f"process {number + 1} of {len(processes)} has ended with exit code {processes[number].exitcode}, before the "

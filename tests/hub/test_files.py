@@ -63,3 +63,10 @@ def test_missing_file(tmp_path: Path) -> None:
     assert missing_file(tmp_path, weights=True) == "model-2.safetensors"
     (tmp_path / "model-2.safetensors").touch()
     assert missing_file(tmp_path, weights=True) is None
+
+
+def test_steps_of_sentence_transformers_come_along() -> None:
+    steps = ["1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors"]
+    files = ["config.json", "modules.json", "model.safetensors", "onnx/config.json", *steps]
+    assert choose(files) == {"config.json", "modules.json", "model.safetensors", *steps}
+    assert choose(files, weights=False) == {"config.json", "modules.json", *steps[:2]}
