@@ -14,6 +14,7 @@ from swift.models.tiny import save_tiny
 from tests.engines.encoding.checkpoints import save
 
 PLUGIN = """
+import os
 from swift.data.shapes import data_shapes
 from swift.types import Text
 
