@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
 
 from swift.chat.codec import Codec
 from swift.engines.base import Listener
+from swift.engines.hot import check_lora
 from swift.engines.transformers import TransformersEngine
 from swift.errors import SwiftError
 from swift.types import Request
@@ -24,6 +29,7 @@ class Driver:
         self._engine = engine
         self._wake = threading.Event()
         self._closed = False
+        self._changes: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
@@ -59,6 +65,31 @@ class Driver:
         self._engine.cancel(ticket)
         self._wake.set()
 
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load one more adapter, between two steps; waits for it.
+
+        Raises:
+            SwiftError: It cannot be used; everything is as before then.
+        """
+        check_lora(folder)  # reads the files while others are answered
+        self._change(lambda: self._engine.load_adapter(name, folder))
+
+    def unload_adapter(self, name: str) -> None:
+        """Take no more requests for an adapter; those that it has are answered still.
+
+        Raises:
+            SwiftError: There is no such adapter.
+        """
+        self._change(lambda: self._engine.unload_adapter(name))
+
+    def _change(self, work: Callable[[], None]) -> None:
+        done: Future[None] = Future()
+        self._changes.append((work, done))
+        self._wake.set()
+        if self._closed:
+            raise SwiftError("the engine is shut down")
+        done.result()
+
     def close(self) -> None:
         """Stop; requests that are not answered yet fail."""
         self._closed = True
@@ -68,6 +99,7 @@ class Driver:
     def _work(self) -> None:
         while not self._closed:
             self._wake.clear()
+            self._make_changes()
             try:
                 if not self._engine.step():
                     self._wake.wait()
@@ -76,3 +108,15 @@ class Driver:
                 traceback.print_exc(file=sys.stderr)
                 self._engine.fail(SwiftError(f"the engine failed: {type(error).__name__}"))
         self._engine.fail(SwiftError("the engine is shut down"))
+        for _, done in self._changes:
+            done.set_exception(SwiftError("the engine is shut down"))
+
+    def _make_changes(self) -> None:
+        while self._changes:
+            work, done = self._changes.popleft()
+            try:
+                work()
+            except Exception as error:
+                done.set_exception(error)  # raised where it is waited for
+            else:
+                done.set_result(None)

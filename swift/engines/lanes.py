@@ -111,6 +111,15 @@ class Lanes:
         key = max(self._turns, key=self._turns.__getitem__)
         return self._lanes.pop(key).jobs
 
+    def holds(self, adapter: str) -> bool:
+        """Whether any job of an adapter waits or runs."""
+        return any(lane.jobs for (name, _), lane in self._lanes.items() if name == adapter)
+
+    def forget(self, adapter: str) -> None:
+        """Free what was computed under an adapter that has no jobs any more."""
+        for key in [key for key in self._lanes if key[0] == adapter]:
+            del self._lanes[key], self._turns[key]
+
     def clear(self) -> None:
         """Forget all jobs."""
         for lane in self._lanes.values():
