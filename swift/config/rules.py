@@ -305,6 +305,7 @@ def _serve(config: ServeConfig) -> Iterator[Problem]:
     yield from _model(config.model, config.adapters)
     if config.merge_lora and len(config.adapters) != 1:
         yield Problem("--merge_lora", f"{len(config.adapters)} adapters", "it takes exactly one")
+    yield from _adapter_root(config)
     if (config.server.ssl_certfile is None) != (config.server.ssl_keyfile is None):
         yield Problem("--ssl_certfile", "certificate and key go together", "give --ssl_certfile and --ssl_keyfile")
     for flag, path in (("--ssl_certfile", config.server.ssl_certfile), ("--ssl_keyfile", config.server.ssl_keyfile)):
@@ -313,6 +314,20 @@ def _serve(config: ServeConfig) -> Iterator[Problem]:
     for origin in config.server.cors_origins:
         if origin == "*" or not _ORIGIN.fullmatch(origin):
             yield Problem("--cors_origins", f"{origin!r} is no origin", "such as https://app.example.org; * is not one")
+
+
+def _adapter_root(config: ServeConfig) -> Iterator[Problem]:
+    root, admins = config.adapter_root, config.server.admin_keys
+    if root is None and admins:
+        yield Problem("--admin_keys", "nothing is there for them to do", "add --adapter_root FOLDER, or take them out")
+    if root is None:
+        return
+    if not admins:
+        yield Problem("--adapter_root", "nobody may use it", "add --admin_keys NAME=KEY")
+    if not Path(root).expanduser().is_dir():
+        yield Problem("--adapter_root", f"there is no folder {root}", "name one that is there")
+    if config.merge_lora:
+        yield Problem("--adapter_root", "merged weights take no adapters", "take out --merge_lora")
 
 
 SERVING: tuple[Callable[[ServeConfig], Iterator[Problem]], ...] = (_serve, _media)

@@ -24,6 +24,13 @@ class ServerConfig(Config):
         "api_keys",
         "api_key",
     )
+    admin_keys: tuple[str, ...] = option(
+        (),
+        "Keys that may also load and unload adapters (with --adapter_root), in the form of --api_keys. Other keys are "
+        "refused there.",
+        "admin_keys",
+        "admin_key",
+    )
     cors_origins: tuple[str, ...] = option(
         (), "Web pages of these origins may ask, such as https://app.example.org; default: none.", "cors_origins"
     )
@@ -100,6 +107,12 @@ class ServeConfig(Config):
     model: ModelConfig | None = option(None, "The model; default: what the adapter was trained on.")
     adapters: tuple[str, ...] = option(
         (), "Adapter folders or run folders, as PATH or NAME=PATH; each is a model by its name.", "adapters"
+    )
+    adapter_root: str | None = option(
+        None,
+        "LoRA adapters below this folder may be loaded and unloaded while the server runs, by who has one of "
+        "--admin_keys; default: none may.",
+        "adapter_root",
     )
     served_model_name: str | None = option(
         None, "Name of the model without adapter; default: the last part of its id.", "served_model_name"

@@ -183,7 +183,11 @@ def check_lora(folder: Path) -> None:
         CheckpointError: It is damaged, has weights in another format, or some that are no numbers.
         ConfigError: It is of another kind, or changes the base weights, which others compute with too.
     """
-    if extra_config(folder) is not None or not _is_lora(config := read_adapter_config(folder)):
+    try:
+        own, config = extra_config(folder), read_adapter_config(folder)
+    except CheckpointError as error:  # which names the folder, and clients may be told of this
+        raise CheckpointError("the adapter has no adapter_config.json, or a damaged one") from error
+    if own is not None or not _is_lora(config):
         raise ConfigError("only LoRA adapters can be loaded at run time", hint="name others with --adapters")
     more = [name for name in _CHANGES_MORE if getattr(config, name, None)]
     if config.bias != "none":

@@ -39,6 +39,8 @@ class Visit:
     Attributes:
         number: Its id, which the client is told in the header x-request-id.
         client: Name of the key; without keys, the address.
+        named: Whether it has a key that is known.
+        admin: Whether that is an administrator's.
         route: The route's pattern, once it is known.
         prompt_tokens: Tokens of its prompts.
         completion_tokens: Tokens of its answers.
@@ -47,6 +49,8 @@ class Visit:
 
     number: str
     client: str
+    named: bool = False
+    admin: bool = False
     route: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -126,11 +130,13 @@ class Guard:
         app: What is inside.
         config: Where the server listens, and its limits.
         keys: Who may ask; empty where everyone may.
+        admins: Who may ask for more; they may ask for all that others may.
     """
 
-    def __init__(self, app: ASGIApp, *, config: ServeConfig, keys: Keyring) -> None:
+    def __init__(self, app: ASGIApp, *, config: ServeConfig, keys: Keyring, admins: Keyring) -> None:
         self._app = app
         self._keys = keys
+        self._admins = admins
         self._limits = config.limits
         self._hosts = None if keys else local_names(config.server.host)
         per_minute = config.limits.requests_per_minute
@@ -162,8 +168,8 @@ class Guard:
         if self._hosts is not None and host_of(headers.get("host", "")) not in self._hosts:
             # A page of the web whose name suddenly means this machine must not reach it.
             raise ApiError(421, "this server does not answer to that Host")
-        if self._keys and scope["path"] not in OPEN:
-            visit.client = self._named(headers)
+        if scope["path"] not in OPEN:
+            self._name(visit, headers)
         if self._rates is not None and scope["path"] not in OPEN:
             self._rates.require(visit.client, 1)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
@@ -177,18 +183,16 @@ class Guard:
             # Other types can be sent by any web page without asking first.
             raise ApiError(415, "the body must be JSON: Content-Type: application/json")
 
-    def _named(self, headers: Headers) -> str:
+    def _name(self, visit: Visit, headers: Headers) -> None:
+        """Find out whose key a request has."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
         given = key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
-        name = self._keys.name(given) if given else None
-        if name is None:
-            raise ApiError(
-                401,
-                "a key is needed: Authorization: Bearer KEY" if not given else "the key is wrong",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return name
+        admin = self._admins.name(given) if given else None
+        name = admin or (self._keys.name(given) if given else None)
+        if name is None and self._keys:
+            raise no_key(wrong=bool(given))
+        if name is not None:
+            visit.client, visit.named, visit.admin = name, True, admin is not None
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         most = self._limits.body_megabytes * 1_000_000
@@ -223,6 +227,16 @@ class Guard:
                 f"the body has not come within {self._limits.body_seconds:g} seconds",
                 headers={"Connection": "close"},
             ) from None
+
+
+def no_key(*, wrong: bool) -> ApiError:
+    """A request without a key that is known."""
+    return ApiError(
+        401,
+        "the key is wrong" if wrong else "a key is needed: Authorization: Bearer KEY",
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
 
 
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:

@@ -82,7 +82,7 @@ async def metrics(request: Request) -> Response:
 async def models(request: Request) -> Response:
     """The model, and each adapter as a model."""
     service = service_of(request)
-    return answer({"object": "list", "data": [_card(name, service.model_name) for name in service.models]})
+    return answer({"object": "list", "data": [card(name, service.model_name) for name in service.models]})
 
 
 @router.get(
@@ -96,10 +96,11 @@ async def model(model: str, request: Request) -> Response:
     service = service_of(request)
     if model not in service.models:
         raise ApiError(404, "the model does not exist; GET /v1/models lists them", "model", "model_not_found")
-    return answer(_card(model, service.model_name))
+    return answer(card(model, service.model_name))
 
 
-def _card(name: str, bare: str) -> dict[str, object]:
+def card(name: str, bare: str) -> dict[str, object]:
+    """What is told of a model; `bare` is the name of the one without adapter."""
     return {
         "id": name,
         "object": "model",

@@ -37,8 +37,12 @@ class Keyring:
         return found
 
 
-def read_keys(given: Iterable[str]) -> Keyring:
+def read_keys(given: Iterable[str], *, flag: str = "--api_keys") -> Keyring:
     """Keys from `NAME=KEY` words, or from files with such a line for each; `#` begins a comment.
+
+    Args:
+        given: Words and paths.
+        flag: Where they were given, for messages.
 
     Raises:
         ConfigError: A word is neither, a key is short, or a name is given twice. The key itself is never told.
@@ -47,19 +51,19 @@ def read_keys(given: Iterable[str]) -> Keyring:
     for place, word in enumerate(given, 1):
         path = Path(word).expanduser()
         if path.is_file():
-            for number, line in enumerate(_lines(path), 1):
+            for number, line in enumerate(_lines(path, flag), 1):
                 if line:
-                    _add(keys, line, f"line {number} of {word}")
+                    _add(keys, line, f"{flag}: line {number} of {word}")
         else:
-            _add(keys, word, f"number {place}")
+            _add(keys, word, f"{flag}: number {place}")
     return Keyring(keys)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, flag: str) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--api_keys: {path} cannot be read", hint="it needs a line NAME=KEY for each key") from error
+        raise ConfigError(f"{flag}: {path} cannot be read", hint="it needs a line NAME=KEY for each key") from error
     return ["" if line.lstrip().startswith("#") else line.strip() for line in text.splitlines()]
 
 
@@ -68,16 +72,16 @@ def _add(keys: dict[str, str], text: str, where: str) -> None:
     name, key = name.strip(), key.strip()
     if not equals or not _NAME.fullmatch(name):
         raise ConfigError(
-            f"--api_keys: {where} is neither a file nor NAME=KEY",
+            f"{where} is neither a file nor NAME=KEY",
             hint="such as --api_keys alice=... or --api_keys keys.txt; a name has letters, digits and . _ @ -",
         )
     if len(key) < _SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(
-            f"--api_keys: the key of {name!r} is shorter than {_SHORTEST} characters, or has others than ASCII",
+            f"{where}: the key of {name!r} is shorter than {_SHORTEST} characters, or has others than ASCII",
             hint='make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
         )
     if name in keys:
-        raise ConfigError(f"--api_keys: two keys are called {name!r}", hint="give each a name of its own")
+        raise ConfigError(f"{where}: two keys are called {name!r}", hint="give each a name of its own")
     keys[name] = key
 
 

@@ -6,16 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from swift.config.serve import ServeConfig
 from swift.engines.base import BASE, Piece
 from swift.serving.admission import Admission, Rates
 from swift.serving.choosing import Rules
-from swift.serving.errors import ApiError, refused, unavailable
+from swift.serving.errors import ApiError, bad, refused, unavailable
 from swift.serving.guard import Visit
 from swift.serving.link import wire
-from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError
+from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError, Question
 from swift.serving.logs import RequestLog
 from swift.serving.metrics import Metrics
 from swift.types import Completion, Request
@@ -62,6 +64,7 @@ class Service:
         model_name: The model without adapter, as clients name it.
 
     Attributes:
+        adapter_root: Below which adapters may be loaded; None where none may.
         limits: What clients may ask for.
         defaults: Sampling of requests that say nothing.
         media: Where media may come from.
@@ -70,6 +73,7 @@ class Service:
     """
 
     def __init__(self, config: ServeConfig, engine: HostedEngine, *, model_name: str) -> None:
+        self.adapter_root = config.adapter_root
         self.limits = config.limits
         self.defaults = config.generation
         self.media = config.media
@@ -81,6 +85,7 @@ class Service:
         per_minute = config.limits.tokens_per_minute
         self._rates = None if per_minute is None else Rates(per_minute, "tokens")
         self._questions = 0
+        self._changing = asyncio.Lock()
         self.metrics.running.set_function(lambda: float(self._admission.running))
         self.metrics.waiting.set_function(lambda: float(self._admission.waiting))
 
@@ -175,8 +180,33 @@ class Service:
                 self._engine.cancel(number)
             self._admission.leave(slots)
 
-    async def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize]) -> wire.Tokenized | wire.Detokenized:
-        """Ask the host about tokens.
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Load an adapter; it is served when this returns.
+
+        Raises:
+            ApiError: 400, where it cannot be used; 503 or 504, where the engine cannot do it now.
+        """
+        async with self._changing:
+            if name in self.models or name == BASE:
+                raise bad(f"there is a model called {name!r} already; unload it first", "lora_name")
+            told = await self.ask(partial(wire.LoadAdapter, name=name, folder=folder))
+            assert isinstance(told, wire.Adapters)
+            self._engine.loaded(name, folder, told.names)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Stop serving an adapter: at once for new requests; those that run are finished.
+
+        Raises:
+            ApiError: 404, where there is none of that name; 503 or 504, where the engine cannot do it now.
+        """
+        async with self._changing:
+            if name not in self.ready.adapters:
+                raise ApiError(404, "there is no such adapter; GET /v1/models lists them", "lora_name")
+            self._engine.unloaded(name)
+            await self.ask(partial(wire.UnloadAdapter, name=name))
+
+    async def ask(self, make: Callable[[int], Question]) -> wire.Tokenized | wire.Detokenized | wire.Adapters:
+        """Ask the host about tokens, or to change its adapters.
 
         Raises:
             ApiError: As `answers`.
@@ -193,7 +223,7 @@ class Service:
         try:
             heard = await inbox.get()
             _require(heard)
-            assert isinstance(heard, wire.Tokenized | wire.Detokenized)
+            assert isinstance(heard, wire.Tokenized | wire.Detokenized | wire.Adapters)
             return heard
         finally:
             self._questions -= 1

@@ -192,10 +192,14 @@ def test_a_broken_adapter_changes_nothing(
     engine = load(folders, *start)
     before = [said(engine, name) for name in ("base", *start)]
     folder = broken(folders, tmp_path / "adapter", how)
-    with pytest.raises((CheckpointError, ConfigError)) as refused:
+
+    def load_it() -> None:
         check_lora(folder)
         engine.load_adapter("bad", folder)
-    assert str(tmp_path) not in refused.value.message or how == "config"
+
+    with pytest.raises((CheckpointError, ConfigError)) as refused:
+        load_it()
+    assert str(tmp_path) not in refused.value.message
     assert engine.adapters == start
     assert [said(engine, name) for name in ("base", *start)] == before
     assert not any("loaded-" in name for name, _ in engine._model.named_parameters())

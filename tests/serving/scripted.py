@@ -29,11 +29,11 @@ _COMMAND = re.compile(r"\[(\w+)(?: ([^\]]*))?\]")
 class Scripted:
     """Answers in threads, one a request."""
 
-    adapters = ("pirate",)
     description = "scripted"
 
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
+        self.adapters: tuple[str, ...] = ("pirate",)
         self._tickets = itertools.count(1)
         self._cancelled: set[int] = set()
         self.running = 0
@@ -47,6 +47,12 @@ class Scripted:
 
     def cancel(self, ticket: int) -> None:
         self._cancelled.add(ticket)
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        self.adapters = (*self.adapters, name)
+
+    def unload_adapter(self, name: str) -> None:
+        self.adapters = tuple(other for other in self.adapters if other != name)
 
     def close(self) -> None:
         self._cancelled |= set(range(1, next(self._tickets)))

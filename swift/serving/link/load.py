@@ -15,4 +15,4 @@ def load(plan: HostPlan) -> Live:
         SwiftError: The model or an adapter cannot be used.
     """
     limits = Limits(tokens=plan.max_batch_tokens, rows=plan.max_batch_size)
-    return load_live(plan.plan, limits=limits, merge_lora=plan.merge_lora)
+    return load_live(plan.plan, limits=limits, merge_lora=plan.merge_lora, hot=plan.hot)

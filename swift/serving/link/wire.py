@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from swift.chat.parse import AnswerReader
 from swift.engines.base import Piece
@@ -23,6 +25,8 @@ class HostPlan:
         plugins: The user's Python files, imported first.
         prompt_tokens: Longest prompt; None leaves it to the engine.
         special_tokens: Whether chats may hold special tokens in their texts.
+        hot: Whether adapters can be loaded later.
+        later: Those that were, by name. One that cannot be loaded again is left out.
     """
 
     plan: Plan
@@ -33,6 +37,8 @@ class HostPlan:
     plugins: tuple[str, ...] = ()
     prompt_tokens: int | None = None
     special_tokens: bool = False
+    hot: bool = False
+    later: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +84,28 @@ class Detokenize:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadAdapter:
+    """Load one more adapter."""
+
+    number: int
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadAdapter:
+    """Take no more requests for an adapter, and forget it when those that it has are answered."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the process."""
 
 
-Command = Submit | Cancel | Tokenize | Detokenize | Stop
+Command = Submit | Cancel | Tokenize | Detokenize | LoadAdapter | UnloadAdapter | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +204,15 @@ class Detokenized:
     text: str
 
 
-Reply = Started | Grew | Finished | Refused | Broken | Tokenized | Detokenized
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The names of the adapters that there are now."""
+
+    number: int
+    names: tuple[str, ...]
+
+
+Reply = Started | Grew | Finished | Refused | Broken | Tokenized | Detokenized | Adapters
 """What belongs to one request."""
 
 Report = Ready | CannotStart
