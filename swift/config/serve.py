@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from swift.config.chat import ChatConfig
+from swift.config.engine import EngineConfig, default_engine
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config, option
@@ -131,5 +130,11 @@ class ServeConfig(Config):
     )
     max_batch_size: int = option(32, "Sequences in one generation batch.", "max_batch_size", ge=1)
     merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
-    backend: Literal["transformers"] = option("transformers", "The engine.", "infer_backend")
+    max_model_len: int | None = option(
+        None,
+        "Longest sequence, prompt and answer, in tokens; default: what the model takes.",
+        "max_model_len",
+        ge=2,
+    )
+    engine: EngineConfig = option(default_engine, "What answers.", "engine", "infer_backend")
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")

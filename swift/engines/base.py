@@ -59,6 +59,14 @@ class Live(Protocol):
     def description(self) -> str:
         """One line for banners."""
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer have at most; None where that is not known."""
+
+    @property
+    def takes_chats(self) -> bool:
+        """Whether chats are given as they are, since only the server behind can render them."""
+
     def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 

@@ -48,6 +48,16 @@ class Driver:
         """One line for banners."""
         return self._engine.description
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer have at most."""
+        return self._engine.context
+
+    @property
+    def takes_chats(self) -> bool:
+        """No: chats are rendered with the model's own template."""
+        return False
+
     def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled.
 

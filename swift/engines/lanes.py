@@ -37,11 +37,13 @@ class Limits:
         rows: Sequences in one batch.
         live: Requests come and go, and somebody waits for each: who came first goes first. Else the order is that
             which ends everything soonest.
+        length: Longest sequence, prompt and answer; None leaves it to the model's positions.
     """
 
     tokens: int = 8192
     rows: int = 16
     live: bool = False
+    length: int | None = None
 
 
 class Lanes:

@@ -10,13 +10,14 @@ from swift.config.engine import EngineConfig, ServedConfig, StartedConfig, Trans
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import EvalConfig, InferConfig
+from swift.config.serve import ServeConfig
 from swift.engines.base import Engine, Live
 from swift.engines.folders import Plan, plan_model
 from swift.engines.openai import OpenAIEngine
 from swift.errors import ConfigError
 
 
-def plan_of(config: InferConfig | EvalConfig) -> Plan:
+def plan_of(config: InferConfig | EvalConfig | ServeConfig) -> Plan:
     """What to load; nothing, where a server alone knows its model.
 
     Raises:
@@ -72,8 +73,21 @@ def open_engine(
     return open_remote(engine, plan, merge_lora=merge_lora)
 
 
-def open_live(engine: EngineConfig, plan: Plan, *, max_tokens: int, max_rows: int, merge_lora: bool = False) -> Live:
+def open_live(
+    engine: EngineConfig,
+    plan: Plan,
+    *,
+    max_tokens: int,
+    max_rows: int,
+    max_length: int | None = None,
+    merge_lora: bool = False,
+    hot: bool = False,
+) -> Live:
     """The same for requests that come and go; to be closed by the caller.
+
+    Args:
+        max_length: Longest sequence, prompt and answer.
+        hot: Adapters can be loaded and unloaded later; only in this process.
 
     Raises:
         SwiftError: It cannot be had.
@@ -82,7 +96,10 @@ def open_live(engine: EngineConfig, plan: Plan, *, max_tokens: int, max_rows: in
         from swift.engines.lanes import Limits
         from swift.engines.load import load_live
 
-        return load_live(plan, limits=Limits(tokens=max_tokens, rows=max_rows), merge_lora=merge_lora)
+        limits = Limits(tokens=max_tokens, rows=max_rows, length=max_length)
+        return load_live(plan, limits=limits, merge_lora=merge_lora, hot=hot)
+    if isinstance(engine, StartedConfig) and max_length is not None:
+        engine = engine.model_copy(update={"max_length": max_length})
     return open_remote(engine, plan, merge_lora=merge_lora)
 
 

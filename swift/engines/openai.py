@@ -130,6 +130,16 @@ class OpenAIEngine:
         }[self._served.send]
         return f"{self._served.about or self._served.takes.server} at {self._link.address.url}, {how}"
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer have at most; None where the server does not tell."""
+        return self._served.context
+
+    @property
+    def takes_chats(self) -> bool:
+        """Whether the server renders chats, by a template that is not known here."""
+        return self._served.send == "messages"
+
     def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 

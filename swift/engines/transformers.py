@@ -72,7 +72,8 @@ class TransformersEngine:
         self._note = note
         self._lanes = Lanes(model, forward_parameters(model), switch=switch, limits=limits)
         self._measured: list[HeadTransform | None] = []
-        self._context = context_length(model)
+        lengths = [length for length in (context_length(model), limits.length) if length is not None]
+        self._context = min(lengths, default=None)
         self._vocabulary = embedding_rows(model)
         self._guides: Guides | None = None
         self._tickets = count()
@@ -96,6 +97,11 @@ class TransformersEngine:
         path = "own batched loop" if self._lanes.own_loop else "transformers generate, prompts of equal length batched"
         weights = next(self._model.parameters())
         return f"{path}, {str(weights.dtype).removeprefix('torch.')} on {weights.device}{self._note}"
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer have at most; None where nothing limits them."""
+        return self._context
 
     def submit(self, request: Request, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in; it is answered by further calls of `step`. May be called from any thread.

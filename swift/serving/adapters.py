@@ -58,7 +58,7 @@ async def load_lora_adapter(body: LoadRequest, request: Request) -> Response:
     assert service.adapter_root is not None
     folder = await asyncio.to_thread(inside, Path(service.adapter_root), body.lora_path)
     await service.load_adapter(body.lora_name, folder)
-    return answer(card(body.lora_name, service.model_name))
+    return answer(card(body.lora_name, service))
 
 
 @router.post(

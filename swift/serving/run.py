@@ -13,7 +13,8 @@ import uvicorn
 from swift.config.rules import require
 from swift.config.serve import ServeConfig
 from swift.data.plugins import load_plugins
-from swift.engines.folders import Plan, plan_model
+from swift.engines.folders import Plan
+from swift.engines.open import plan_of
 from swift.errors import ConfigError, SwiftError
 from swift.serving.app import make_app
 from swift.serving.guard import is_loopback
@@ -49,7 +50,7 @@ def serve(config: ServeConfig, *, loader: str = LOADER) -> int:
         )
     _admins(config)
     load_plugins(config.plugins)
-    plan = plan_model(config.model, config.adapters, config.chat, config.media)
+    plan = plan_of(config)
     listening = _listen(config.server.host, config.server.port)
     with listening:
         return _serve(config, plan, listening, loader=loader)
@@ -151,6 +152,8 @@ def host_plan(config: ServeConfig, plan: Plan, *, loader: str = LOADER) -> HostP
         max_batch_tokens=config.max_batch_tokens,
         max_batch_size=config.max_batch_size,
         merge_lora=config.merge_lora,
+        engine=config.engine,
+        max_length=config.max_model_len,
         hot=config.adapter_root is not None,
         plugins=config.plugins,
         prompt_tokens=config.limits.prompt_tokens,

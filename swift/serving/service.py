@@ -115,6 +115,12 @@ class Service:
         ready = self._engine.ready
         return (self.model_name, *(ready.adapters if ready is not None else ()))
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer have at most; None where that is not known, or not yet."""
+        ready = self._engine.ready
+        return None if ready is None else ready.context
+
     def adapter(self, model: str) -> str:
         """The adapter that a model's name means.
 
@@ -244,7 +250,7 @@ class Service:
     def _account(self, visit: Visit, completion: Completion, *, again: bool) -> None:
         """Count an answer; a prompt with several answers is counted once."""
         prompt = 0 if again else completion.prompt_tokens
-        answer = len(completion.token_ids)
+        answer = completion.new_tokens
         visit.prompt_tokens += prompt
         visit.completion_tokens += answer
         self.metrics.prompt_tokens.inc(prompt)
@@ -270,7 +276,7 @@ def usage_of(ended: Sequence[Finished], count: int) -> dict[str, Any]:
     """
     firsts = [done.completion for done in ended if done.index % count == 0]
     prompt = sum(completion.prompt_tokens for completion in firsts)
-    answer = sum(len(done.completion.token_ids) for done in ended)
+    answer = sum(done.completion.new_tokens for done in ended)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer,

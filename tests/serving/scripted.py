@@ -36,6 +36,8 @@ class Scripted:
     def __init__(self, codec: Codec) -> None:
         self.codec = codec
         self.adapters: tuple[str, ...] = ("pirate",)
+        self.context = 100_000
+        self.takes_chats = False
         self._tickets = itertools.count(1)
         self._cancelled: set[int] = set()
         self.running = 0

@@ -74,7 +74,7 @@ class Host:
     def __init__(self, connection: Connection, live: Live, plan: wire.HostPlan) -> None:
         self._connection = connection
         self._live = live
-        self._prompts = Prompts(live.codec, plan)
+        self._prompts = Prompts(live.codec, plan, chats=live.takes_chats)
         self._outgoing: queue.SimpleQueue[wire.Reply | wire.Report] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._tickets: dict[int, list[int]] = {}
@@ -94,8 +94,9 @@ class Host:
                 adapters=self._live.adapters,
                 vocabulary=codec.vocab_size,
                 reader=reader_of(codec),
-                template=bool(codec.template.source),
+                template=bool(codec.template.source) or self._live.takes_chats,
                 thinks=codec.template.reads("enable_thinking"),
+                context=self._live.context,
             )
         )
         threading.Thread(target=self._send, daemon=True, name="send").start()

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from swift.engines.base import Live
-from swift.engines.lanes import Limits
-from swift.engines.load import load_live
+from swift.engines.open import open_live
 from swift.serving.link.wire import HostPlan
 
 
 def load(plan: HostPlan) -> Live:
-    """The live engine over transformers.
+    """The engine that is configured, in this process or behind it.
 
     Raises:
-        SwiftError: The model or an adapter cannot be used.
+        SwiftError: The model, an adapter or the engine cannot be used.
     """
-    limits = Limits(tokens=plan.max_batch_tokens, rows=plan.max_batch_size)
-    return load_live(plan.plan, limits=limits, merge_lora=plan.merge_lora, hot=plan.hot)
+    return open_live(
+        plan.engine,
+        plan.plan,
+        max_tokens=plan.max_batch_tokens,
+        max_rows=plan.max_batch_size,
+        max_length=plan.max_length,
+        merge_lora=plan.merge_lora,
+        hot=plan.hot,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from swift.chat.parse import AnswerReader
+from swift.config.engine import EngineConfig, TransformersConfig
 from swift.engines.base import Piece
 from swift.engines.folders import Plan
 from swift.types import Completion, Prompt, Request
@@ -27,6 +28,8 @@ class HostPlan:
         special_tokens: Whether chats may hold special tokens in their texts.
         hot: Whether adapters can be loaded later.
         later: Those that were, by name. One that cannot be loaded again is left out.
+        engine: Which engine.
+        max_length: `ServeConfig.max_model_len`.
     """
 
     plan: Plan
@@ -39,6 +42,8 @@ class HostPlan:
     special_tokens: bool = False
     hot: bool = False
     later: Mapping[str, Path] = field(default_factory=dict)
+    engine: EngineConfig = field(default_factory=TransformersConfig)
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ class Ready:
         reader: How answers are read.
         template: Whether there is a chat template.
         thinks: Whether the template reads `enable_thinking`.
+        context: Tokens that a prompt and its answer have at most; None where that is not known.
     """
 
     description: str
@@ -127,6 +133,7 @@ class Ready:
     reader: AnswerReader
     template: bool
     thinks: bool
+    context: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
