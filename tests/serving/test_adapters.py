@@ -48,8 +48,17 @@ def words(folders: dict[str, Path], *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def server(folders: dict[str, Path]) -> Iterator[Running]:
-    keys = ["--api_keys", f"ann={USER}", "--admin_keys", f"root={ADMIN}", "--adapter_root", str(folders["root"])]
-    with launched(*words(folders, *keys)) as running:
+    keys = [
+        "--max_model_len",
+        "900",
+        "--api_keys",
+        f"ann={USER}",
+        "--admin_keys",
+        f"root={ADMIN}",
+        "--adapter_root",
+        str(folders["root"]),
+    ]
+    with launched(*words(folders, *keys, "--adapter_root", str(folders["root"]))) as running:
         running.url = running.wait_for(r"^serving at (\S+)")[1]
         yield running
 
@@ -121,6 +130,15 @@ def test_who_may_not(server: Running, path: str, key: str | None, status: int) -
     assert post(server, f"{path}?key={ADMIN}", {"lora_name": "x"}, USER).status_code == 403
     assert post(server, f"/{path}", {"lora_name": "x"}, USER).status_code in (403, 404)
     assert names(server) == ["tiny"]
+
+
+def test_how_long_sequences_may_be(server: Running) -> None:
+    listed = httpx.get(f"{server.url}/v1/models", headers={"x-api-key": USER}).json()
+    assert [item["max_model_len"] for item in listed["data"]] == [900]
+    body = {**chat("word " * 1000), "model": "tiny"}
+    told = post(server, "/v1/chat/completions", body, USER)
+    assert (told.status_code, told.json()["error"]["code"]) == (400, "context_length_exceeded")
+    assert "900" in told.json()["error"]["message"]
 
 
 def test_an_administrator_may_do_what_others_may(server: Running) -> None:
