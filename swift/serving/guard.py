@@ -165,6 +165,12 @@ class Guard:
         """Check the head, then read the body, if the method has one; it is counted in `_held` from then on."""
         headers = Headers(scope=scope)
         visit: Visit = scope["state"]["visit"]
+        _require_plain(scope, headers)
+        # What comes in one piece is parsed before its size is seen.
+        if head_size(scope) > self._limits.head_kilobytes * 1000:
+            raise ApiError(
+                431, f"the head has more than {self._limits.head_kilobytes} kB", headers={"Connection": "close"}
+            )
         if self._hosts is not None and host_of(headers.get("host", "")) not in self._hosts:
             # A page of the web whose name suddenly means this machine must not reach it.
             raise ApiError(421, "this server does not answer to that Host")
@@ -227,6 +233,24 @@ class Guard:
                 f"the body has not come within {self._limits.body_seconds:g} seconds",
                 headers={"Connection": "close"},
             ) from None
+
+
+def head_size(scope: Scope) -> int:
+    """Bytes of a request's head, without its method and version."""
+    lines = sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    return lines + len(scope.get("raw_path", b"")) + len(scope["query_string"])
+
+
+def _require_plain(scope: Scope, headers: Headers) -> None:
+    """Refuse heads that others may read in another way, and end the connection: what is behind is no request.
+
+    Raises:
+        ApiError: 400, where it is not clear where the body ends; 505, for other versions than 1.0 and 1.1.
+    """
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise ApiError(505, "this server speaks HTTP/1.1", headers={"Connection": "close"})
+    if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
+        raise ApiError(400, "a body has one length: Content-Length or chunks", headers={"Connection": "close"})
 
 
 def no_key(*, wrong: bool) -> ApiError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import socket
 import zlib
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def all_of(running: Running, data: bytes) -> bytes:
 
 
 def statuses(answer: bytes) -> list[int]:
-    return [int(line.split()[1]) for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ")]
+    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
 def test_a_name_that_changes_its_mind(guarded: Running, web: int) -> None:
@@ -122,7 +123,6 @@ SMUGGLED = f"GET /v1/models HTTP/1.1\r\n{HEAD}\r\n"
         f"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{SMUGGLED}",
         f"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n0\r\n\r\n{SMUGGLED}",
         f"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffffff\r\n\r\n{SMUGGLED}",
-        f"Transfer-Encoding: chunked\r\n\r\n0;{'a' * 100_000}\r\n\r\n{SMUGGLED}",
     ],
 )
 def test_requests_within_requests(guarded: Running, lines: str) -> None:
