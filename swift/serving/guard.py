@@ -139,8 +139,7 @@ class Guard:
         self._admins = admins
         self._limits = config.limits
         self._hosts = None if keys else local_names(config.server.host)
-        per_minute = config.limits.requests_per_minute
-        self._rates = None if per_minute is None else Rates(per_minute, "requests")
+        self._rates = Rates(config.limits.requests_per_minute, "requests", {**keys.requests, **admins.requests})
         self._held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,7 +175,6 @@ class Guard:
             raise ApiError(421, "this server does not answer to that Host")
         if scope["path"] not in OPEN:
             self._name(visit, headers)
-        if self._rates is not None and scope["path"] not in OPEN:
             self._rates.require(visit.client, 1)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
             return None

@@ -61,9 +61,10 @@ def _serve(config: ServeConfig, plan: Plan, listening: socket.socket, *, loader:
     host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
     address = f"{scheme}://{host}:{listening.getsockname()[1]}"
     engine = HostedEngine(host_plan(config, plan, loader=loader), on_state=lambda state: told(state))
-    service = Service(config, engine, model_name=config.served_model_name or short_name(plan.model.id))
-    keys = read_keys(config.server.api_keys)
-    app = make_app(config, service, engine, keys=keys, admins=_admins(config))
+    keys, admins = read_keys(config.server.api_keys), _admins(config)
+    name = config.served_model_name or short_name(plan.model.id)
+    service = Service(config, engine, model_name=name, rates={**keys.tokens, **admins.tokens})
+    app = make_app(config, service, engine, keys=keys, admins=admins)
     server = Server(_uvicorn(config, app), service, config.server.drain_seconds)
 
     def told(state: State) -> None:

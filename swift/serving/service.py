@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -62,6 +62,7 @@ class Service:
         config: All of it.
         engine: Where answers come from.
         model_name: The model without adapter, as clients name it.
+        rates: Tokens in a minute of clients of which something else holds than of others, by name.
 
     Attributes:
         adapter_root: Below which adapters may be loaded; None where none may.
@@ -72,7 +73,9 @@ class Service:
         log: Requests and answers, where they are kept.
     """
 
-    def __init__(self, config: ServeConfig, engine: HostedEngine, *, model_name: str) -> None:
+    def __init__(
+        self, config: ServeConfig, engine: HostedEngine, *, model_name: str, rates: Mapping[str, int] | None = None
+    ) -> None:
         self.adapter_root = config.adapter_root
         self.limits = config.limits
         self.defaults = config.generation
@@ -82,8 +85,7 @@ class Service:
         self.model_name = model_name
         self._engine = engine
         self._admission = Admission(config.limits.max_running, config.limits.max_waiting)
-        per_minute = config.limits.tokens_per_minute
-        self._rates = None if per_minute is None else Rates(per_minute, "tokens")
+        self._rates = Rates(config.limits.tokens_per_minute, "tokens", rates)
         self._questions = 0
         self._changing = asyncio.Lock()
         self.metrics.running.set_function(lambda: float(self._admission.running))
@@ -159,8 +161,7 @@ class Service:
         slots = len(requests) * count
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.request_seconds
-        if self._rates is not None:
-            self._rates.require(visit.client, 0)
+        self._rates.require(visit.client, 0)
         _ = self.ready
         await self._admission.enter(slots, deadline=deadline)
         inbox: Inbox = asyncio.Queue()
@@ -256,8 +257,7 @@ class Service:
         self.metrics.prompt_tokens.inc(prompt)
         self.metrics.cached_tokens.inc(0 if again else completion.cached_tokens)
         self.metrics.completion_tokens.inc(answer)
-        if self._rates is not None:
-            self._rates.take(visit.client, prompt + answer)
+        self._rates.take(visit.client, prompt + answer)
 
     def keep(self, visit: Visit, route: str, request: Any, answer: Any) -> None:
         """Write a request and its answer to the request log, if there is one."""
