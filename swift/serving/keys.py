@@ -86,8 +86,8 @@ def _lines(path: Path, flag: str) -> list[str]:
 
 
 def _add(keys: dict[str, Key], line: str, where: str) -> None:
-    text, *more = line.split() or [""]
-    name, equals, key = text.partition("=")
+    name, equals, rest = line.partition("=")
+    name, (key, *more) = name.strip(), rest.split() or [""]
     if not equals or not _NAME.fullmatch(name):
         raise ConfigError(
             f"{where} is neither a file nor NAME=KEY",

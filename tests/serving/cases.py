@@ -8,6 +8,7 @@ asks a real model, whose answers are kept short, and prints how often each opera
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 import threading
@@ -42,6 +43,8 @@ LONGEST = 8
 """Tokens of an answer."""
 _ROUND = 25
 """Requests to an operation, right or wrong, before the next one's turn."""
+KEPT = frozenset({"model", "messages", "prompt", "input", "max_tokens", "stream", "lora_name", "lora_path", "tokens"})
+"""Fields that always stay in a request."""
 ADMIN = "key-of-the-cases"
 
 
@@ -119,15 +122,34 @@ def ask(
 
 
 def _served(case: Any, model: str) -> None:
-    """Make a request that is right in form one that is answered: any other model is told at once not to be there."""
+    """Make a request that is right in form one that may well be answered.
+
+    Any other model is told at once not to be there; of many options at once, one is nearly always out of bounds.
+    """
     if isinstance(case.body, dict):
-        if "model" in case.body:
-            case.body["model"] = model
-        for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
-            if isinstance(case.body.get(name), int):
-                case.body[name] = case.body[name] % LONGEST + 1
+        _simplify(case.body, model)
     if "model" in case.path_parameters and len(str(case.path_parameters["model"])) % 2:
         case.path_parameters["model"] = model
+
+
+def _simplify(body: dict[str, Any], model: str) -> None:
+    draw = random.Random(repr(body))
+    if "model" in body:
+        body["model"] = model
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of"):
+        if isinstance(body.get(name), int):
+            body[name] = body[name] % (LONGEST if "max" in name else 2) + 1
+    if draw.random() < 0.3:
+        return
+    options = [name for name in body if name not in KEPT]
+    for name in draw.sample(options, max(0, len(options) - 3)):
+        del body[name]
+    if isinstance(body.get("messages"), list):
+        body["messages"] = [*body["messages"][: draw.randint(0, 2)], {"role": "user", "content": "Say so."}]
+    if isinstance(body.get("prompt"), list):
+        body["prompt"] = draw.choice([["Say so.", "Or not."], [5, 6, 7], [[5, 6], [7]]])
+    if isinstance(body.get("input"), list):
+        body["input"] = "Say so."
 
 
 def main() -> None:
