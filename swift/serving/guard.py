@@ -27,6 +27,7 @@ OPEN = frozenset({"/health"})
 """Routes that need no key."""
 
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[(?P<inside>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]*))(?::\d*)?")
 _BODIES = 16
 """How many bodies of the largest size may be in memory at once."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
@@ -289,11 +290,10 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def host_of(header: str) -> str:
-    """The name in a Host header, without port and brackets, in lower case."""
+    """The name in a Host header, without port and brackets, in lower case; what has another form stays as it is."""
     text = header.strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.rpartition(":")[0] if text.count(":") == 1 else text
+    found = _HOST.fullmatch(text)
+    return text if found is None else found["inside"] or found["name"]
 
 
 def is_loopback(host: str) -> bool:
