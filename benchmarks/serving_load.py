@@ -47,6 +47,8 @@ class Tally:
         most: The highest gauges that /metrics told.
         killed: When the engine was killed, in seconds; None before.
         back: When it was ready again.
+        ended: When the server was asked to end.
+        ending: Whether it was.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -56,6 +58,7 @@ class Tally:
     began: float = field(default_factory=time.monotonic)
     killed: float | None = None
     back: float | None = None
+    ended: float = 0.0
     ending: bool = False
 
     @property
@@ -129,11 +132,11 @@ async def run(server: Deployed, known: list[dict[str, Any]], tally: Tally, given
         for number in range(given.clients)
     ]
     watch = asyncio.create_task(watched(server, tally))
+    await asyncio.sleep(seconds / 2)
     if given.kill == "true":
-        await asyncio.sleep(seconds / 2)
         await kill(server, tally)
-    await asyncio.sleep(max(0.0, seconds - tally.now))
-    tally.ending = True
+    await asyncio.sleep(seconds / 2)  # however long the engine took to be back
+    tally.ended, tally.ending = tally.now, True
     code = await asyncio.to_thread(server.end)
     watch.cancel()
     await asyncio.wait(clients, timeout=60)
@@ -187,10 +190,15 @@ async def ask(server: Deployed, item: dict[str, Any], tally: Tally, *, leaves: b
                 return "left", 0.0
     if last != "[DONE]":
         return "lost: broken off", 0.0
-    if text.strip() != item["answer"] or finish != item["finish"]:
+    if whole(text) != whole(item["answer"]) or finish != item["finish"]:
         tally.wrong.append(f"{item['prompt']!r}: {text!r} ({finish}) instead of {item['answer']!r} ({item['finish']})")
         return "wrong", 0.0
     return ("answered at the end" if tally.ending else "answered"), 0.0
+
+
+def whole(text: str) -> str:
+    """A text without what a character that was cut in two leaves at its end."""
+    return text.rstrip("\ufffd").strip()
 
 
 async def kill(server: Deployed, tally: Tally) -> None:
@@ -229,7 +237,7 @@ def judged(tally: Tally, given: argparse.Namespace, code: int) -> dict[str, bool
     """What is claimed, and whether it holds."""
     counts = tally.counts
     surplus = given.clients > given.running + given.waiting
-    killed, back, end = tally.killed, tally.back, given.minutes * 60
+    killed, back, end = tally.killed, tally.back, tally.ended
     halves = [(0.0, killed or end)] + ([] if back is None else [(back, end)])
     claims = {
         "no answer is lost": not any(name.startswith(("lost", "never")) and count for name, count in counts.items()),

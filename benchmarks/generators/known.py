@@ -35,7 +35,7 @@ def main(job: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         whole = sure == len(answer.token_ids) and answer.finish == "stop"
         ids = answer.token_ids[:-1] if whole else answer.token_ids[:sure]
-        said = engine.codec.decode(ids).rstrip("\ufffd").strip()
+        said = engine.codec.decode(ids).strip()
         found.append({"prompt": text, "answer": said, "tokens": sure, "finish": "stop" if whole else "length"})
     return found
 
