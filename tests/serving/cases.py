@@ -69,9 +69,7 @@ def run(
     lock = threading.Lock()
 
     def work() -> None:
-        schema = schemathesis.openapi.from_url(
-            f"{url}/openapi.json", headers=None if key is None else {"Authorization": f"Bearer {key}"}
-        )
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=_headers(key))
         schema.config.generation.update(with_security_parameters=False)  # the key is ours to send, or not
         operations = [result.ok() for result in schema.get_all_operations()]
         while sum(tally.values()) < count:
@@ -85,6 +83,10 @@ def run(
         for done in [pool.submit(work) for _ in range(threads)]:
             done.result()
     return sum(tally.values())
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
 def _turns() -> Iterator[int]:
@@ -105,7 +107,7 @@ def ask(
     seen: Counter[str],
 ) -> None:
     """One operation with requests that are right, or that are wrong."""
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    headers = _headers(key)
 
     @seed(number)
     @given(case=operation.as_strategy(generation_mode=mode))
