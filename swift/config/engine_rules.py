@@ -10,10 +10,11 @@ from swift.config.looks import CheckConfig
 from swift.config.problems import Problem
 from swift.config.quantization import NoQuantization
 from swift.config.runs import EvalConfig, InferConfig
+from swift.config.serve import ServeConfig
 
 
-def answers(config: InferConfig | EvalConfig | CheckConfig) -> Iterator[Problem]:
-    """Rules of infer and eval, and of check where it compares engines."""
+def answers(config: InferConfig | EvalConfig | CheckConfig | ServeConfig) -> Iterator[Problem]:
+    """Rules of infer, eval and deploy, and of check where it compares engines."""
     engine = config.engine
     if isinstance(engine, TransformersConfig):
         return
@@ -39,7 +40,7 @@ def answers(config: InferConfig | EvalConfig | CheckConfig) -> Iterator[Problem]
         yield Problem(where, f"--engine {engine.type} answers with one model", "run it once for each")
 
 
-def needs_no_model(config: InferConfig | EvalConfig) -> bool:
+def needs_no_model(config: InferConfig | EvalConfig | ServeConfig) -> bool:
     """Whether a server on its own says all: its address is known, and it renders the messages itself."""
     engine = config.engine
     return isinstance(engine, OpenaiConfig) and engine.url is not None and engine.send in ("auto", "messages")

@@ -304,9 +304,11 @@ EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export, quan
 
 
 def _serve(config: ServeConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters)
+    yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
     if config.merge_lora and len(config.adapters) != 1:
         yield Problem("--merge_lora", f"{len(config.adapters)} adapters", "it takes exactly one")
+    yield from _adapter_root(config)
+    yield from _served(config)
     if (config.server.ssl_certfile is None) != (config.server.ssl_keyfile is None):
         yield Problem("--ssl_certfile", "certificate and key go together", "give --ssl_certfile and --ssl_keyfile")
     for flag, path in (("--ssl_certfile", config.server.ssl_certfile), ("--ssl_keyfile", config.server.ssl_keyfile)):
@@ -317,5 +319,30 @@ def _serve(config: ServeConfig) -> Iterator[Problem]:
             yield Problem("--cors_origins", f"{origin!r} is no origin", "such as https://app.example.org; * is not one")
 
 
-SERVING: tuple[Callable[[ServeConfig], Iterator[Problem]], ...] = (_serve, _media)
+def _served(config: ServeConfig) -> Iterator[Problem]:
+    """Rules of other engines behind the server."""
+    engine = config.engine
+    if isinstance(engine, TransformersConfig):
+        return
+    if config.adapter_root is not None:
+        yield Problem("--adapter_root", f"--engine {engine.type} takes adapters at its start only", "use --adapters")
+    if config.max_model_len is not None and engine.url is not None:
+        yield Problem("--max_model_len", "the server that runs already knows its own", "take it out")
+
+
+def _adapter_root(config: ServeConfig) -> Iterator[Problem]:
+    root, admins = config.adapter_root, config.server.admin_keys
+    if root is None and admins:
+        yield Problem("--admin_keys", "nothing is there for them to do", "add --adapter_root FOLDER, or take them out")
+    if root is None:
+        return
+    if not admins:
+        yield Problem("--adapter_root", "nobody may use it", "add --admin_keys NAME=KEY")
+    if not Path(root).expanduser().is_dir():
+        yield Problem("--adapter_root", f"there is no folder {root}", "name one that is there")
+    if config.merge_lora:
+        yield Problem("--adapter_root", "merged weights take no adapters", "take out --merge_lora")
+
+
+SERVING: tuple[Callable[[ServeConfig], Iterator[Problem]], ...] = (_serve, _media, engine_rules.answers)
 """Rules of deploy."""

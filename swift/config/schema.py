@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -125,7 +125,7 @@ def table(root: type[BaseModel]) -> Table:
     Raises:
         ValueError: Two fields claim the same flag, which is a mistake in the classes.
     """
-    sections = tuple(_sections(root, (), None, _first_line(root)))
+    sections = _clear(tuple(_sections(root, (), None, _first_line(root))))
     by_name: dict[str, tuple[Option, ...]] = {}
     for section in sections:
         for option in section.options:
@@ -139,6 +139,19 @@ def table(root: type[BaseModel]) -> Table:
         by_name=by_name,
         by_path={section.key: section.path for section in sections if section.path},
         unions={section.path: section.tags for section in sections if section.tags},
+    )
+
+
+def _clear(sections: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Flat names that an option outside of tagged unions has are its own: those within keep their dotted ones."""
+    taken = {flag for section in sections if section.tag is None for option in section.options for flag in option.flags}
+
+    def free(option: Option) -> Option:
+        return replace(option, flags=tuple(flag for flag in option.flags if flag not in taken))
+
+    return tuple(
+        section if section.tag is None else replace(section, options=tuple(map(free, section.options)))
+        for section in sections
     )
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from swift.config.chat import ChatConfig
 from swift.config.encoding import EncodingConfig
+from swift.config.engine import EngineConfig, default_engine
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config, option
@@ -24,6 +23,13 @@ class ServerConfig(Config):
         "/health asks for one.",
         "api_keys",
         "api_key",
+    )
+    admin_keys: tuple[str, ...] = option(
+        (),
+        "Keys that may also load and unload adapters (with --adapter_root), in the form of --api_keys. Other keys are "
+        "refused there.",
+        "admin_keys",
+        "admin_key",
     )
     cors_origins: tuple[str, ...] = option(
         (), "Web pages of these origins may ask, such as https://app.example.org; default: none.", "cors_origins"
@@ -103,6 +109,12 @@ class ServeConfig(Config):
     adapters: tuple[str, ...] = option(
         (), "Adapter folders or run folders, as PATH or NAME=PATH; each is a model by its name.", "adapters"
     )
+    adapter_root: str | None = option(
+        None,
+        "LoRA adapters below this folder may be loaded and unloaded while the server runs, by who has one of "
+        "--admin_keys; default: none may.",
+        "adapter_root",
+    )
     served_model_name: str | None = option(
         None, "Name of the model without adapter; default: the last part of its id.", "served_model_name"
     )
@@ -121,5 +133,11 @@ class ServeConfig(Config):
     )
     max_batch_size: int = option(32, "Sequences in one generation batch.", "max_batch_size", ge=1)
     merge_lora: bool = option(False, "Merge the adapter into the weights before answering.", "merge_lora")
-    backend: Literal["transformers"] = option("transformers", "The engine.", "infer_backend")
+    max_model_len: int | None = option(
+        None,
+        "Longest sequence, prompt and answer, in tokens; default: what the model takes.",
+        "max_model_len",
+        ge=2,
+    )
+    engine: EngineConfig = option(default_engine, "What answers.", "engine", "infer_backend")
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")

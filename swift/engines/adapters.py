@@ -22,13 +22,11 @@ _NOWHERE = r"(?s).*Found missing adapter keys"
 
 
 class Switch(Protocol):
-    """Chooses what a model computes with.
+    """Chooses what a model computes with."""
 
-    Attributes:
-        names: Of the adapters, in the order in which they were loaded.
-    """
-
-    names: tuple[str, ...]
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the adapters, in the order in which they were loaded."""
 
     def activate(self, name: str) -> None:
         """Compute with this adapter, or with the bare weights for `base`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from swift.chat.codec import Codec
@@ -69,6 +70,10 @@ class Live(Protocol):
     def ability(self) -> Ability:
         """What the model does."""
 
+    @property
+    def takes_chats(self) -> bool:
+        """Whether chats are given as they are, since only the server behind can render them."""
+
     def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 
@@ -80,6 +85,20 @@ class Live(Protocol):
 
     def cancel(self, ticket: int) -> None:
         """Stop answering a request, if it is not answered yet."""
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load one more LoRA adapter while others are answered; waits for it.
+
+        Raises:
+            SwiftError: It cannot be used, or this engine cannot do that; everything is as before then.
+        """
+
+    def unload_adapter(self, name: str) -> None:
+        """Take no more requests for an adapter; those that it has are answered still.
+
+        Raises:
+            SwiftError: There is no such adapter, or this engine cannot do that.
+        """
 
     def close(self) -> None:
         """Stop everything; requests that are not answered yet fail."""

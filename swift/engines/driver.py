@@ -5,10 +5,15 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
 from typing import Protocol
 
 from swift.chat.codec import Codec
 from swift.engines.base import AnyRequest, Listener
+from swift.engines.hot import check_lora
 from swift.errors import SwiftError
 from swift.types import Ability
 
@@ -41,6 +46,12 @@ class Steps(Protocol):
     def step(self) -> bool:
         """Compute one forward pass; returns whether there was anything to do."""
 
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load one more adapter, between two steps."""
+
+    def unload_adapter(self, name: str) -> None:
+        """Take no more requests for an adapter."""
+
     def fail(self, error: SwiftError) -> None:
         """Forget all requests, and tell each listener why."""
 
@@ -56,6 +67,7 @@ class Driver:
         self._engine = engine
         self._wake = threading.Event()
         self._closed = False
+        self._changes: deque[tuple[Callable[[], None], Future[None]]] = deque()
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
 
@@ -79,6 +91,11 @@ class Driver:
         """What the model does."""
         return self._engine.ability
 
+    @property
+    def takes_chats(self) -> bool:
+        """No: chats are rendered with the model's own template."""
+        return False
+
     def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled.
 
@@ -96,6 +113,31 @@ class Driver:
         self._engine.cancel(ticket)
         self._wake.set()
 
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load one more adapter, between two steps; waits for it.
+
+        Raises:
+            SwiftError: It cannot be used; everything is as before then.
+        """
+        check_lora(folder)  # reads the files while others are answered
+        self._change(lambda: self._engine.load_adapter(name, folder))
+
+    def unload_adapter(self, name: str) -> None:
+        """Take no more requests for an adapter; those that it has are answered still.
+
+        Raises:
+            SwiftError: There is no such adapter.
+        """
+        self._change(lambda: self._engine.unload_adapter(name))
+
+    def _change(self, work: Callable[[], None]) -> None:
+        done: Future[None] = Future()
+        self._changes.append((work, done))
+        self._wake.set()
+        if self._closed:
+            raise SwiftError("the engine is shut down")
+        done.result()
+
     def close(self) -> None:
         """Stop; requests that are not answered yet fail."""
         self._closed = True
@@ -105,6 +147,7 @@ class Driver:
     def _work(self) -> None:
         while not self._closed:
             self._wake.clear()
+            self._make_changes()
             try:
                 if not self._engine.step():
                     self._wake.wait()
@@ -113,3 +156,15 @@ class Driver:
                 traceback.print_exc(file=sys.stderr)
                 self._engine.fail(SwiftError(f"the engine failed: {type(error).__name__}"))
         self._engine.fail(SwiftError("the engine is shut down"))
+        for _, done in self._changes:
+            done.set_exception(SwiftError("the engine is shut down"))
+
+    def _make_changes(self) -> None:
+        while self._changes:
+            work, done = self._changes.popleft()
+            try:
+                work()
+            except Exception as error:
+                done.set_exception(error)  # raised where it is waited for
+            else:
+                done.set_result(None)

@@ -37,11 +37,13 @@ class Limits:
         rows: Sequences in one batch.
         live: Requests come and go, and somebody waits for each: who came first goes first. Else the order is that
             which ends everything soonest.
+        length: Longest sequence, prompt and answer; None leaves it to the model's positions.
     """
 
     tokens: int = 8192
     rows: int = 16
     live: bool = False
+    length: int | None = None
 
 
 class Lanes:
@@ -110,6 +112,15 @@ class Lanes:
         """Forget the jobs of the lane that was computed last; returns them."""
         key = max(self._turns, key=self._turns.__getitem__)
         return self._lanes.pop(key).jobs
+
+    def holds(self, adapter: str) -> bool:
+        """Whether any job of an adapter waits or runs."""
+        return any(lane.jobs for (name, _), lane in self._lanes.items() if name == adapter)
+
+    def forget(self, adapter: str) -> None:
+        """Free what was computed under an adapter that has no jobs any more."""
+        for key in [key for key in self._lanes if key[0] == adapter]:
+            del self._lanes[key], self._turns[key]
 
     def clear(self) -> None:
         """Forget all jobs."""

@@ -10,6 +10,7 @@ from swift.chat.load import load_codec
 from swift.engines.adapters import Switch, attach_any, require_together
 from swift.engines.driver import Driver
 from swift.engines.folders import Plan
+from swift.engines.hot import HotSwitch
 from swift.engines.lanes import Limits
 from swift.engines.merging import merge, quantized_error, require_mergeable
 from swift.engines.packed import can_pack, pack_linears
@@ -31,6 +32,7 @@ def load_engine(
     limits: Limits,
     merge_lora: bool = False,
     pack: bool = True,
+    hot: bool = False,
 ) -> TransformersEngine:
     """Load model, tokenizer and adapters.
 
@@ -39,6 +41,7 @@ def load_engine(
         limits: Batch limits.
         merge_lora: Add the adapter to the weights instead of computing it beside them. Only with one adapter.
         pack: On a CPU with bfloat16 units, keep the weights in the layout that makes decoding fast.
+        hot: Adapters can be loaded and unloaded later.
 
     Raises:
         SwiftError: Something is missing or does not fit; see the parts.
@@ -67,14 +70,17 @@ def load_engine(
     note = "" if warning is None else f" ({warning})"
     if (held := describe(plan.model, model.config)) is not None:
         note += f", weights: {held}"
-    if pack and can_pack(model.device, model.dtype):
+    pack = pack and can_pack(model.device, model.dtype)
+    if hot:
+        switch = HotSwitch(model, switch, pack=pack)
+    if pack:
         note += f", {pack_linears(model)} weights packed for the CPU"
     return TransformersEngine(model, codec, plan.chat, switch=switch, limits=limits, note=note)
 
 
-def load_live(plan: Plan, *, limits: Limits, merge_lora: bool = False) -> Driver:
+def load_live(plan: Plan, *, limits: Limits, merge_lora: bool = False, hot: bool = False) -> Driver:
     """The same engine in a thread of its own, for requests that come and go."""
-    return Driver(load_engine(plan, limits=replace(limits, live=True), merge_lora=merge_lora))
+    return Driver(load_engine(plan, limits=replace(limits, live=True), merge_lora=merge_lora, hot=hot))
 
 
 def require_usable(plan: Plan, located: Located, *, merge_lora: bool) -> None:

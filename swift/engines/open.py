@@ -10,13 +10,14 @@ from swift.config.engine import EngineConfig, ServedConfig, StartedConfig, Trans
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.runs import EvalConfig, InferConfig
-from swift.engines.base import Engine, Live
+from swift.config.serve import ServeConfig
+from swift.engines.base import Engine
 from swift.engines.folders import Plan, plan_model
 from swift.engines.openai import OpenAIEngine
 from swift.errors import ConfigError
 
 
-def plan_of(config: InferConfig | EvalConfig) -> Plan:
+def plan_of(config: InferConfig | EvalConfig | ServeConfig) -> Plan:
     """What to load; nothing, where a server alone knows its model.
 
     Raises:
@@ -34,8 +35,16 @@ def no_model(chat: ChatConfig, media: MediaConfig) -> Plan:
     return Plan(ModelConfig(), {}, chat, None, media)
 
 
-def open_remote(engine: ServedConfig, plan: Plan, *, merge_lora: bool = False) -> OpenAIEngine:
+def open_remote(
+    engine: ServedConfig, plan: Plan, *, merge_lora: bool = False, max_length: int | None = None
+) -> OpenAIEngine:
     """An engine behind HTTP: at the address that is named, or started here. To be closed by the caller.
+
+    Args:
+        engine: Which one.
+        plan: What it shall serve.
+        merge_lora: Merge the adapter into the weights.
+        max_length: Longest sequence, prompt and answer, of one that is started here; the engine's own option without.
 
     Raises:
         SwiftError: It is not installed, does not start, or does not have what is wanted.
@@ -48,6 +57,8 @@ def open_remote(engine: ServedConfig, plan: Plan, *, merge_lora: bool = False) -
         raise ConfigError("--engine openai needs an address", hint="add --base_url http://HOST:PORT/v1")
     from swift.engines.started import start_engine
 
+    if max_length is not None:
+        engine = engine.model_copy(update={"max_length": max_length})
     return start_engine(engine, plan, merge_lora=merge_lora)
 
 
@@ -69,20 +80,6 @@ def open_engine(
         from swift.engines.load import load_engine
 
         return load_engine(plan, limits=Limits(tokens=max_tokens, rows=max_rows), merge_lora=merge_lora)
-    return open_remote(engine, plan, merge_lora=merge_lora)
-
-
-def open_live(engine: EngineConfig, plan: Plan, *, max_tokens: int, max_rows: int, merge_lora: bool = False) -> Live:
-    """The same for requests that come and go; to be closed by the caller.
-
-    Raises:
-        SwiftError: It cannot be had.
-    """
-    if isinstance(engine, TransformersConfig):
-        from swift.engines.lanes import Limits
-        from swift.engines.load import load_live
-
-        return load_live(plan, limits=Limits(tokens=max_tokens, rows=max_rows), merge_lora=merge_lora)
     return open_remote(engine, plan, merge_lora=merge_lora)
 
 

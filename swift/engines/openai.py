@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from swift.chat.codec import Codec
@@ -24,7 +25,7 @@ from swift.engines.link import Link
 from swift.engines.messages import Messages
 from swift.engines.remote_scoring import likelihood, scoring_body
 from swift.engines.wires import UNSUPPORTED, Asked, Reader, Takes, Wire
-from swift.errors import EngineError, RowError, SwiftError
+from swift.errors import ConfigError, EngineError, RowError, SwiftError
 from swift.types import Ability, Completion, Conversation, Ids, Request, Scored, Text
 
 T = TypeVar("T")
@@ -134,6 +135,11 @@ class OpenAIEngine:
         """It answers."""
         return Ability(longest=self._served.context)
 
+    @property
+    def takes_chats(self) -> bool:
+        """Whether the server renders chats, by a template that is not known here."""
+        return self._served.send == "messages"
+
     def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Answer a request; returns a number by which it can be cancelled. Renders, but does not wait for answers.
 
@@ -165,6 +171,22 @@ class OpenAIEngine:
             running = self._running.pop(ticket, None)
         if running is not None:
             running[0].cancel()
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Refuse: what the server has, it has from its start.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise ConfigError(f"{self._served.takes.server} takes adapters at its start only", hint="use --adapters")
+
+    def unload_adapter(self, name: str) -> None:
+        """As `load_adapter`.
+
+        Raises:
+            ConfigError: Always.
+        """
+        self.load_adapter(name, Path())
 
     def close(self) -> None:
         """Stop everything, and the server, where it was started for this; requests that are not answered yet fail."""

@@ -30,6 +30,15 @@ class PackedLinear(nn.Module):
         self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
         self._bias = None if linear.bias is None else linear.bias.detach()
 
+    def plain(self) -> nn.Linear:
+        """A linear layer with the same weight."""
+        weight = self._weight.to_dense()
+        linear = nn.Linear(self.in_features, self.out_features, bias=self._bias is not None, device="meta")
+        linear.weight = nn.Parameter(weight, requires_grad=False)
+        if self._bias is not None:
+            linear.bias = nn.Parameter(self._bias, requires_grad=False)
+        return linear.eval()
+
     def forward(self, x: Tensor) -> Tensor:
         """x: [..., in] -> [..., out]."""
         y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
@@ -63,6 +72,13 @@ def pack_linears(model: nn.Module) -> int:
         model.set_submodule(name, PackedLinear(layer))
         packed += 1
     return packed
+
+
+def unpack_linears(model: nn.Module) -> None:
+    """The inverse of `pack_linears`."""
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, PackedLinear):
+            model.set_submodule(name, layer.plain())
 
 
 def _read_by_others(model: nn.Module, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import count
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
@@ -17,13 +18,14 @@ from swift.engines.adjust import Chooser
 from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Listener, OnDone
 from swift.engines.entry import Entry
 from swift.engines.guide import Guides, Match
+from swift.engines.hot import HotSwitch
 from swift.engines.job import Job
 from swift.engines.lanes import Lanes, Limits
 from swift.engines.scoring import answer_tokens, scores
 from swift.engines.shape import context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.engines.together import answer_all, answer_stream
-from swift.errors import ResourceError, RowError, SwiftError
+from swift.errors import ConfigError, ResourceError, RowError, SwiftError
 from swift.models.forward import make_backbone
 from swift.models.head import HeadTransform
 from swift.models.structure import backbone, embedding_rows, generating, head_transform
@@ -70,7 +72,8 @@ class TransformersEngine:
         self._note = note
         self._lanes = Lanes(model, forward_parameters(model), switch=switch, limits=limits)
         self._measured: list[HeadTransform | None] = []
-        self._context = context_length(model)
+        lengths = [length for length in (context_length(model), limits.length) if length is not None]
+        self._context = min(lengths, default=None)
         self._vocabulary = embedding_rows(model)
         self._guides: Guides | None = None
         self._tickets = count()
@@ -131,12 +134,45 @@ class TransformersEngine:
         """Take in what arrived, forget what was cancelled; computes nothing. By the thread that steps."""
         while self._arrived:
             entry = self._arrived.popleft()
+            if isinstance(self._switch, HotSwitch) and not self._switch.holds(entry.adapter):
+                entry.listener(RowError("unknown_adapter", "it was unloaded"))
+                continue
             self._entries[entry.job.number] = entry
             self._lanes.add(entry.job, entry.adapter)
         while self._cancelled:
             gone = self._entries.pop(self._cancelled.popleft(), None)
             if gone is not None:
                 self._lanes.drop(gone.job)
+        if isinstance(self._switch, HotSwitch):
+            for key in [key for key in self._switch.leaving if not self._lanes.holds(key)]:
+                self._lanes.forget(key)
+                self._switch.remove(key)
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load one more adapter. By the thread that steps.
+
+        Args:
+            name: By which requests ask for it from now on.
+            folder: Which `check_lora` has found good.
+
+        Raises:
+            ConfigError: The engine was not loaded for that, or the name is taken.
+            CheckpointError: It does not fit the model; everything is as before then.
+        """
+        self._hot().add(name, folder)
+
+    def unload_adapter(self, name: str) -> None:
+        """Take no more requests for an adapter; it goes when those that it has are answered. By the thread that steps.
+
+        Raises:
+            ConfigError: The engine was not loaded for that, or there is no such adapter.
+        """
+        self._hot().retire(name)
+
+    def _hot(self) -> HotSwitch:
+        if not isinstance(self._switch, HotSwitch):
+            raise ConfigError("this engine takes no adapters at run time", hint="start it with --adapter_root FOLDER")
+        return self._switch
 
     def step(self) -> bool:
         """Compute one forward pass, and tell listeners. By one thread at a time.
@@ -231,9 +267,10 @@ class TransformersEngine:
     def _adapter(self, wanted: str | None) -> str:
         """The adapter that is meant by what a request says."""
         name = wanted or (self.adapters[0] if self.adapters else BASE)
-        if name != BASE and name not in self.adapters:
+        key = self._switch.key(name) if isinstance(self._switch, HotSwitch) else name
+        if key is None or (key == name != BASE and name not in self.adapters):
             raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}")
-        return name
+        return key
 
     def _job(self, number: int, request: Request, adapter: str, *, pieces: bool) -> Job:
         ids, media = prompt_of(request.prompt, self._codec, self._chat)

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from swift.serving.errors import ApiError
 
@@ -109,13 +109,22 @@ class Rates:
     """Tokens in buckets, one bucket a client, that fill up within a minute.
 
     Args:
-        per_minute: How much a client may take in a minute.
+        per_minute: How much a client may take in a minute; None for as much as it wants.
         what: In words, for the message.
+        own: The same for clients of which something else holds, by name.
         clock: Seconds that only grow.
     """
 
-    def __init__(self, per_minute: int, what: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        per_minute: int | None,
+        what: str,
+        own: Mapping[str, int] | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._size = per_minute
+        self._own = own or {}
         self._what = what
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -130,12 +139,15 @@ class Rates:
         Raises:
             ApiError: 429, with how long to wait.
         """
-        left = self._now(client)
+        size = self._own.get(client, self._size)
+        if size is None:
+            return
+        left = self._now(client, size)
         if left < max(amount, 1):
-            wait = math.ceil((max(amount, 1) - left) * 60 / self._size)
+            wait = math.ceil((max(amount, 1) - left) * 60 / size)
             raise ApiError(
                 429,
-                f"more than {self._size} {self._what} a minute",
+                f"more than {size} {self._what} a minute",
                 code="rate_limit_exceeded",
                 headers={"Retry-After": str(max(1, wait))},
             )
@@ -143,12 +155,15 @@ class Rates:
 
     def take(self, client: str, amount: int) -> None:
         """Take `amount` however much is left: what was used is known only afterwards."""
-        left = self._now(client)
+        size = self._own.get(client, self._size)
+        if size is None:
+            return
+        left = self._now(client, size)
         self._left[client] = (left - amount, self._clock())
         self._left.move_to_end(client)
         while len(self._left) > _MOST_CLIENTS:
             self._left.popitem(last=False)
 
-    def _now(self, client: str) -> float:
-        left, since = self._left.get(client, (float(self._size), self._clock()))
-        return min(float(self._size), left + (self._clock() - since) * self._size / 60)
+    def _now(self, client: str, size: int) -> float:
+        left, since = self._left.get(client, (float(size), self._clock()))
+        return min(float(size), left + (self._clock() - since) * size / 60)

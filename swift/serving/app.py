@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from swift import __version__
 from swift.config.serve import ServeConfig
-from swift.serving import health, tokens
+from swift.serving import adapters, health, tokens
 from swift.serving.anthropic.routes import router as anthropic_router
 from swift.serving.chat.routes import router as chat_router
 from swift.serving.completions.routes import router as completions_router
@@ -37,12 +37,12 @@ ROUTERS = (
     anthropic_router,
     responses_router,
 )
-"""Every endpoint."""
+"""Every endpoint but those of administrators."""
 
 _LONGEST_MESSAGE = 300
 
 
-def make_app(config: ServeConfig, service: Service, engine: HostedEngine, *, keys: Keyring) -> FastAPI:
+def make_app(config: ServeConfig, service: Service, engine: HostedEngine, *, keys: Keyring, admins: Keyring) -> FastAPI:
     """The application.
 
     Args:
@@ -50,6 +50,7 @@ def make_app(config: ServeConfig, service: Service, engine: HostedEngine, *, key
         service: The server's state.
         engine: Started and stopped with the application.
         keys: Who may ask; empty where everyone may.
+        admins: Who may load and unload adapters; empty where nobody may.
     """
     app = FastAPI(
         title="swift",
@@ -58,16 +59,16 @@ def make_app(config: ServeConfig, service: Service, engine: HostedEngine, *, key
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan(engine, service),
-        middleware=_middleware(config, service, keys),
+        middleware=_middleware(config, service, keys, admins),
         separate_input_output_schemas=False,
     )
     app.state.service = service
-    for router in ROUTERS:
+    for router in (*ROUTERS, adapters.router) if config.adapter_root is not None and admins else ROUTERS:
         app.include_router(router)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _bug)
-    if keys:
+    if keys or admins:
         _declare_keys(app)
     return app
 
@@ -85,7 +86,7 @@ def _lifespan(engine: HostedEngine, service: Service) -> Callable[[FastAPI], Abs
     return lifespan
 
 
-def _middleware(config: ServeConfig, service: Service, keys: Keyring) -> list[Middleware]:
+def _middleware(config: ServeConfig, service: Service, keys: Keyring, admins: Keyring) -> list[Middleware]:
     """From the outside in."""
     log = AccessLog.on_stderr(wanted=config.server.access_log)
     stack = [Middleware(Watch, log=log, metrics=service.metrics)]
@@ -99,7 +100,7 @@ def _middleware(config: ServeConfig, service: Service, keys: Keyring) -> list[Mi
                 expose_headers=["x-request-id", "retry-after"],
             )
         )
-    return [*stack, Middleware(Guard, config=config, keys=keys)]
+    return [*stack, Middleware(Guard, config=config, keys=keys, admins=admins)]
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -23,9 +23,11 @@ _KINDS = {
     415: "invalid_request_error",
     421: "permission_error",
     429: "rate_limit_error",
+    431: "invalid_request_error",
     500: "server_error",
     503: "server_error",
     504: "timeout_error",
+    505: "invalid_request_error",
 }
 _ANTHROPIC_KINDS = {**_KINDS, 500: "api_error", 503: "overloaded_error"}
 

@@ -27,6 +27,7 @@ OPEN = frozenset({"/health"})
 """Routes that need no key."""
 
 _JSON = re.compile(r"application/(?:[\w.+-]+\+)?json\s*(?:;.*)?", re.IGNORECASE)
+_HOST = re.compile(r"(?:\[(?P<inside>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]*))(?::\d*)?")
 _BODIES = 16
 """How many bodies of the largest size may be in memory at once."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1", ""})
@@ -39,6 +40,8 @@ class Visit:
     Attributes:
         number: Its id, which the client is told in the header x-request-id.
         client: Name of the key; without keys, the address.
+        named: Whether it has a key that is known.
+        admin: Whether that is an administrator's.
         route: The route's pattern, once it is known.
         prompt_tokens: Tokens of its prompts.
         completion_tokens: Tokens of its answers.
@@ -47,6 +50,8 @@ class Visit:
 
     number: str
     client: str
+    named: bool = False
+    admin: bool = False
     route: str = ""
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -126,15 +131,16 @@ class Guard:
         app: What is inside.
         config: Where the server listens, and its limits.
         keys: Who may ask; empty where everyone may.
+        admins: Who may ask for more; they may ask for all that others may.
     """
 
-    def __init__(self, app: ASGIApp, *, config: ServeConfig, keys: Keyring) -> None:
+    def __init__(self, app: ASGIApp, *, config: ServeConfig, keys: Keyring, admins: Keyring) -> None:
         self._app = app
         self._keys = keys
+        self._admins = admins
         self._limits = config.limits
         self._hosts = None if keys else local_names(config.server.host)
-        per_minute = config.limits.requests_per_minute
-        self._rates = None if per_minute is None else Rates(per_minute, "requests")
+        self._rates = Rates(config.limits.requests_per_minute, "requests", {**keys.requests, **admins.requests})
         self._held = 0  # bytes of bodies in memory
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,12 +165,17 @@ class Guard:
         """Check the head, then read the body, if the method has one; it is counted in `_held` from then on."""
         headers = Headers(scope=scope)
         visit: Visit = scope["state"]["visit"]
+        _require_plain(scope, headers)
+        # What comes in one piece is parsed before its size is seen.
+        if head_size(scope) > self._limits.head_kilobytes * 1000:
+            raise ApiError(
+                431, f"the head has more than {self._limits.head_kilobytes} kB", headers={"Connection": "close"}
+            )
         if self._hosts is not None and host_of(headers.get("host", "")) not in self._hosts:
             # A page of the web whose name suddenly means this machine must not reach it.
             raise ApiError(421, "this server does not answer to that Host")
-        if self._keys and scope["path"] not in OPEN:
-            visit.client = self._named(headers)
-        if self._rates is not None and scope["path"] not in OPEN:
+        if scope["path"] not in OPEN:
+            self._name(visit, headers)
             self._rates.require(visit.client, 1)
         if scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
             return None
@@ -177,18 +188,16 @@ class Guard:
             # Other types can be sent by any web page without asking first.
             raise ApiError(415, "the body must be JSON: Content-Type: application/json")
 
-    def _named(self, headers: Headers) -> str:
+    def _name(self, visit: Visit, headers: Headers) -> None:
+        """Find out whose key a request has."""
         scheme, _, key = headers.get("authorization", "").partition(" ")
         given = key.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
-        name = self._keys.name(given) if given else None
-        if name is None:
-            raise ApiError(
-                401,
-                "a key is needed: Authorization: Bearer KEY" if not given else "the key is wrong",
-                code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return name
+        admin = self._admins.name(given) if given else None
+        name = admin or (self._keys.name(given) if given else None)
+        if name is None and self._keys:
+            raise no_key(wrong=bool(given))
+        if name is not None:
+            visit.client, visit.named, visit.admin = name, True, admin is not None
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         most = self._limits.body_megabytes * 1_000_000
@@ -225,6 +234,34 @@ class Guard:
             ) from None
 
 
+def head_size(scope: Scope) -> int:
+    """Bytes of a request's head, without its method and version."""
+    lines = sum(len(name) + len(value) + len(": \r\n") for name, value in scope["headers"])
+    return lines + len(scope.get("raw_path", b"")) + len(scope["query_string"])
+
+
+def _require_plain(scope: Scope, headers: Headers) -> None:
+    """Refuse heads that others may read in another way, and end the connection: what is behind is no request.
+
+    Raises:
+        ApiError: 400, where it is not clear where the body ends; 505, for other versions than 1.0 and 1.1.
+    """
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise ApiError(505, "this server speaks HTTP/1.1", headers={"Connection": "close"})
+    if "transfer-encoding" in headers and ("content-length" in headers or scope["http_version"] == "1.0"):
+        raise ApiError(400, "a body has one length: Content-Length or chunks", headers={"Connection": "close"})
+
+
+def no_key(*, wrong: bool) -> ApiError:
+    """A request without a key that is known."""
+    return ApiError(
+        401,
+        "the key is wrong" if wrong else "a key is needed: Authorization: Bearer KEY",
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
 async def _parts(receive: Receive) -> AsyncIterator[bytes]:
     more = True
     while more:
@@ -253,11 +290,10 @@ def replay(body: bytes, receive: Receive) -> Receive:
 
 
 def host_of(header: str) -> str:
-    """The name in a Host header, without port and brackets, in lower case."""
+    """The name in a Host header, without port and brackets, in lower case; what has another form stays as it is."""
     text = header.strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.rpartition(":")[0] if text.count(":") == 1 else text
+    found = _HOST.fullmatch(text)
+    return text if found is None else found["inside"] or found["name"]
 
 
 def is_loopback(host: str) -> bool:

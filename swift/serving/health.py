@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from swift.serving.errors import ApiError
 from swift.serving.http import JsonRoute, answer, service_of
+from swift.serving.service import Service
 from swift.serving.wire import ERRORS, Told
 
 router = APIRouter(route_class=JsonRoute)
@@ -39,6 +40,7 @@ class ModelCard(Told):
     created: int
     owned_by: str
     parent: str | None
+    max_model_len: int | None
 
 
 class ModelList(Told):
@@ -82,7 +84,7 @@ async def metrics(request: Request) -> Response:
 async def models(request: Request) -> Response:
     """The model, and each adapter as a model."""
     service = service_of(request)
-    return answer({"object": "list", "data": [_card(name, service.model_name) for name in service.models]})
+    return answer({"object": "list", "data": [card(name, service) for name in service.models]})
 
 
 @router.get(
@@ -96,14 +98,16 @@ async def model(model: str, request: Request) -> Response:
     service = service_of(request)
     if model not in service.models:
         raise ApiError(404, "the model does not exist; GET /v1/models lists them", "model", "model_not_found")
-    return answer(_card(model, service.model_name))
+    return answer(card(model, service))
 
 
-def _card(name: str, bare: str) -> dict[str, object]:
+def card(name: str, service: Service) -> dict[str, object]:
+    """What is told of a model."""
     return {
         "id": name,
         "object": "model",
         "created": _STARTED,
         "owned_by": "swift",
-        "parent": None if name == bare else bare,
+        "parent": None if name == service.model_name else service.model_name,
+        "max_model_len": service.context,
     }

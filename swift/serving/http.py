@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from swift.serving.errors import ApiError, bad, body_of, is_anthropic
-from swift.serving.guard import Visit
+from swift.serving.guard import Visit, no_key
 from swift.serving.service import Service
 
 T = TypeVar("T")
@@ -61,6 +61,26 @@ class JsonRoute(APIRoute):
             except Gone:
                 visit_of(request).gone = True
                 return Response(status_code=499)
+
+        return handler
+
+
+class AdminRoute(JsonRoute):
+    """A route for administrators; nothing of a request of others is read."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The function that FastAPI calls."""
+        inner = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            visit = visit_of(request)
+            if not visit.admin:
+                visit.route = self.path
+                given = "authorization" in request.headers or "x-api-key" in request.headers
+                if visit.named:
+                    raise ApiError(403, "this key may not do that", code="admin_key_needed")
+                raise no_key(wrong=given)
+            return await inner(request)
 
         return handler
 

@@ -13,11 +13,12 @@ import uvicorn
 from swift.config.rules import require
 from swift.config.serve import ServeConfig
 from swift.data.plugins import load_plugins
-from swift.engines.folders import Plan, plan_model
+from swift.engines.folders import Plan
+from swift.engines.open import plan_of
 from swift.errors import ConfigError, SwiftError
 from swift.serving.app import make_app
 from swift.serving.guard import is_loopback
-from swift.serving.keys import read_keys
+from swift.serving.keys import Keyring, read_keys
 from swift.serving.link.engine import HostedEngine, State
 from swift.serving.link.wire import HostPlan
 from swift.serving.protocol import connection_class
@@ -47,8 +48,9 @@ def serve(config: ServeConfig, *, loader: str = LOADER) -> int:
             f"--host {config.server.host} can be reached by others, and no key is asked for",
             hint="give --api_keys NAME=KEY or a file of them, or leave the host at 127.0.0.1",
         )
+    _admins(config)
     load_plugins(config.plugins)
-    plan = plan_model(config.model, config.adapters, config.chat, config.media)
+    plan = plan_of(config)
     listening = _listen(config.server.host, config.server.port)
     with listening:
         return _serve(config, plan, listening, loader=loader)
@@ -59,17 +61,19 @@ def _serve(config: ServeConfig, plan: Plan, listening: socket.socket, *, loader:
     host = f"[{config.server.host}]" if ":" in config.server.host else config.server.host
     address = f"{scheme}://{host}:{listening.getsockname()[1]}"
     engine = HostedEngine(host_plan(config, plan, loader=loader), on_state=lambda state: told(state))
-    service = Service(config, engine, model_name=config.served_model_name or short_name(plan.model.id))
-    keys = read_keys(config.server.api_keys)
-    server = Server(
-        _uvicorn(config, make_app(config, service, engine, keys=keys)), service, config.server.drain_seconds
-    )
+    keys, admins = read_keys(config.server.api_keys), _admins(config)
+    name = config.served_model_name or short_name(plan.model.id)
+    service = Service(config, engine, model_name=name, rates={**keys.tokens, **admins.tokens})
+    app = make_app(config, service, engine, keys=keys, admins=admins)
+    server = Server(_uvicorn(config, app), service, config.server.drain_seconds)
 
     def told(state: State) -> None:
         service.metrics.told(state)
         if state == "ready" and engine.ready is not None:
             say(f"{', '.join(service.models)}: {engine.ready.description}")
             say(f"serving at {address}")
+            for name in engine.lost:
+                say(f"the adapter {name} could not be loaded again")
         elif state == "down":
             service.metrics.restarts.inc()
             say("the engine's process has died; it is started again")
@@ -113,6 +117,10 @@ class Server(uvicorn.Server):
             timer.cancel()
 
 
+def _admins(config: ServeConfig) -> Keyring:
+    return read_keys(config.server.admin_keys, flag="--admin_keys")
+
+
 def _uvicorn(config: ServeConfig, app: object) -> uvicorn.Config:
     server, limits = config.server, config.limits
     try:
@@ -145,6 +153,9 @@ def host_plan(config: ServeConfig, plan: Plan, *, loader: str = LOADER) -> HostP
         max_batch_tokens=config.max_batch_tokens,
         max_batch_size=config.max_batch_size,
         merge_lora=config.merge_lora,
+        engine=config.engine,
+        max_length=config.max_model_len,
+        hot=config.adapter_root is not None,
         plugins=config.plugins,
         prompt_tokens=config.limits.prompt_tokens,
         special_tokens=config.limits.special_tokens,

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from swift.config.serve import ServeConfig
 from swift.engines.base import BASE, Piece
 from swift.serving.admission import Admission, Rates
 from swift.serving.choosing import Rules
-from swift.serving.errors import ApiError, refused, unavailable
+from swift.serving.errors import ApiError, bad, refused, unavailable
 from swift.serving.guard import Visit
 from swift.serving.link import wire
-from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError
+from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError, Question
 from swift.serving.logs import RequestLog
 from swift.serving.metrics import Metrics
 from swift.types import Completion, Encoded, EncodeRequest, Request, Task
@@ -71,8 +72,10 @@ class Service:
         config: All of it.
         engine: Where answers come from.
         model_name: The model without adapter, as clients name it.
+        rates: Tokens in a minute of clients of which something else holds than of others, by name.
 
     Attributes:
+        adapter_root: Below which adapters may be loaded; None where none may.
         limits: What clients may ask for.
         defaults: Sampling of requests that say nothing.
         media: Where media may come from.
@@ -80,7 +83,10 @@ class Service:
         log: Requests and answers, where they are kept.
     """
 
-    def __init__(self, config: ServeConfig, engine: HostedEngine, *, model_name: str) -> None:
+    def __init__(
+        self, config: ServeConfig, engine: HostedEngine, *, model_name: str, rates: Mapping[str, int] | None = None
+    ) -> None:
+        self.adapter_root = config.adapter_root
         self.limits = config.limits
         self.defaults = config.generation
         self.media = config.media
@@ -89,9 +95,9 @@ class Service:
         self.model_name = model_name
         self._engine = engine
         self._admission = Admission(config.limits.max_running, config.limits.max_waiting)
-        per_minute = config.limits.tokens_per_minute
-        self._rates = None if per_minute is None else Rates(per_minute, "tokens")
+        self._rates = Rates(config.limits.tokens_per_minute, "tokens", rates)
         self._questions = 0
+        self._changing = asyncio.Lock()
         self.metrics.running.set_function(lambda: float(self._admission.running))
         self.metrics.waiting.set_function(lambda: float(self._admission.waiting))
 
@@ -120,6 +126,12 @@ class Service:
         """Names that a request may name, the bare model first."""
         ready = self._engine.ready
         return (self.model_name, *(ready.adapters if ready is not None else ()))
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that a prompt and its answer have at most; None where that is not known, or not yet."""
+        ready = self._engine.ready
+        return None if ready is None else ready.ability.longest
 
     def adapter(self, model: str) -> str:
         """The adapter that a model's name means.
@@ -170,8 +182,7 @@ class Service:
         slots = len(requests) * count
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.request_seconds
-        if self._rates is not None:
-            self._rates.require(visit.client, 0)
+        self._rates.require(visit.client, 0)
         _ = self.ready
         await self._admission.enter(slots, deadline=deadline)
         inbox: Inbox = asyncio.Queue()
@@ -229,8 +240,33 @@ class Service:
             self._rates.take(visit.client, tokens)
         return heard.encoded
 
-    async def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize]) -> wire.Tokenized | wire.Detokenized:
-        """Ask the host about tokens.
+    async def load_adapter(self, name: str, folder: Path) -> None:
+        """Load an adapter; it is served when this returns.
+
+        Raises:
+            ApiError: 400, where it cannot be used; 503 or 504, where the engine cannot do it now.
+        """
+        async with self._changing:
+            if name in self.models or name == BASE:
+                raise bad(f"there is a model called {name!r} already; unload it first", "lora_name")
+            told = await self.ask(partial(wire.LoadAdapter, name=name, folder=folder))
+            assert isinstance(told, wire.Adapters)
+            self._engine.loaded(name, folder, told.names)
+
+    async def unload_adapter(self, name: str) -> None:
+        """Stop serving an adapter: at once for new requests; those that run are finished.
+
+        Raises:
+            ApiError: 404, where there is none of that name; 503 or 504, where the engine cannot do it now.
+        """
+        async with self._changing:
+            if name not in self.ready.adapters:
+                raise ApiError(404, "there is no such adapter; GET /v1/models lists them", "lora_name")
+            self._engine.unloaded(name)
+            await self.ask(partial(wire.UnloadAdapter, name=name))
+
+    async def ask(self, make: Callable[[int], Question]) -> wire.Tokenized | wire.Detokenized | wire.Adapters:
+        """Ask the host about tokens, or to change its adapters.
 
         Raises:
             ApiError: As `answers`.
@@ -247,7 +283,7 @@ class Service:
         try:
             heard = await inbox.get()
             _require(heard)
-            assert isinstance(heard, wire.Tokenized | wire.Detokenized)
+            assert isinstance(heard, wire.Tokenized | wire.Detokenized | wire.Adapters)
             return heard
         finally:
             self._questions -= 1
@@ -268,14 +304,13 @@ class Service:
     def _account(self, visit: Visit, completion: Completion, *, again: bool) -> None:
         """Count an answer; a prompt with several answers is counted once."""
         prompt = 0 if again else completion.prompt_tokens
-        answer = len(completion.token_ids)
+        answer = completion.new_tokens
         visit.prompt_tokens += prompt
         visit.completion_tokens += answer
         self.metrics.prompt_tokens.inc(prompt)
         self.metrics.cached_tokens.inc(0 if again else completion.cached_tokens)
         self.metrics.completion_tokens.inc(answer)
-        if self._rates is not None:
-            self._rates.take(visit.client, prompt + answer)
+        self._rates.take(visit.client, prompt + answer)
 
     def keep(self, visit: Visit, route: str, request: Any, answer: Any) -> None:
         """Write a request and its answer to the request log, if there is one."""
@@ -294,7 +329,7 @@ def usage_of(ended: Sequence[Finished], count: int) -> dict[str, Any]:
     """
     firsts = [done.completion for done in ended if done.index % count == 0]
     prompt = sum(completion.prompt_tokens for completion in firsts)
-    answer = sum(len(done.completion.token_ids) for done in ended)
+    answer = sum(done.completion.new_tokens for done in ended)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": answer,

@@ -9,9 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
+from swift.chat.codec import make_codec
+from swift.config.chat import ChatConfig
+from swift.engines.guide import Guides
 from swift.engines.transformers import TransformersEngine
 from swift.errors import RowError
+from swift.models.tiny import CHATML, tiny_tokenizer
 from swift.types import Guide
 from tests.engines.support import answers, ask
 
@@ -101,3 +106,57 @@ def test_what_cannot_be_followed(make_engine: MakeEngine, guide: Guide) -> None:
     assert isinstance(refused, RowError)
     assert refused.reason == "bad_guide"
     assert "\n" not in str(refused)
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+def _doubled(depth: int, how: str) -> dict[str, Any]:
+    """Schemas that name the next one twice: written out, there would be 2 to the power of `depth`."""
+    steps: dict[str, Any] = {f"a{depth}": {"type": "string"}}
+    for number in range(depth):
+        both = [{"$ref": f"#/$defs/a{number + 1}"}] * 2
+        steps[f"a{number}"] = {"allOf": both} if how == "allOf" else {"type": "array", "prefixItems": both}
+    return {"$defs": steps, "$ref": "#/$defs/a0"}
+
+
+HARD: dict[str, dict[str, Any]] = {
+    "plus of plus": {"type": "string", "pattern": "^(a+)+$"},
+    "repeated": {"type": "string", "pattern": "^((a{1,1000}){1,1000}){1,1000}$"},
+    "behind": {"type": "string", "pattern": "^(a)\\1$"},
+    "long": {"type": "string", "minLength": 100_000, "maxLength": 2_000_000_000},
+    "many": {"type": "array", "minItems": 1_000_000, "items": {"type": "integer"}},
+    "itself": {"$ref": "#"},
+    "itself twice": {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
+    "each other": {"$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}, "$ref": "#/$defs/a"},
+    "tree": {"type": "array", "prefixItems": [{"$ref": "#"}, {"$ref": "#"}]},
+    "doubled": _doubled(60, "allOf"),
+    "doubled items": _doubled(60, "items"),
+    "deep": _nested(60),
+    "too deep": _nested(400),
+    "choices": {"allOf": [{"anyOf": [{"properties": {f"p{i}{j}": {}}} for j in range(6)]} for i in range(12)]},
+    "elsewhere": {"$ref": "http://127.0.0.1:1/x"},
+    "a file": {"$ref": "file:///etc/passwd"},
+    "huge number": {"type": "integer", "maximum": 10**300},
+}
+
+
+@pytest.fixture(scope="module")
+def guides() -> Guides:
+    return Guides(make_codec(tiny_tokenizer(chat_template=CHATML), ChatConfig(), positions=1000))
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_schemas_that_would_take_for_ever(guides: Guides, name: str) -> None:
+    """Each is followed or refused, and the library takes no more time over it than over any other."""
+    refused, match = "", None
+    try:
+        match = guides.start(Guide("json", json.dumps(HARD[name])))
+    except RowError as error:
+        refused = error.reason + error.detail
+    assert refused.startswith("bad_guide") if match is None else match.allowed(300, torch.device("cpu")).any()
+    assert "root:" not in refused

@@ -201,3 +201,20 @@ def test_no_memory_is_told_and_the_next_request_is_answered(make_engine: MakeEng
     with pytest.raises(ResourceError, match="out of memory with 2 requests"):
         engine.generate([ask("x", max_new_tokens=2), ask("y", max_new_tokens=2)])
     assert isinstance(engine.generate([ask("x", max_new_tokens=2)])[0], Completion)
+
+
+def test_a_bound_on_prompt_and_answer_together(make_engine: MakeEngine) -> None:
+    base = make_engine()
+    engine = TransformersEngine(base._model, base.codec, base._chat, limits=Limits(2000, 4, length=40))
+    prompt = Ids(tuple(range(5, 35)))
+    rules = Sampling(max_new_tokens=30, ignore_eos=True)
+    answer = answers(engine.generate([Request(prompt, rules)]))[0]
+    assert (len(answer.token_ids), answer.finish) == (10, "length")
+    assert engine.context == 40
+    refused = engine.generate([Request(Ids(tuple(range(5, 45))), rules)])[0]
+    assert isinstance(refused, RowError)
+    assert refused.reason == "too_long"
+    most = base.context
+    assert most is not None
+    wider = TransformersEngine(base._model, base.codec, base._chat, limits=Limits(2000, 4, length=10**9))
+    assert wider.context == most  # the model's own positions stay the end

@@ -9,10 +9,12 @@ import itertools
 import os
 import pickle
 import re
+import socket
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,12 +34,13 @@ _COMMAND = re.compile(r"\[(\w+)(?: ([^\]]*))?\]")
 class Scripted:
     """Answers in threads, one a request."""
 
-    adapters = ("pirate",)
     description = "scripted"
 
     def __init__(self, codec: Codec, ability: Ability = ANSWERS) -> None:
         self.codec = codec
         self.ability = ability
+        self.adapters: tuple[str, ...] = ("pirate",)
+        self.takes_chats = False
         self._tickets = itertools.count(1)
         self._cancelled: set[int] = set()
         self.running = 0
@@ -54,6 +57,12 @@ class Scripted:
 
     def cancel(self, ticket: int) -> None:
         self._cancelled.add(ticket)
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        self.adapters = (*self.adapters, name)
+
+    def unload_adapter(self, name: str) -> None:
+        self.adapters = tuple(other for other in self.adapters if other != name)
 
     def close(self) -> None:
         self._cancelled |= set(range(1, next(self._tickets)))
@@ -169,6 +178,19 @@ def load(plan: HostPlan) -> Scripted:
     return Scripted(codec, abilities.get(plan.encoding.task, ANSWERS))
 
 
+def lie_about_names() -> None:
+    """Names below rebind.test are at a public address when they are first looked up, and then on this machine."""
+    look_up, seen = socket.getaddrinfo, set()
+
+    def lie(host: Any, port: Any, *more: Any, **options: Any) -> Any:
+        if isinstance(host, str) and host.endswith(".rebind.test"):
+            host, again = ("127.0.0.1" if host in seen else "93.184.216.34"), host
+            seen.add(again)
+        return look_up(host, port, *more, **options)
+
+    socket.getaddrinfo = lie  # type: ignore[assignment]
+
+
 def load_seeing(plan: HostPlan) -> Scripted:
     """One of a model with a processor, whose folder the plan names."""
     from swift.chat.load import load_codec
@@ -176,6 +198,7 @@ def load_seeing(plan: HostPlan) -> Scripted:
     from swift.models.load import load_config, load_tokenizer
     from swift.models.locate import locate_model
 
+    lie_about_names()
     located = locate_model(plan.plan.model)
     config, tokenizer = load_config(located), load_tokenizer(located)
     return Scripted(load_codec(as_folder(located), tokenizer, config, plan.plan.chat, media=plan.plan.media))

@@ -57,9 +57,13 @@ class Running:
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
 
-    def wait_for(self, pattern: str, begin: int = 0) -> re.Match[str]:
+    def wait_for(self, pattern: str, begin: int = 0, *, seconds: float = WAIT) -> re.Match[str]:
         """The first line that matches, once it is there."""
-        return until(lambda: next((m for line in self.lines[begin:] if (m := re.search(pattern, line))), None), self)
+
+        def found() -> re.Match[str] | None:
+            return next((m for line in self.lines[begin:] if (m := re.search(pattern, line))), None)
+
+        return until(found, self, seconds=seconds)
 
     def client(self, **options: Any) -> httpx.Client:
         """A plain HTTP client."""

@@ -77,7 +77,7 @@ def test_a_rate_fills_up_within_a_minute() -> None:
 
 def test_keys_come_from_words_and_files(tmp_path: Path) -> None:
     path = tmp_path / "keys"
-    path.write_text("# ours\nalice=first-key-1\n\n  bob = second=key \n")
+    path.write_text("# ours\nalice=first-key-1 tokens=900 requests=7\n\n  bob = second=key \n")
     keys = read_keys([str(path), "carol=third-key-3"])
     assert [keys.name(key) for key in ("first-key-1", "second=key", "third-key-3", "first-key-", "\ud800")] == [
         "alice",
@@ -86,6 +86,7 @@ def test_keys_come_from_words_and_files(tmp_path: Path) -> None:
         None,
         None,
     ]
+    assert (keys.requests, keys.tokens) == ({"alice": 7}, {"alice": 900})
     assert not read_keys([])
 
 

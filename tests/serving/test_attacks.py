@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import io
 import json
-import re
-import socket
-import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -19,88 +15,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from swift.models.tiny import save_tiny_multimodal
-from tests.serving.support import SEEING, Running, chat, serving
-
-KEY, OTHER = "a-key-of-alice", "a-key-of-bob-1"
-AUTH = {"Authorization": f"Bearer {KEY}"}
-LEAKS = re.compile(r"Traceback|File \"|/work/|/tmp/|/etc/|site-packages|swift\.serving")
-
-
-class _Web(http.server.BaseHTTPRequestHandler):
-    """A web server that sends on to a private address."""
-
-    def do_GET(self) -> None:
-        self.send_response(302)
-        self.send_header("Location", "http://169.254.169.254/latest/meta-data/")
-        self.end_headers()
-
-    def log_message(self, *words: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[int]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Web)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("media")
-    (folder / "inside").mkdir()
-    (folder / "secret.txt").write_text("secret")
-    return folder / "inside"
-
-
-@pytest.fixture(scope="module")
-def guarded(media: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    model = save_tiny_multimodal(tmp_path_factory.mktemp("models") / "qwen2_vl", "qwen2_vl")
-    keys = tmp_path_factory.mktemp("keys") / "keys.txt"
-    keys.write_text(f"# who may ask\nalice={KEY}\nbob={OTHER}\n")
-    config = {
-        "model": {"id": str(model)},
-        "served_model_name": "tiny",
-        "server": {"api_keys": [str(keys)], "host": "0.0.0.0"},
-        "limits": {
-            "body_megabytes": 4,
-            "body_seconds": 1.0,
-            "head_seconds": 1.0,
-            "prompt_tokens": 5000,
-            "completion_tokens": 4000,
-            "media": 3,
-            "nesting": 20,
-        },
-        "media": {"root": str(media), "hosts": ["localhost", "127.0.0.1", "rebind.test"], "timeout": 3},
-    }
-    with serving(config, loader=SEEING) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def others_go_on(guarded: Running) -> Iterator[None]:
-    """While a case runs, and behind it, another client is served."""
-    yield
-    response = httpx.post(f"{guarded.url}/v1/chat/completions", json=chat("still here"), headers=AUTH, timeout=20)
-    assert response.json()["choices"][0]["message"]["content"] == "still here"
-
-
-def post(running: Running, body: Any = None, *, path: str = "/v1/chat/completions", **options: Any) -> httpx.Response:
-    headers = {**AUTH, **options.pop("headers", {})}
-    if body is not None:
-        options["json"] = body
-    return httpx.post(f"{running.url}{path}", headers=headers, timeout=20, **options)
-
-
-def refused(response: httpx.Response, *statuses: int) -> str:
-    """The message of an error, which must be in the right form and tell nothing of us."""
-    assert response.status_code in statuses, response.text
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    assert not LEAKS.search(response.text), response.text
-    return str(error["message"])
+from tests.serving.hostile import AUTH, KEY, OTHER, Bystander, connected, drip, post, raw, refused
+from tests.serving.support import Running, chat
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/ready", "/metrics", "/openapi.json", "/nowhere", "/v1/models/tiny"])
@@ -138,6 +54,13 @@ def test_health_needs_no_key_and_tells_nothing(guarded: Running) -> None:
 def test_both_keys_and_both_headers(guarded: Running) -> None:
     assert httpx.get(f"{guarded.url}/v1/models", headers={"x-api-key": OTHER}).status_code == 200
     assert httpx.get(f"{guarded.url}/v1/models", headers={"authorization": f"bearer {KEY}"}).status_code == 200
+
+
+@pytest.fixture(autouse=True)
+def others_go_on(bystander: Bystander) -> Iterator[None]:
+    """While a case runs, and behind it, another client is served."""
+    yield
+    bystander.require()
 
 
 def image(url: str, count: int = 1) -> dict[str, Any]:
@@ -418,32 +341,3 @@ def test_a_name_that_turns_into_this_machine(server: Running) -> None:
         refused(httpx.get(f"{server.url}/v1/models", headers={"Host": host}), 421)
     for host in ("localhost", f"127.0.0.1:{port}", f"[::1]:{port}"):
         assert httpx.get(f"{server.url}/v1/models", headers={"Host": host}).status_code == 200
-
-
-def connected(running: Running) -> socket.socket:
-    url = httpx.URL(running.url)
-    return socket.create_connection((url.host, url.port), timeout=15)
-
-
-def raw(running: Running, data: bytes) -> bytes:
-    """What the server answers to bytes."""
-    with connected(running) as sock:
-        try:
-            sock.sendall(data)
-            return sock.recv(65_536)
-        except (ConnectionError, BrokenPipeError):
-            return b""
-
-
-def drip(sock: socket.socket, data: bytes) -> bytes:
-    """Send a little again and again, until the server answers or closes."""
-    sock.settimeout(0.2)
-    for _ in range(60):
-        try:
-            sock.sendall(data)
-            return sock.recv(65_536)
-        except TimeoutError:
-            continue
-        except ConnectionError:
-            return b""
-    raise AssertionError("the server has waited for 12 s")

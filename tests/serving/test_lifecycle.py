@@ -194,6 +194,18 @@ def test_rates_of_keys() -> None:
             assert bob.get("/v1/models").status_code == 200
 
 
+def test_rates_that_are_a_keys_own() -> None:
+    keys = ["alice=alice-has-this requests=2", "bob=bob-has-another requests=100 tokens=20"]
+    with serving({"server": {"api_keys": keys}, "limits": {"requests_per_minute": 5}}) as running:
+        with running.client(headers={"x-api-key": "alice-has-this"}) as alice:
+            assert [alice.get("/v1/models").status_code for _ in range(3)] == [200, 200, 429]
+        with running.client(headers={"x-api-key": "bob-has-another"}) as bob:
+            assert {bob.get("/v1/models").status_code for _ in range(9)} == {200}
+            body = chat("a few words for a bucket that is small")
+            codes = [bob.post("/v1/chat/completions", json=body).status_code for _ in range(2)]
+            assert codes == [200, 429]
+
+
 def test_rates_of_tokens() -> None:
     with serving({"limits": {"tokens_per_minute": 20}}) as running:
         assert ask(running, "a few words for a bucket that is small").status_code == 200
@@ -229,6 +241,9 @@ def test_the_access_log_tells_of_each_request() -> None:
         ({"server": {"host": "0.0.0.0"}}, "no key is asked for"),
         ({"server": {"api_keys": ["short=abc"]}}, "shorter than 8"),
         ({"server": {"api_keys": ["nothing"]}}, "neither a file nor NAME=KEY"),
+        ({"server": {"api_keys": ["ann=long-enough requests=0"]}}, "no rate"),
+        ({"server": {"api_keys": ["ann=long-enough speed=5"]}}, "no rate"),
+        ({"server": {"admin_keys": ["ann=long-enough"]}}, "nothing is there for them"),
         ({"server": {"ssl_certfile": "x.pem"}}, "go together"),
         ({"server": {"cors_origins": ["*"]}}, "no origin"),
         ({"model": None}, "is required"),

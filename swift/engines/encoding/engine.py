@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from swift.engines.encoding.heads import Head, padded
 from swift.engines.encoding.inputs import InputRow, Inputs
 from swift.engines.lanes import Limits
 from swift.engines.scoring import batches
-from swift.errors import ResourceError, RowError, SwiftError
+from swift.errors import ConfigError, ResourceError, RowError, SwiftError
 from swift.types import Ability, Encoded, EncodeRequest
 
 OnEncoded = Callable[[int], None]
@@ -83,6 +84,14 @@ class Entry:
     row: InputRow
     adapter: str
     listener: Listener
+
+
+def no_later_adapters() -> ConfigError:
+    """Such models take their adapters at the start."""
+    return ConfigError(
+        "adapters can be loaded at run time only beside models that answer",
+        hint="name them with --adapters, and take out --adapter_root",
+    )
 
 
 class EncoderEngine:
@@ -237,6 +246,22 @@ class EncoderEngine:
         for entry, numbers in zip(group, values, strict=True):
             entry.listener(self._told(entry, numbers))
         return True
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Never: adapters are loaded at the start.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise no_later_adapters()
+
+    def unload_adapter(self, name: str) -> None:
+        """Never: adapters are loaded at the start.
+
+        Raises:
+            ConfigError: Always.
+        """
+        raise no_later_adapters()
 
     def fail(self, error: SwiftError) -> None:
         """Forget all requests, and tell each listener why. By the thread that steps."""

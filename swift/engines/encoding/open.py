@@ -7,6 +7,7 @@ from dataclasses import replace
 from swift.config.encoding import EncodingConfig
 from swift.engines.base import Live
 from swift.engines.driver import Driver
+from swift.engines.encoding.engine import no_later_adapters
 from swift.engines.encoding.load import find, load_encoder
 from swift.engines.folders import Plan
 from swift.engines.lanes import Limits
@@ -21,6 +22,7 @@ def load_any_live(
     merge_lora: bool = False,
     longest: int | None = None,
     strict: bool = False,
+    hot: bool = False,
 ) -> Live:
     """A live engine: one that answers, or one that gives vectors, labels or scores.
 
@@ -31,15 +33,16 @@ def load_any_live(
         merge_lora: Merge the adapter into the weights.
         longest: Tokens that a prompt for numbers may have at most.
         strict: Refuse special tokens in pairs that are shown as a chat.
+        hot: Adapters can be loaded and unloaded later; only of models that answer.
 
     Raises:
         SwiftError: The model or an adapter cannot be used.
     """
-    if options.task == "generate":
-        return load_live(plan, limits=limits, merge_lora=merge_lora)
-    found = find(plan, options)
-    if found.task == "generate":
-        return load_live(plan, limits=limits, merge_lora=merge_lora)
+    found = None if options.task == "generate" else find(plan, options)
+    if found is None or found.task == "generate":
+        return load_live(plan, limits=limits, merge_lora=merge_lora, hot=hot)
+    if hot:
+        raise no_later_adapters()
     engine = load_encoder(
         plan,
         options,

@@ -71,7 +71,7 @@ def _ending(reading: Reading) -> dict[str, Any]:
 
 
 def _usage_of(completion: Completion) -> dict[str, int]:
-    return _usage(completion.prompt_tokens, completion.cached_tokens, len(completion.token_ids))
+    return _usage(completion.prompt_tokens, completion.cached_tokens, completion.new_tokens)
 
 
 def _usage(prompt: int, cached: int, answer: int) -> dict[str, int]:

@@ -10,9 +10,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Literal
 
 from swift.errors import SwiftError
@@ -41,6 +42,7 @@ class Late:
 
 
 Heard = wire.Reply | Lost | Late
+Question = wire.Tokenize | wire.Detokenize | wire.Encode | wire.LoadAdapter | wire.UnloadAdapter
 Inbox = asyncio.Queue[Heard]
 
 
@@ -128,7 +130,7 @@ class HostedEngine:
         if self._inboxes.pop(number, None) is not None and self._host is not None:
             self._host.outgoing.put(wire.Cancel(number))
 
-    def ask(self, make: Callable[[int], wire.Tokenize | wire.Detokenize | wire.Encode], inbox: Inbox) -> int:
+    def ask(self, make: Callable[[int], Question], inbox: Inbox) -> int:
         """Send a command with one reply, which goes into `inbox`; returns its number.
 
         Raises:
@@ -138,6 +140,35 @@ class HostedEngine:
         self._tell(make(number))
         self._inboxes[number] = (inbox, 1)
         return number
+
+    def loaded(self, name: str, folder: Path, names: tuple[str, ...]) -> None:
+        """Note that an adapter was loaded, so that a host that is started again has it too.
+
+        Args:
+            name: By which it is asked for.
+            folder: Where it is.
+            names: All that there are now.
+        """
+        self._plan = replace(self._plan, later={**self._plan.later, name: folder})
+        self._named(names)
+
+    def unloaded(self, name: str) -> None:
+        """Note that an adapter is gone, or about to go."""
+        plan = self._plan
+        kept = {other: folder for other, folder in plan.plan.adapters.items() if other != name}
+        later = {other: folder for other, folder in plan.later.items() if other != name}
+        self._plan = replace(plan, plan=replace(plan.plan, adapters=kept), later=later)
+        if self.ready is not None:
+            self._named(tuple(other for other in self.ready.adapters if other != name))
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """Adapters that were loaded at run time, and that the host that is ready does not have."""
+        return tuple(name for name in self._plan.later if self.ready is not None and name not in self.ready.adapters)
+
+    def _named(self, names: tuple[str, ...]) -> None:
+        if self.ready is not None:
+            self.ready = replace(self.ready, adapters=names)
 
     def _tell(self, command: wire.Command) -> None:
         if self.state != "ready" or self._host is None:

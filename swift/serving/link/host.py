@@ -30,6 +30,7 @@ _LARGE = 65_536
 _AT_ONCE = 256
 """Replies that go through the pipe together, at most."""
 
+_Work = wire.Submit | wire.Encode | wire.Tokenize | wire.Detokenize | wire.LoadAdapter | wire.UnloadAdapter
 Loader = Callable[[wire.HostPlan], Live]
 
 
@@ -74,7 +75,7 @@ class Host:
     def __init__(self, connection: Connection, live: Live, plan: wire.HostPlan) -> None:
         self._connection = connection
         self._live = live
-        self._prompts = Prompts(live.codec, plan)
+        self._prompts = Prompts(live.codec, plan, chats=live.takes_chats)
         self._outgoing: queue.SimpleQueue[wire.Reply | wire.Report] = queue.SimpleQueue()
         self._encodings = Encodings(live, self._prompts, self._outgoing.put)
         self._lock = threading.Lock()
@@ -82,17 +83,20 @@ class Host:
         self._left: dict[int, int] = {}
         self._small = ThreadPoolExecutor(2, thread_name_prefix="render")
         self._large = ThreadPoolExecutor(1, thread_name_prefix="render-large")
+        self._loads = ThreadPoolExecutor(1, thread_name_prefix="adapters")  # one after another
+        self._later = plan.later
 
     def run(self) -> None:
         """Serve until the pipe ends or `Stop` comes."""
         codec = self._live.codec
+        self._load_again()
         self._outgoing.put(
             wire.Ready(
                 description=self._live.description,
                 adapters=self._live.adapters,
                 vocabulary=codec.vocab_size,
                 reader=reader_of(codec),
-                template=bool(codec.template.source),
+                template=bool(codec.template.source) or self._live.takes_chats,
                 thinks=codec.template.reads("enable_thinking"),
                 ability=self._live.ability,
             )
@@ -118,10 +122,21 @@ class Host:
             except OSError:
                 return  # the server has gone; `run` sees that too
 
-    def _take(self, command: wire.Submit | wire.Encode | wire.Cancel | wire.Tokenize | wire.Detokenize) -> None:
+    def _load_again(self) -> None:
+        """Load what an earlier host had; an adapter that has been broken since is told of and left out."""
+        for name, folder in self._later.items():
+            try:
+                self._live.load_adapter(name, folder)
+            except SwiftError as error:
+                print(f"the adapter {name}: {error.message}", file=sys.stderr, flush=True)
+
+    def _take(self, command: _Work | wire.Cancel) -> None:
         if isinstance(command, wire.Cancel):
             self._cancel(command.number)
             self._encodings.cancel(command.number)
+            return
+        if isinstance(command, wire.LoadAdapter | wire.UnloadAdapter):
+            self._loads.submit(self._guarded, command.number, partial(self._change, command))
             return
         if isinstance(command, wire.Submit):
             with self._lock:
@@ -149,6 +164,13 @@ class Host:
         except Exception as error:
             traceback.print_exc()
             self._fail(wire.Broken(number, f"{type(error).__name__}: {error}"))
+
+    def _change(self, command: wire.LoadAdapter | wire.UnloadAdapter) -> None:
+        if isinstance(command, wire.LoadAdapter):
+            self._live.load_adapter(command.name, command.folder)
+        else:
+            self._live.unload_adapter(command.name)
+        self._outgoing.put(wire.Adapters(command.number, self._live.adapters))
 
     def _submit(self, command: wire.Submit) -> None:
         rendered = self._prompts.render(command.request.prompt)

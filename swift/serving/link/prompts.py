@@ -42,10 +42,12 @@ class Prompts:
     Args:
         codec: The model's.
         plan: Rendering and limits.
+        chats: Prompts go on as they are, for who renders them behind us.
     """
 
-    def __init__(self, codec: Codec, plan: HostPlan) -> None:
+    def __init__(self, codec: Codec, plan: HostPlan, *, chats: bool = False) -> None:
         self._codec = codec
+        self._as_they_are = chats
         self._chat = plan.plan.chat
         self._most = plan.prompt_tokens
         self._special = plan.special_tokens
@@ -58,6 +60,8 @@ class Prompts:
             TemplateError: A chat, and there is no template.
         """
         self.require(prompt)
+        if self._as_they_are:
+            return Rendered(prompt, opened=False)
         if isinstance(prompt, Conversation) and any(message.media for message in prompt.messages):
             return Rendered(prompt, opens_thinking(prompt_text(prompt, self._codec, self._chat)))
         if isinstance(prompt, Text) and prompt.media:
@@ -80,6 +84,8 @@ class Prompts:
             TemplateError: As `render`.
         """
         self.require(prompt)
+        if self._as_they_are:
+            raise RowError(UNKNOWN_TOKEN, "only the server behind this one knows the model's tokens")
         if isinstance(prompt, Text) and not prompt.media and not special:
             return tuple(self._codec.encode(prompt.text))
         return tuple(prompt_of(prompt, self._codec, self._chat)[0])

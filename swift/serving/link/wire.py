@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from swift.chat.parse import AnswerReader
 from swift.config.encoding import EncodingConfig
+from swift.config.engine import EngineConfig, TransformersConfig
 from swift.engines.base import Piece
 from swift.engines.folders import Plan
 from swift.types import Ability, Completion, Encoded, EncodeRequest, Prompt, Request
@@ -25,6 +28,10 @@ class HostPlan:
         prompt_tokens: Longest prompt; None leaves it to the engine.
         special_tokens: Whether chats may hold special tokens in their texts.
         encoding: What the model is used for.
+        hot: Whether adapters can be loaded later.
+        later: Those that were, by name. One that cannot be loaded again is left out.
+        engine: Which engine.
+        max_length: `ServeConfig.max_model_len`.
     """
 
     plan: Plan
@@ -36,6 +43,10 @@ class HostPlan:
     prompt_tokens: int | None = None
     special_tokens: bool = False
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    hot: bool = False
+    later: Mapping[str, Path] = field(default_factory=dict)
+    engine: EngineConfig = field(default_factory=TransformersConfig)
+    max_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +100,28 @@ class Detokenize:
 
 
 @dataclass(frozen=True, slots=True)
+class LoadAdapter:
+    """Load one more adapter."""
+
+    number: int
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadAdapter:
+    """Take no more requests for an adapter, and forget it when those that it has are answered."""
+
+    number: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """End the process."""
 
 
-Command = Submit | Encode | Cancel | Tokenize | Detokenize | Stop
+Command = Submit | Encode | Cancel | Tokenize | Detokenize | LoadAdapter | UnloadAdapter | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +230,15 @@ class Detokenized:
     text: str
 
 
-Reply = Started | Grew | Finished | Numbers | Refused | Broken | Tokenized | Detokenized
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The names of the adapters that there are now."""
+
+    number: int
+    names: tuple[str, ...]
+
+
+Reply = Started | Grew | Finished | Numbers | Refused | Broken | Tokenized | Detokenized | Adapters
 """What belongs to one request."""
 
 Report = Ready | CannotStart

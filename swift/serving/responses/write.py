@@ -134,7 +134,7 @@ def _part(block: Block, text: str) -> dict[str, Any]:
 
 
 def _usage(completion: Completion) -> dict[str, Any]:
-    answer = len(completion.token_ids)
+    answer = completion.new_tokens
     return {
         "input_tokens": completion.prompt_tokens,
         "input_tokens_details": {"cached_tokens": completion.cached_tokens},
