@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 
 import httpx
@@ -23,10 +25,13 @@ from numpy.typing import NDArray
 from swift.errors import ServerError
 from swift.serving.encoding import client as encoding
 from swift.serving.encoding.client import Label, Ranked
+from swift.serving.events import DONE, Event, event_of
 from swift.types import ToolCall
 
 _AGAIN = frozenset({429, 502, 503, 504})
 _LONGEST_WAIT = 30.0
+_CONNECT_SECONDS = 10.0
+_LONGEST_MESSAGE = 500
 
 Messages = Sequence[Mapping[str, Any]]
 """Turns in OpenAI's form."""
@@ -74,7 +79,9 @@ class InferClient:
         retries: int = 4,
     ) -> None:
         self._base = base_url(url)
-        self._http = httpx.Client(base_url=self._base, headers=key_header(api_key), timeout=timeout)
+        self._http = httpx.Client(
+            base_url=self._base, headers=key_header(api_key), timeout=_times(timeout), trust_env=not is_here(url)
+        )
         self._model = model
         self._retries = retries
 
@@ -94,7 +101,7 @@ class InferClient:
         Raises:
             ServerError: It refuses, or cannot be reached.
         """
-        return [str(item["id"]) for item in self._ask("GET", "models", None)["data"]]
+        return names_of(self._ask("GET", "models", None))
 
     def chat(self, messages: Messages, **options: Any) -> Answer:
         """Answer a chat.
@@ -114,12 +121,28 @@ class InferClient:
         Raises:
             ServerError: The server refuses, cannot be reached, or breaks off.
         """
+        yield from (event.content for event in self.events(messages, **options) if event.content)
+
+    def events(self, messages: Messages, **options: Any) -> Iterator[Event]:
+        """All that an answer tells as it comes: words, thinking, calls, tokens; arguments as of `chat`.
+
+        Closing the iterator closes the connection, at which the server stops.
+
+        Raises:
+            ServerError: The server refuses, cannot be reached, or breaks off.
+        """
         body = {**self._body(messages, options), "stream": True}
         for number in range(self._retries + 1):
             try:
                 with self._http.stream("POST", "chat/completions", json=body) as response:
                     if response.status_code == 200:
-                        yield from (text for line in response.iter_lines() if (text := words_of(line)))
+                        ended = False
+                        for line in response.iter_lines():
+                            if (event := event_of(line)) is not None:
+                                ended = ended or event.finish is not None
+                                yield event
+                            ended = ended or line == DONE
+                        _require_end(ended)
                         return
                     response.read()
             except httpx.ConnectError as error:
@@ -182,7 +205,7 @@ class InferClient:
                 response, problem = None, unreachable(error)
             if response is not None:
                 if response.status_code == 200:
-                    return response.json()
+                    return json_of(response)
                 problem = failure_of(response)
             time.sleep(patience(number, self._retries, problem, response))
             number += 1
@@ -201,7 +224,9 @@ class AsyncInferClient:
         retries: int = 4,
     ) -> None:
         self._base = base_url(url)
-        self._http = httpx.AsyncClient(base_url=self._base, headers=key_header(api_key), timeout=timeout)
+        self._http = httpx.AsyncClient(
+            base_url=self._base, headers=key_header(api_key), timeout=_times(timeout), trust_env=not is_here(url)
+        )
         self._model = model
         self._retries = retries
 
@@ -217,7 +242,7 @@ class AsyncInferClient:
 
     async def models(self) -> list[str]:
         """As `InferClient.models`."""
-        return [str(item["id"]) for item in (await self._ask("GET", "models", None))["data"]]
+        return names_of(await self._ask("GET", "models", None))
 
     async def chat(self, messages: Messages, **options: Any) -> Answer:
         """As `InferClient.chat`."""
@@ -225,14 +250,25 @@ class AsyncInferClient:
 
     async def stream(self, messages: Messages, **options: Any) -> AsyncIterator[str]:
         """As `InferClient.stream`."""
+        async with aclosing(self.events(messages, **options)) as events:
+            async for event in events:
+                if event.content:
+                    yield event.content
+
+    async def events(self, messages: Messages, **options: Any) -> AsyncGenerator[Event, None]:
+        """As `InferClient.events`."""
         body = {**await self._body(messages, options), "stream": True}
         for number in range(self._retries + 1):
             try:
                 async with self._http.stream("POST", "chat/completions", json=body) as response:
                     if response.status_code == 200:
+                        ended = False
                         async for line in response.aiter_lines():
-                            if text := words_of(line):
-                                yield text
+                            if (event := event_of(line)) is not None:
+                                ended = ended or event.finish is not None
+                                yield event
+                            ended = ended or line == DONE
+                        _require_end(ended)
                         return
                     await response.aread()
             except httpx.ConnectError as error:
@@ -289,10 +325,19 @@ class AsyncInferClient:
                 response, problem = None, unreachable(error)
             if response is not None:
                 if response.status_code == 200:
-                    return response.json()
+                    return json_of(response)
                 problem = failure_of(response)
             await asyncio.sleep(patience(number, self._retries, problem, response))
             number += 1
+
+
+def is_here(url: str) -> bool:
+    """Whether an address is this machine's own, for which no proxy is asked."""
+    host = httpx.URL(url).host
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def base_url(url: str) -> str:
@@ -324,19 +369,28 @@ def answer_of(value: Mapping[str, Any]) -> Answer:
     )
 
 
-def words_of(line: str) -> str:
-    """The words in a line of a stream; empty for none.
+def json_of(response: httpx.Response) -> Any:
+    """The JSON value of a success.
 
     Raises:
-        ServerError: The line tells of an error.
+        ServerError: It is none.
     """
-    if not line.startswith("data: ") or line == "data: [DONE]":
-        return ""
-    value = orjson.loads(line[len("data: ") :])
-    if "error" in value:
-        raise ServerError(str(value["error"].get("message", "the server broke off")), status=200)
-    choices = value.get("choices") or ()
-    return "".join(choice["delta"].get("content") or "" for choice in choices if choice.get("index") == 0)
+    try:
+        return response.json()
+    except ValueError:
+        raise _foreign() from None
+
+
+def names_of(value: Any) -> list[str]:
+    """The names in a list of models.
+
+    Raises:
+        ServerError: It is no such list.
+    """
+    try:
+        return [str(item["id"]) for item in value["data"]]
+    except (KeyError, TypeError):
+        raise _foreign() from None
 
 
 def failure_of(response: httpx.Response) -> ServerError:
@@ -345,6 +399,7 @@ def failure_of(response: httpx.Response) -> ServerError:
         message = response.json()["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = response.reason_phrase
+    message = " ".join(str(message).split())[:_LONGEST_MESSAGE]
     return ServerError(f"the server answers {response.status_code}: {message}", status=response.status_code)
 
 
@@ -379,3 +434,19 @@ def _arguments(text: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
         return text
+
+
+def _times(seconds: float) -> httpx.Timeout:
+    """A server may take long to answer, but not to be reached."""
+    return httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS))
+
+
+def _foreign() -> ServerError:
+    return ServerError(
+        "what answers there does not speak OpenAI's language", hint="see that the address is right, such as .../v1"
+    )
+
+
+def _require_end(ended: bool) -> None:
+    if not ended:
+        raise ServerError("the server broke off in the middle of the answer")

@@ -36,9 +36,21 @@ class Keyring:
                 found = name
         return found
 
+    def holds(self, name: str, key: str) -> bool:
+        """Whether a key is that of a name. Takes as long whoever it is."""
+        digest = _digest(key)
+        found = False
+        for known_name, known in self._digests:
+            found |= hmac.compare_digest(digest, known) & (known_name == name)
+        return found
 
-def read_keys(given: Iterable[str]) -> Keyring:
+
+def read_keys(given: Iterable[str], flag: str = "--api_keys") -> Keyring:
     """Keys from `NAME=KEY` words, or from files with such a line for each; `#` begins a comment.
+
+    Args:
+        given: The words.
+        flag: Where they come from, for messages.
 
     Raises:
         ConfigError: A word is neither, a key is short, or a name is given twice. The key itself is never told.
@@ -47,37 +59,37 @@ def read_keys(given: Iterable[str]) -> Keyring:
     for place, word in enumerate(given, 1):
         path = Path(word).expanduser()
         if path.is_file():
-            for number, line in enumerate(_lines(path), 1):
+            for number, line in enumerate(_lines(path, flag), 1):
                 if line:
-                    _add(keys, line, f"line {number} of {word}")
+                    _add(keys, line, f"line {number} of {word}", flag)
         else:
-            _add(keys, word, f"number {place}")
+            _add(keys, word, f"number {place}", flag)
     return Keyring(keys)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, flag: str) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--api_keys: {path} cannot be read", hint="it needs a line NAME=KEY for each key") from error
+        raise ConfigError(f"{flag}: {path} cannot be read", hint="it needs a line NAME=KEY for each key") from error
     return ["" if line.lstrip().startswith("#") else line.strip() for line in text.splitlines()]
 
 
-def _add(keys: dict[str, str], text: str, where: str) -> None:
+def _add(keys: dict[str, str], text: str, where: str, flag: str) -> None:
     name, equals, key = text.partition("=")
     name, key = name.strip(), key.strip()
     if not equals or not _NAME.fullmatch(name):
         raise ConfigError(
-            f"--api_keys: {where} is neither a file nor NAME=KEY",
-            hint="such as --api_keys alice=... or --api_keys keys.txt; a name has letters, digits and . _ @ -",
+            f"{flag}: {where} is neither a file nor NAME=KEY",
+            hint=f"such as {flag} alice=... or {flag} keys.txt; a name has letters, digits and . _ @ -",
         )
     if len(key) < _SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(
-            f"--api_keys: the key of {name!r} is shorter than {_SHORTEST} characters, or has others than ASCII",
+            f"{flag}: the key of {name!r} is shorter than {_SHORTEST} characters, or has others than ASCII",
             hint='make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"',
         )
     if name in keys:
-        raise ConfigError(f"--api_keys: two keys are called {name!r}", hint="give each a name of its own")
+        raise ConfigError(f"{flag}: two keys are called {name!r}", hint="give each a name of its own")
     keys[name] = key
 
 

@@ -49,7 +49,7 @@ def serve(config: ServeConfig, *, loader: str = LOADER) -> int:
         )
     load_plugins(config.plugins)
     plan = plan_model(config.model, config.adapters, config.chat, config.media)
-    listening = _listen(config.server.host, config.server.port)
+    listening = listen(config.server.host, config.server.port)
     with listening:
         return _serve(config, plan, listening, loader=loader)
 
@@ -164,7 +164,7 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
