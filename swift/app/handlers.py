@@ -36,15 +36,15 @@ class Fields:
     """The components that make a `Wish`, by its names."""
 
     system: gr.Textbox
-    temperature: gr.Number
-    top_p: gr.Number
-    top_k: gr.Number
-    min_p: gr.Number
-    max_tokens: gr.Number
-    repetition_penalty: gr.Number
-    presence_penalty: gr.Number
-    frequency_penalty: gr.Number
-    seed: gr.Number
+    temperature: gr.Textbox
+    top_p: gr.Textbox
+    top_k: gr.Textbox
+    min_p: gr.Textbox
+    max_tokens: gr.Textbox
+    repetition_penalty: gr.Textbox
+    presence_penalty: gr.Textbox
+    frequency_penalty: gr.Textbox
+    seed: gr.Textbox
     stop: gr.Textbox
     thinking: gr.Radio
     tools: gr.Textbox
@@ -261,5 +261,5 @@ def message(box: Box) -> dict[str, Any]:
 
 def plain(text: str) -> str:
     """A line of plain text as Markdown; what it holds shows as it is."""
-    escaped = html.escape(text)
+    escaped = html.escape(text, quote=False)
     return "".join(f"\\{character}" if character in "\\`*_[]#|!~$" else character for character in escaped)

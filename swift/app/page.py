@@ -8,7 +8,7 @@ from swift.app.handlers import Columns, Fields, Handlers, Parts
 from swift.config.app import AppConfig, PageSampling
 
 TITLE = "swift"
-_EMPTY = "the server's own"
+_EMPTY = "server's"
 CSS = """
 footer {display: none !important}
 .note {min-height: 1.4em; font-size: 0.85em; opacity: 0.75}
@@ -30,13 +30,14 @@ def build(config: AppConfig, handlers: Handlers) -> gr.Blocks:
             second = _column("second", visible=False)
         box = _message_box()
         with gr.Row():
-            stop = gr.Button("Stop", variant="stop", elem_id="stop")
-            again = gr.Button("Regenerate", elem_id="again")
-            undo = gr.Button("Undo", elem_id="undo")
-            clear = gr.Button("Clear", elem_id="clear")
+            stop = gr.Button("Stop", variant="stop", size="sm", elem_id="stop")
+            again = gr.Button("Regenerate", size="sm", elem_id="again")
+            undo = gr.Button("Undo", size="sm", elem_id="undo")
+            clear = gr.Button("Clear", size="sm", elem_id="clear")
             compare = gr.Checkbox(label="Side by side", value=False, elem_id="compare", container=False)
-            refresh = gr.Button("Models again", elem_id="refresh", size="sm")
-        fields = _sidebar(config.sampling, config.chat.system or "")
+        with gr.Sidebar(label="Options", open=False, position="right", elem_id="options"):
+            refresh = gr.Button("Ask for the models again", size="sm", elem_id="refresh")
+            fields = _fields(config.sampling, config.chat.system or "")
         handlers.wire(page, Parts(status, (first, second), box, compare, stop, again, undo, clear, refresh, fields))
     page.queue(max_size=config.page.waiting or None, default_concurrency_limit=config.page.running)
     return page
@@ -44,7 +45,9 @@ def build(config: AppConfig, handlers: Handlers) -> gr.Blocks:
 
 def _column(name: str, *, visible: bool) -> Columns:
     with gr.Column(visible=visible, elem_id=f"column-{name}", min_width=320) as column:
-        model = gr.Dropdown([], label="Model", show_label=False, elem_id=f"model-{name}", interactive=True)
+        model = gr.Dropdown(
+            [], label="Model", show_label=False, container=False, elem_id=f"model-{name}", interactive=True
+        )
         chat = gr.Chatbot(
             elem_id=f"chat-{name}",
             show_label=False,
@@ -75,31 +78,36 @@ def _message_box() -> gr.MultimodalTextbox:
     )
 
 
-def _number(label: str, name: str, value: float | None, step: float, low: float, high: float | None) -> gr.Number:
-    return gr.Number(
-        value, label=label, step=step, minimum=low, maximum=high, placeholder=_EMPTY, elem_id=name, interactive=True
+def _number(label: str, name: str, value: float | None) -> gr.Textbox:
+    # gradio's own field for numbers cannot be empty: it sends 0.
+    text = "" if value is None else str(value)
+    return gr.Textbox(text, label=label, placeholder=_EMPTY, elem_id=name, max_lines=1, min_width=110)
+
+
+def _fields(start: PageSampling, system: str) -> Fields:
+    system_box = gr.Textbox(system, label="System prompt", lines=3, elem_id="system")
+    with gr.Row():
+        temperature = _number("Temperature", "temperature", start.temperature)
+        max_tokens = _number("Longest answer", "max_tokens", start.max_new_tokens)
+        top_p = _number("Top p", "top_p", start.top_p)
+        top_k = _number("Top k", "top_k", start.top_k)
+        min_p = _number("Min p", "min_p", start.min_p)
+        seed = _number("Seed", "seed", start.seed)
+        repetition = _number("Repetition penalty", "repetition_penalty", start.repetition_penalty)
+        presence = _number("Presence penalty", "presence_penalty", None)
+        frequency = _number("Frequency penalty", "frequency_penalty", None)
+    return Fields(
+        system=system_box,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=top_k,
+        min_p=min_p,
+        max_tokens=max_tokens,
+        repetition_penalty=repetition,
+        presence_penalty=presence,
+        frequency_penalty=frequency,
+        seed=seed,
+        stop=gr.Textbox("", label="Stop texts, one a line", lines=2, elem_id="stop_texts"),
+        thinking=gr.Radio(["default", "on", "off"], value="default", label="Thinking", elem_id="thinking"),
+        tools=gr.Textbox("", label="Tools (JSON list of functions)", lines=4, elem_id="tools"),
     )
-
-
-def _sidebar(start: PageSampling, system: str) -> Fields:
-    with gr.Sidebar(label="Options", open=False, position="right", elem_id="options"):
-        system_box = gr.Textbox(system, label="System prompt", lines=3, elem_id="system")
-        with gr.Accordion("Sampling", open=True):
-            fields = Fields(
-                system=system_box,
-                temperature=_number("Temperature", "temperature", start.temperature, 0.1, 0, 2),
-                top_p=_number("Top p", "top_p", start.top_p, 0.05, 0, 1),
-                top_k=_number("Top k", "top_k", start.top_k, 1, 0, None),
-                min_p=_number("Min p", "min_p", start.min_p, 0.01, 0, 1),
-                max_tokens=_number("Longest answer (tokens)", "max_tokens", start.max_new_tokens, 1, 1, None),
-                repetition_penalty=_number(
-                    "Repetition penalty", "repetition_penalty", start.repetition_penalty, 0.05, 0, 10
-                ),
-                presence_penalty=_number("Presence penalty", "presence_penalty", None, 0.1, -2, 2),
-                frequency_penalty=_number("Frequency penalty", "frequency_penalty", None, 0.1, -2, 2),
-                seed=_number("Seed", "seed", start.seed, 1, 0, None),
-                stop=gr.Textbox("", label="Stop texts, one a line", lines=2, elem_id="stop_texts"),
-                thinking=gr.Radio(["default", "on", "off"], value="default", label="Thinking", elem_id="thinking"),
-                tools=gr.Textbox("", label="Tools (JSON list of functions)", lines=4, elem_id="tools"),
-            )
-    return fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ Thinking = str
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the fields hold; None and empty texts are not sent, so that the server's own value counts.
+    """What the fields hold, as text; empty ones are not sent, so that the server's own value counts.
 
     Attributes:
         system: The system prompt.
@@ -35,15 +36,15 @@ class Wish:
     """
 
     system: str = ""
-    max_tokens: float | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: float | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    seed: float | None = None
+    max_tokens: str = ""
+    temperature: str = ""
+    top_p: str = ""
+    top_k: str = ""
+    min_p: str = ""
+    repetition_penalty: str = ""
+    presence_penalty: str = ""
+    frequency_penalty: str = ""
+    seed: str = ""
     stop: str = ""
     thinking: Thinking = "default"
     tools: str = ""
@@ -62,10 +63,8 @@ def options_of(wish: Wish) -> dict[str, Any]:
         PageError: A field does not hold what it should.
     """
     options: dict[str, Any] = {"stream_options": {"include_usage": True}}
-    values: Mapping[str, float | None] = {name: getattr(wish, name) for name in _NUMBERS}
-    for name, value in values.items():
-        if value is not None:
-            options[name] = _whole(name, value) if name in _WHOLE else float(value)
+    texts: Mapping[str, str] = {name: getattr(wish, name).strip() for name in _NUMBERS}
+    options.update({name: _number(name, text) for name, text in texts.items() if text})
     if stops := [line for line in wish.stop.splitlines() if line]:
         options["stop"] = stops
     if wish.thinking != "default":
@@ -94,7 +93,17 @@ def tools_of(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def _whole(name: str, value: float) -> int:
-    if value != int(value):
-        raise PageError(f"{name.replace('_', ' ')}: {value:g} is no whole number")
-    return int(value)
+def _number(name: str, text: str) -> float | int:
+    """The number in a field; whether it is in bounds is the server's to say."""
+    try:
+        return int(text) if name in _WHOLE else _finite(text)
+    except ValueError:
+        kind = "whole number" if name in _WHOLE else "number"
+        raise PageError(f"{name.replace('_', ' ')}: {text[:40]!r} is no {kind}") from None
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value

@@ -42,7 +42,10 @@ def test_every_end_is_told(reply: Reply, last: str) -> None:
 
 def test_columns_and_places() -> None:
     files = (Attachment("/a.png", "image"),)
-    turns = [Turn("x", files, (Reply("m", "one", "hm", finish="stop"), None)), Turn("y", (), (None, Reply("n", "zwei")))]
+    turns = [
+        Turn("x", files, (Reply("m", "one", "hm", finish="stop"), None)),
+        Turn("y", (), (None, Reply("n", "zwei"))),
+    ]
     assert [box.turn for box in boxes(turns, 0)] == [0, 0, 0, 0, 1]
     assert boxes(turns, 0)[0] == Box("user", 0, file="/a.png")
     assert [box.text for box in boxes(turns, 1)] == ["", "x", "y", "zwei"]

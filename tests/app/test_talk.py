@@ -71,7 +71,9 @@ def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
 def test_what_follows_a_call_is_its_result() -> None:
     call = Turn("weather?", replies=(Reply("m", calls=(Call("look", '{"a": 1}', "7"),), finish="tool_calls"), None))
     _, asked, told = messages_of([call, Turn("sunny")], 0, "")
-    assert asked["tool_calls"] == [{"id": "7", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}}]
+    assert asked["tool_calls"] == [
+        {"id": "7", "type": "function", "function": {"name": "look", "arguments": '{"a": 1}'}}
+    ]
     assert told == {"role": "tool", "tool_call_id": "7", "content": "sunny"}
 
 

@@ -16,7 +16,7 @@ def test_empty_fields_are_not_sent() -> None:
 
 
 def test_all_of_them() -> None:
-    wish = Wish("", 8.0, 0, 0.5, 40.0, 0.1, 1.1, 0.2, -0.2, 7.0, "a\n\nb c", "off", '[{"name": "look"}]')
+    wish = Wish("", "8", "0", " 0.5", "40", ".1", "1.1", "0.2", "-0.2", "7", "a\n\nb c", "off", '[{"name": "look"}]')
     assert options_of(wish) == {
         "stream_options": USAGE,
         "max_tokens": 8,
@@ -35,10 +35,20 @@ def test_all_of_them() -> None:
     assert isinstance(options_of(wish)["max_tokens"], int)
 
 
-@pytest.mark.parametrize("name", ["max_tokens", "top_k", "seed"])
-def test_halves_are_refused(name: str) -> None:
-    with pytest.raises(PageError, match=r"1\.5 is no whole number"):
-        options_of(Wish(**{name: 1.5}))
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("max_tokens", "1.5"),
+        ("top_k", "x"),
+        ("seed", "1e3"),
+        ("temperature", "warm"),
+        ("top_p", "nan"),
+        ("min_p", "inf"),
+    ],
+)
+def test_what_is_no_number_is_refused(name: str, text: str) -> None:
+    with pytest.raises(PageError, match=f"'{text}' is no (whole )?number"):
+        options_of(Wish(**{name: text}))
 
 
 @pytest.mark.parametrize("text", ["nonsense", "[1]", '["a"]', "{}", "[{}]", "[", "null"])
