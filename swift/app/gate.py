@@ -8,14 +8,17 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from swift.serving.guard import host_of
+from swift.hub.cache import folder_size
+from swift.serving.guard import host_of, replay
 from swift.serving.keys import Keyring
 
 ROUTES = re.compile(
@@ -40,6 +43,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _UPLOAD = "/gradio_api/upload"
+_EVENT = "/gradio_api/queue/join"
 _BODY = 4_000_000
 """Bytes of a request that is no upload."""
 
@@ -51,18 +55,27 @@ class Gate:
         app: What is inside.
         hosts: What the Host header may say; None for anything.
         keys: Who may come in, by name and password; empty for everyone.
-        upload: Bytes that one upload may have.
-        room: Bytes that are still free for uploads.
+        uploads: Where uploaded files lie.
+        upload: Bytes that one of them may have.
+        all_uploads: Bytes that all of them may have.
     """
 
     def __init__(
-        self, app: ASGIApp, *, hosts: frozenset[str] | None, keys: Keyring, upload: int, room: Callable[[], int]
+        self,
+        app: ASGIApp,
+        *,
+        hosts: frozenset[str] | None,
+        keys: Keyring,
+        uploads: Path,
+        upload: int,
+        all_uploads: int,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._keys = keys
+        self._uploads = uploads.resolve()
         self._upload = upload
-        self._room = room
+        self._all_uploads = all_uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -112,6 +125,9 @@ class Gate:
         # A form adds some lines around the file.
         return min(self._upload + 100_000, max(0, self._room())) if path == _UPLOAD else _BODY
 
+    def _room(self) -> int:
+        return self._all_uploads - folder_size(self._uploads)
+
     def _too_large(self, path: str) -> PlainTextResponse:
         if path != _UPLOAD:
             return PlainTextResponse(f"the message has more than {_BODY / 1e6:.0f} MB", 413)
@@ -138,10 +154,59 @@ class Gate:
             await send(message)
 
         try:
+            if scope["path"] == _EVENT and scope["method"] == "POST":
+                body = await _whole(counted)
+                if not names_only(body, self._uploads):
+                    await PlainTextResponse("only uploaded files can be shown", 403)(scope, receive, send)
+                    return
+                await self._app(scope, replay(body, receive), told)
+                return
             await self._app(scope, counted, told)
         except _TooMuchError:
             if not begun:
                 await self._too_large(scope["path"])(scope, receive, send)
+
+
+async def _whole(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+    return b"".join(parts)
+
+
+def names_only(body: bytes, uploads: Path) -> bool:
+    """Whether an event of the page names no other files than uploaded ones.
+
+    gradio takes the path of a file from the browser, reads it wherever it lies, and fetches it where it is an address.
+
+    Args:
+        body: The event as JSON; what is no JSON names nothing.
+        uploads: Where uploaded files lie, resolved.
+    """
+    try:
+        left: list[Any] = [orjson.loads(body)]
+    except orjson.JSONDecodeError:
+        return True
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, dict):
+            left += value.values()
+            path = value.get("path")
+            if isinstance(path, str) and not _lies_in(path, uploads):
+                return False
+    return True
+
+
+def _lies_in(path: str, folder: Path) -> bool:
+    try:
+        return path.startswith("/") and Path(path).resolve().is_relative_to(folder)
+    except (OSError, ValueError):
+        return False
 
 
 class _TooMuchError(Exception):

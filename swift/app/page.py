@@ -23,7 +23,8 @@ def build(config: AppConfig, handlers: Handlers) -> gr.Blocks:
         config: All of it.
         handlers: What happens.
     """
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True) as page:
+    page = gr.Blocks(title=TITLE, analytics_enabled=False, fill_height=True)
+    with page:
         status = gr.Markdown("", elem_id="status")
         with gr.Row(equal_height=True, scale=1):
             first = _column("first", visible=True)

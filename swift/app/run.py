@@ -26,7 +26,6 @@ from swift.config.app import AppConfig, PageConfig
 from swift.config.rules import require
 from swift.environments.process import variable, variable_set
 from swift.errors import ConfigError
-from swift.hub.cache import folder_size
 from swift.serving.client import AsyncInferClient
 from swift.serving.guard import is_loopback, local_names
 from swift.serving.keys import Keyring, read_keys
@@ -110,10 +109,11 @@ def _page(config: AppConfig, url: str, key: str | None, keys: Keyring, uploads: 
     sessions = Sessions(client, most=page.sessions, folder=uploads)
     loading: Callable[[], bool] = lambda: child is not None and child.state == "loading"  # noqa: E731
     handlers = Handlers(sessions, models=client.models, loading=loading)
+    blocks = build(config, handlers)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(
         app,
-        build(config, handlers),
+        blocks,
         path="/",
         server_name=page.host,
         footer_links=[],
@@ -127,12 +127,14 @@ def _page(config: AppConfig, url: str, key: str | None, keys: Keyring, uploads: 
         mcp_server=False,
         css=CSS,
     )
+    blocks.has_launched = True  # without it, gradio takes files from anywhere
     return Gate(
         app,
         hosts=None if keys else local_names(page.host),
         keys=keys,
+        uploads=uploads,
         upload=page.upload_megabytes * 1_000_000,
-        room=lambda: page.uploads_megabytes * 1_000_000 - folder_size(uploads),
+        all_uploads=page.uploads_megabytes * 1_000_000,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 pytest.importorskip("starlette", reason="the extra serve is not installed")
@@ -28,7 +30,14 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def gate(*, hosts: frozenset[str] | None = LOCAL, keys: tuple[str, ...] = (), room: int = 10**9) -> Gate:
-    return Gate(inside, hosts=hosts, keys=read_keys(keys, "--auth"), upload=1_000_000, room=lambda: room)
+    return Gate(
+        inside,
+        hosts=hosts,
+        keys=read_keys(keys, "--auth"),
+        uploads=Path("/nowhere/uploads"),
+        upload=1_000_000,
+        all_uploads=room,
+    )
 
 
 def ask(app: Gate, path: str = "/", *, method: str = "GET", url: str = "http://127.0.0.1:7860", **more: Any) -> Any:
@@ -140,5 +149,38 @@ def test_uploads_end_where_there_is_no_room() -> None:
         413,
         "there is no room for more files: clear a chat, or close its page",
     )
-    assert ask(gate(room=-5), "/gradio_api/upload", method="POST", content=b"x").status_code == 413
-    assert ask(gate(room=-5), "/").status_code == 200
+    assert ask(gate(room=0), "/gradio_api/upload", method="POST", content=b"x").status_code == 413
+    assert ask(gate(room=0), "/").status_code == 200
+
+
+FILE = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/etc/passwd",
+        "/nowhere/server.json",
+        "/nowhere/uploads/../server.json",
+        "/nowhere/uploads-of-others/a.png",
+        "http://example.org/a.png",
+        "file:///etc/passwd",
+        "../server.json",
+        "a.png",
+        "",
+        "/nowhere/uploads/\0",
+    ],
+)
+@pytest.mark.parametrize("deep", [False, True])
+def test_events_name_uploaded_files_only(path: str, deep: bool) -> None:
+    file: Any = {"path": path, **FILE}
+    data = [{"text": "x", "files": [{"x": [file]}]}] if deep else [file]
+    body = orjson.dumps({"data": data, "fn_index": 0})
+    assert ask(gate(), "/gradio_api/queue/join", method="POST", content=body).status_code == 403
+
+
+def test_uploaded_files_may_be_named() -> None:
+    files = [{"path": "/nowhere/uploads/ab/a.png", "url": "http://127.0.0.1:7860/gradio_api/file=/x", **FILE}]
+    body = orjson.dumps({"data": [{"text": '{"path": "/etc/passwd"}', "files": files}, None, "path", {"path": 3}]})
+    answer = ask(gate(), "/gradio_api/queue/join", method="POST", content=body)
+    assert answer.text == f"/gradio_api/queue/join {len(body)}"
