@@ -27,8 +27,10 @@ _HOME = {
     "load_engine": "swift.api",
     "load_encoder": "swift.api",
     "serve": "swift.api",
+    "run_app": "swift.api",
     "InferClient": "swift.serving.client",
     "AsyncInferClient": "swift.serving.client",
+    "AppConfig": "swift.config.app",
     "BenchConfig": "swift.config.bench",
     "SftConfig": "swift.config.runs",
     "InferConfig": "swift.config.runs",
@@ -41,6 +43,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AppConfig",
     "AsyncInferClient",
     "BenchConfig",
     "CheckConfig",
@@ -62,12 +65,27 @@ __all__ = [
     "load_engine",
     "plan",
     "pretrain",
+    "run_app",
     "serve",
     "sft",
 ]
 
 if TYPE_CHECKING:
-    from swift.api import bench, check, evaluate, export, infer, load_encoder, load_engine, plan, pretrain, serve, sft
+    from swift.api import (
+        bench,
+        check,
+        evaluate,
+        export,
+        infer,
+        load_encoder,
+        load_engine,
+        plan,
+        pretrain,
+        run_app,
+        serve,
+        sft,
+    )
+    from swift.config.app import AppConfig
     from swift.config.bench import BenchConfig
     from swift.config.looks import CheckConfig, PlanConfig
     from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from swift.config.app import AppConfig
 from swift.config.bench import BenchConfig
 from swift.config.looks import CheckConfig, PlanConfig
 from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
@@ -70,6 +71,21 @@ def serve(config: ServeConfig) -> int:
         if error.name is None or error.name.startswith("swift"):
             raise
         raise MissingExtraError(error.name, extra="serve", why="`swift deploy`") from error
+    return run(config)
+
+
+def run_app(config: AppConfig) -> int:
+    """Show a page in which to talk to a model, until a signal ends it; returns an exit code.
+
+    Raises:
+        SwiftError: Anything that the user can fix.
+    """
+    try:
+        from swift.app.run import run_app as run
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("swift"):
+            raise
+        raise MissingExtraError(error.name, extra="app", why="`swift app`") from error
     return run(config)
 
 

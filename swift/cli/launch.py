@@ -32,7 +32,7 @@ DEFAULTS = {
 }
 
 
-ONE_PROCESS = frozenset({"check", "plan", "infer", "deploy", "eval", "bench", "export", "merge-lora"})
+ONE_PROCESS = frozenset({"check", "plan", "infer", "deploy", "app", "eval", "bench", "export", "merge-lora"})
 """Commands that users may expect to take several devices, and that do not."""
 
 _TOLD = "SWIFT_STARTED"

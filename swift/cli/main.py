@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pt": ("swift.cli.commands.sft:pretrain", "continue pre-training on plain text"),
     "infer": ("swift.cli.commands.infer:main", "chat with a model, or answer a whole data set"),
     "deploy": ("swift.cli.commands.deploy:main", "serve a model over OpenAI's and Anthropic's APIs"),
+    "app": ("swift.cli.commands.app:main", "talk to a model, or to a running server, in the browser"),
     "eval": ("swift.cli.commands.eval:main", "judge a model by a data set"),
     "bench": ("swift.cli.commands.bench:main", "compare experiments (tuner, optimizer, precision) in one table"),
     "export": ("swift.cli.commands.export:main", "merge an adapter, change type or shard size, upload"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
+from swift.config.app import AppConfig
 from swift.config.bench import BenchConfig
 from swift.config.help import NOTES
 from swift.config.looks import CheckConfig, PlanConfig
@@ -20,6 +21,7 @@ ROOTS: dict[str, type[Config]] = {
     "bench": BenchConfig,
     "export": ExportConfig,
     "deploy": ServeConfig,
+    "app": AppConfig,
     "check": CheckConfig,
     "plan": PlanConfig,
 }

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from swift.config import engine_rules, lever_rules, quantization_rules, tuner_rules
+from swift.config.app import AppConfig
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.engine import TransformersConfig
@@ -19,6 +20,7 @@ from swift.config.serve import ServeConfig
 from swift.config.tuner import AdaLoraConfig, LoraConfig
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+")
+_ADDRESS = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[\w.-]+)(:\d{1,5})?(/[^\s?#]*)?")
 _HOST = re.compile(r"(\*\.)?[\w-]+(\.[\w-]+)*|\[?[0-9a-fA-F:.]+\]?")
 
 
@@ -47,6 +49,8 @@ def find(config: Config) -> list[Problem]:
         return [problem for export_rule in EXPORT for problem in export_rule(config)]
     if isinstance(config, ServeConfig):
         return [problem for serve_rule in SERVING for problem in serve_rule(config)]
+    if isinstance(config, AppConfig):
+        return [problem for app_rule in PAGE for problem in app_rule(config)]
     return []
 
 
@@ -190,7 +194,7 @@ def _saving(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--early_stop_interval", why, "add --val_dataset or --split_dataset_ratio")
 
 
-def _media(config: SftConfig | InferConfig | EvalConfig | ServeConfig) -> Iterator[Problem]:
+def _media(config: SftConfig | InferConfig | EvalConfig | ServeConfig | AppConfig) -> Iterator[Problem]:
     media = config.media
     if media.min_pixels and media.max_pixels and media.min_pixels > media.max_pixels:
         yield Problem("--min_pixels", f"{media.min_pixels} is more than --max_pixels {media.max_pixels}", "lower it")
@@ -303,17 +307,21 @@ EXPORT: tuple[Callable[[ExportConfig], Iterator[Problem]], ...] = (_export, quan
 """Rules of export."""
 
 
+def _certificate(chain: str | None, key: str | None) -> Iterator[Problem]:
+    if (chain is None) != (key is None):
+        yield Problem("--ssl_certfile", "certificate and key go together", "give --ssl_certfile and --ssl_keyfile")
+    for flag, path in (("--ssl_certfile", chain), ("--ssl_keyfile", key)):
+        if path is not None and not Path(path).expanduser().is_file():
+            yield Problem(flag, f"there is no file {path}", "name a PEM file")
+
+
 def _serve(config: ServeConfig) -> Iterator[Problem]:
     yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
     if config.merge_lora and len(config.adapters) != 1:
         yield Problem("--merge_lora", f"{len(config.adapters)} adapters", "it takes exactly one")
     yield from _adapter_root(config)
     yield from _served(config)
-    if (config.server.ssl_certfile is None) != (config.server.ssl_keyfile is None):
-        yield Problem("--ssl_certfile", "certificate and key go together", "give --ssl_certfile and --ssl_keyfile")
-    for flag, path in (("--ssl_certfile", config.server.ssl_certfile), ("--ssl_keyfile", config.server.ssl_keyfile)):
-        if path is not None and not Path(path).expanduser().is_file():
-            yield Problem(flag, f"there is no file {path}", "name a PEM file")
+    yield from _certificate(config.server.ssl_certfile, config.server.ssl_keyfile)
     for origin in config.server.cors_origins:
         if origin == "*" or not _ORIGIN.fullmatch(origin):
             yield Problem("--cors_origins", f"{origin!r} is no origin", "such as https://app.example.org; * is not one")
@@ -346,3 +354,23 @@ def _adapter_root(config: ServeConfig) -> Iterator[Problem]:
 
 SERVING: tuple[Callable[[ServeConfig], Iterator[Problem]], ...] = (_serve, _media, engine_rules.answers)
 """Rules of deploy."""
+
+
+def _app(config: AppConfig) -> Iterator[Problem]:
+    yield from _certificate(config.page.ssl_certfile, config.page.ssl_keyfile)
+    url, has_model = config.remote.url, config.model is not None and bool(config.model.id)
+    if url is None:
+        yield from _model(config.model, config.adapters)
+        if config.remote.api_key_variable is not None:
+            yield Problem("--api_key_env", "there is no --base_url whose key it could be", "take it out")
+    elif has_model or config.adapters:
+        flag = "--model" if has_model else "--adapters"
+        yield Problem(flag, "the server at --base_url has its own models", "give one of them")
+    elif not _ADDRESS.fullmatch(url):
+        yield Problem("--base_url", f"{url!r} is no address", "such as http://127.0.0.1:8000/v1")
+    if config.merge_lora and len(config.adapters) != 1:
+        yield Problem("--merge_lora", f"{len(config.adapters)} adapters", "it takes exactly one")
+
+
+PAGE: tuple[Callable[[AppConfig], Iterator[Problem]], ...] = (_app, _media)
+"""Rules of app."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 _OURS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PYTHONSTARTUP")
 """Variables that would lead another environment's interpreter to our libraries."""
@@ -19,6 +20,20 @@ def variables_with(more: Mapping[str, str]) -> dict[str, str]:
 def variable(name: str) -> str | None:
     """The value of an environment variable that the user has named; None where it is not set."""
     return os.environ.get(name)
+
+
+@contextmanager
+def variable_set(name: str, value: str) -> Iterator[None]:
+    """An environment variable of this process, until the end of the block, for a library that has no other way."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def cores() -> int:

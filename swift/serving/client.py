@@ -9,48 +9,35 @@ What fails for the moment (no connection, 429, 502, 503, 504) is tried again, as
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from swift.errors import ServerError
+from swift.serving.answers import (
+    Answer,
+    answer_of,
+    base_url,
+    failure_of,
+    is_here,
+    json_of,
+    key_header,
+    names_of,
+    patience,
+    require_end,
+    times,
+    unreachable,
+)
 from swift.serving.encoding import client as encoding
 from swift.serving.encoding.client import Label, Ranked
-from swift.types import ToolCall
-
-_AGAIN = frozenset({429, 502, 503, 504})
-_LONGEST_WAIT = 30.0
+from swift.serving.events import DONE, Event, event_of
 
 Messages = Sequence[Mapping[str, Any]]
 """Turns in OpenAI's form."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said.
-
-    Attributes:
-        content: The words.
-        reasoning: The thinking, where the server tells it apart.
-        tool_calls: Functions that it calls.
-        finish: Why it ended: stop, length or tool_calls.
-        prompt_tokens: Tokens of the prompt.
-        completion_tokens: Tokens of the answer.
-    """
-
-    content: str
-    reasoning: str | None
-    tool_calls: tuple[ToolCall, ...]
-    finish: str
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class InferClient:
@@ -74,7 +61,9 @@ class InferClient:
         retries: int = 4,
     ) -> None:
         self._base = base_url(url)
-        self._http = httpx.Client(base_url=self._base, headers=key_header(api_key), timeout=timeout)
+        self._http = httpx.Client(
+            base_url=self._base, headers=key_header(api_key), timeout=times(timeout), trust_env=not is_here(url)
+        )
         self._model = model
         self._retries = retries
 
@@ -94,7 +83,7 @@ class InferClient:
         Raises:
             ServerError: It refuses, or cannot be reached.
         """
-        return [str(item["id"]) for item in self._ask("GET", "models", None)["data"]]
+        return names_of(self._ask("GET", "models", None))
 
     def chat(self, messages: Messages, **options: Any) -> Answer:
         """Answer a chat.
@@ -114,12 +103,28 @@ class InferClient:
         Raises:
             ServerError: The server refuses, cannot be reached, or breaks off.
         """
+        yield from (event.content for event in self.events(messages, **options) if event.content)
+
+    def events(self, messages: Messages, **options: Any) -> Iterator[Event]:
+        """All that an answer tells as it comes: words, thinking, calls, tokens; arguments as of `chat`.
+
+        Closing the iterator closes the connection, at which the server stops.
+
+        Raises:
+            ServerError: The server refuses, cannot be reached, or breaks off.
+        """
         body = {**self._body(messages, options), "stream": True}
         for number in range(self._retries + 1):
             try:
                 with self._http.stream("POST", "chat/completions", json=body) as response:
                     if response.status_code == 200:
-                        yield from (text for line in response.iter_lines() if (text := words_of(line)))
+                        ended = False
+                        for line in response.iter_lines():
+                            if (event := event_of(line)) is not None:
+                                ended = ended or event.finish is not None
+                                yield event
+                            ended = ended or line == DONE
+                        require_end(ended)
                         return
                     response.read()
             except httpx.ConnectError as error:
@@ -182,7 +187,7 @@ class InferClient:
                 response, problem = None, unreachable(error)
             if response is not None:
                 if response.status_code == 200:
-                    return response.json()
+                    return json_of(response)
                 problem = failure_of(response)
             time.sleep(patience(number, self._retries, problem, response))
             number += 1
@@ -201,7 +206,9 @@ class AsyncInferClient:
         retries: int = 4,
     ) -> None:
         self._base = base_url(url)
-        self._http = httpx.AsyncClient(base_url=self._base, headers=key_header(api_key), timeout=timeout)
+        self._http = httpx.AsyncClient(
+            base_url=self._base, headers=key_header(api_key), timeout=times(timeout), trust_env=not is_here(url)
+        )
         self._model = model
         self._retries = retries
 
@@ -217,7 +224,7 @@ class AsyncInferClient:
 
     async def models(self) -> list[str]:
         """As `InferClient.models`."""
-        return [str(item["id"]) for item in (await self._ask("GET", "models", None))["data"]]
+        return names_of(await self._ask("GET", "models", None))
 
     async def chat(self, messages: Messages, **options: Any) -> Answer:
         """As `InferClient.chat`."""
@@ -225,14 +232,25 @@ class AsyncInferClient:
 
     async def stream(self, messages: Messages, **options: Any) -> AsyncIterator[str]:
         """As `InferClient.stream`."""
+        async with aclosing(self.events(messages, **options)) as events:
+            async for event in events:
+                if event.content:
+                    yield event.content
+
+    async def events(self, messages: Messages, **options: Any) -> AsyncGenerator[Event, None]:
+        """As `InferClient.events`."""
         body = {**await self._body(messages, options), "stream": True}
         for number in range(self._retries + 1):
             try:
                 async with self._http.stream("POST", "chat/completions", json=body) as response:
                     if response.status_code == 200:
+                        ended = False
                         async for line in response.aiter_lines():
-                            if text := words_of(line):
-                                yield text
+                            if (event := event_of(line)) is not None:
+                                ended = ended or event.finish is not None
+                                yield event
+                            ended = ended or line == DONE
+                        require_end(ended)
                         return
                     await response.aread()
             except httpx.ConnectError as error:
@@ -289,93 +307,7 @@ class AsyncInferClient:
                 response, problem = None, unreachable(error)
             if response is not None:
                 if response.status_code == 200:
-                    return response.json()
+                    return json_of(response)
                 problem = failure_of(response)
             await asyncio.sleep(patience(number, self._retries, problem, response))
             number += 1
-
-
-def base_url(url: str) -> str:
-    """The address below which the routes lie."""
-    bare = url.rstrip("/")
-    return bare if bare.endswith("/v1") else f"{bare}/v1"
-
-
-def key_header(key: str | None) -> dict[str, str]:
-    """The header that carries a key."""
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
-
-
-def answer_of(value: Mapping[str, Any]) -> Answer:
-    """The first answer of a chat completion."""
-    choice = value["choices"][0]
-    message, usage = choice["message"], value.get("usage") or {}
-    calls = tuple(
-        ToolCall(call["function"]["name"], _arguments(call["function"]["arguments"]), call.get("id"))
-        for call in message.get("tool_calls") or ()
-    )
-    return Answer(
-        content=message.get("content") or "",
-        reasoning=message.get("reasoning_content"),
-        tool_calls=calls,
-        finish=choice["finish_reason"],
-        prompt_tokens=usage.get("prompt_tokens", 0),
-        completion_tokens=usage.get("completion_tokens", 0),
-    )
-
-
-def words_of(line: str) -> str:
-    """The words in a line of a stream; empty for none.
-
-    Raises:
-        ServerError: The line tells of an error.
-    """
-    if not line.startswith("data: ") or line == "data: [DONE]":
-        return ""
-    value = orjson.loads(line[len("data: ") :])
-    if "error" in value:
-        raise ServerError(str(value["error"].get("message", "the server broke off")), status=200)
-    choices = value.get("choices") or ()
-    return "".join(choice["delta"].get("content") or "" for choice in choices if choice.get("index") == 0)
-
-
-def failure_of(response: httpx.Response) -> ServerError:
-    """What an answer that is no success says."""
-    try:
-        message = response.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = response.reason_phrase
-    return ServerError(f"the server answers {response.status_code}: {message}", status=response.status_code)
-
-
-def unreachable(error: httpx.HTTPError) -> ServerError:
-    """What a broken connection means."""
-    told = str(error) or type(error).__name__
-    return ServerError(f"the server cannot be reached: {told}", hint="see that it runs, and that the address is right")
-
-
-def patience(number: int, retries: int, problem: ServerError, response: httpx.Response | None) -> float:
-    """Seconds to wait before the next try.
-
-    Args:
-        number: How many tries were made again already.
-        retries: How many there may be.
-        problem: What went wrong.
-        response: The answer, if there was one; it may say how long to wait.
-
-    Raises:
-        ServerError: `problem`, where trying again is of no use, or was done often enough.
-    """
-    if number >= retries or (response is not None and response.status_code not in _AGAIN):
-        raise problem
-    told = response.headers.get("retry-after", "") if response is not None else ""
-    if told.isdecimal():
-        return min(float(told), _LONGEST_WAIT)
-    return min(0.25 * 2.0**number, _LONGEST_WAIT) * (0.5 + random.random())
-
-
-def _arguments(text: str) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text

@@ -52,6 +52,14 @@ class Keyring:
                 found = name
         return found
 
+    def holds(self, name: str, key: str) -> bool:
+        """Whether a key is that of a name. Takes as long whoever it is."""
+        digest = _digest(key)
+        found = False
+        for known_name, known in self._digests:
+            found |= hmac.compare_digest(digest, known) & (known_name == name)
+        return found
+
 
 def read_keys(given: Iterable[str], *, flag: str = "--api_keys") -> Keyring:
     """Keys from `NAME=KEY` words, or from files with such a line for each; `#` begins a comment.
@@ -71,9 +79,9 @@ def read_keys(given: Iterable[str], *, flag: str = "--api_keys") -> Keyring:
         if path.is_file():
             for number, line in enumerate(_lines(path, flag), 1):
                 if line:
-                    _add(keys, line, f"{flag}: line {number} of {word}")
+                    _add(keys, line, f"{flag}: line {number} of {word}", flag)
         else:
-            _add(keys, word, f"{flag}: number {place}")
+            _add(keys, word, f"{flag}: number {place}", flag)
     return Keyring(keys)
 
 
@@ -85,13 +93,13 @@ def _lines(path: Path, flag: str) -> list[str]:
     return ["" if line.lstrip().startswith("#") else line.strip() for line in text.splitlines()]
 
 
-def _add(keys: dict[str, Key], line: str, where: str) -> None:
+def _add(keys: dict[str, Key], line: str, where: str, flag: str) -> None:
     name, equals, rest = line.partition("=")
     name, (key, *more) = name.strip(), rest.split() or [""]
     if not equals or not _NAME.fullmatch(name):
         raise ConfigError(
             f"{where} is neither a file nor NAME=KEY",
-            hint="such as --api_keys alice=... or --api_keys keys.txt; a name has letters, digits and . _ @ -",
+            hint=f"such as {flag} alice=... or {flag} keys.txt; a name has letters, digits and . _ @ -",
         )
     if len(key) < _SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(

@@ -51,7 +51,7 @@ def serve(config: ServeConfig, *, loader: str = LOADER) -> int:
     _admins(config)
     load_plugins(config.plugins)
     plan = plan_of(config)
-    listening = _listen(config.server.host, config.server.port)
+    listening = listen(config.server.host, config.server.port)
     with listening:
         return _serve(config, plan, listening, loader=loader)
 
@@ -175,7 +175,12 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one.
+
+    Raises:
+        SwiftError: The address cannot be used.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:

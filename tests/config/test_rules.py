@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from swift.config.app import AppConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.rules import find, require
@@ -14,7 +15,13 @@ IN_BACKWARD = "--optim_in_backward --gradient_accumulation_steps 1 --max_grad_no
 
 
 def rules(
-    root: type[SftConfig] | type[InferConfig] | type[EvalConfig] | type[ExportConfig] | type[ServeConfig], text: str
+    root: type[SftConfig]
+    | type[InferConfig]
+    | type[EvalConfig]
+    | type[ExportConfig]
+    | type[ServeConfig]
+    | type[AppConfig],
+    text: str,
 ) -> list[str]:
     try:
         parse(root, text.split())
@@ -169,3 +176,26 @@ def test_without_a_command_line() -> None:
 )
 def test_serving(text: str, flags: list[str]) -> None:
     assert rules(ServeConfig, text) == flags
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("", ["--model"]),
+        ("--model m", []),
+        ("--adapters a b --merge_lora", ["--merge_lora"]),
+        ("--model m --api_key_env KEY", ["--api_key_env"]),
+        ("--base_url http://127.0.0.1:8000/v1 --api_key_env KEY", []),
+        ("--base_url https://[::1]:8000", []),
+        ("--base_url http://x/v1 --model m", ["--model"]),
+        ("--base_url http://x/v1 --adapters a", ["--adapters"]),
+        ("--base_url 127.0.0.1:8000", ["--base_url"]),
+        ("--base_url ftp://x", ["--base_url"]),
+        ("--base_url http://name:word@x/v1", ["--base_url"]),
+        ("--base_url http://x/v1?key=1", ["--base_url"]),
+        ("--model m --ssl_keyfile nowhere.pem", ["--ssl_certfile", "--ssl_keyfile"]),
+        ("--model m --min_pixels 9 --max_pixels 8", ["--min_pixels"]),
+    ],
+)
+def test_the_app(text: str, flags: list[str]) -> None:
+    assert rules(AppConfig, text) == flags

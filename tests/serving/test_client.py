@@ -61,3 +61,25 @@ def test_it_tries_again_while_the_server_is_busy() -> None:
             assert second.chat(turns("and me")).content == "and me"
             busy.join()
         assert any(line["status"] == 429 for line in running.log())
+
+
+def test_events_tell_all_that_a_stream_tells(server: Running, thinker: Running) -> None:
+    with swift.InferClient(server.url) as client:
+        events = list(client.events(turns(f"I look.\n{CALL}"), tools=TOOLS, stream_options={"include_usage": True}))
+        assert "".join(event.content for event in events).strip() == "I look."
+        assert [(call.name, call.arguments) for event in events for call in event.calls] == [
+            ("look", '{"word": "sky"}')
+        ]
+        assert [event.finish for event in events if event.finish] == ["tool_calls"]
+        assert events[-1].usage is not None
+    with swift.InferClient(thinker.url) as client:
+        events = list(client.events(turns("I wonder.\n</think>\n\nSo.")))
+        assert "".join(event.reasoning for event in events).strip() == "I wonder."
+
+
+def test_what_is_no_such_server_is_told(server: Running) -> None:
+    with (
+        swift.InferClient(f"{server.url}/openapi.json", retries=0) as client,
+        pytest.raises(ServerError, match="answers 404"),
+    ):
+        client.models()
