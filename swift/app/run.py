@@ -47,7 +47,7 @@ def run_app(config: AppConfig, *, command: Sequence[str] = DEPLOY) -> int:
         SwiftError: The configuration, the address or the model cannot be used.
     """
     require(config)
-    keys = read_keys(config.page.auth, "--auth")
+    keys = read_keys(config.page.auth, flag="--auth")
     if not keys and not is_loopback(config.page.host):
         raise ConfigError(
             f"--host {config.page.host} can be reached by others, and no password is asked for",
