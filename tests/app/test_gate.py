@@ -33,7 +33,7 @@ def gate(*, hosts: frozenset[str] | None = LOCAL, keys: tuple[str, ...] = (), ro
     return Gate(
         inside,
         hosts=hosts,
-        keys=read_keys(keys, "--auth"),
+        keys=read_keys(keys, flag="--auth"),
         uploads=Path("/nowhere/uploads"),
         upload=1_000_000,
         all_uploads=room,
