@@ -77,7 +77,10 @@ def workload(count: int) -> tuple[list[list[int]], list[int]]:
 def run(name: str, file: Path) -> dict[str, Any]:
     """One system's answers and seconds."""
     script = Path(__file__).parent / "generators" / f"{name}.py"
-    done = subprocess.run([str(interpreter(name)), str(script), str(file)], capture_output=True, text=True)
+    python = interpreter(name)
+    # A script may be called as what it imports; and another system's Python must not see our packages.
+    alone = "-P" if python == Path(sys.executable) else "-I"
+    done = subprocess.run([str(python), alone, str(script), str(file)], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr[-3000:]}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
