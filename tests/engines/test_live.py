@@ -210,11 +210,11 @@ def test_a_bound_on_prompt_and_answer_together(make_engine: MakeEngine) -> None:
     rules = Sampling(max_new_tokens=30, ignore_eos=True)
     answer = answers(engine.generate([Request(prompt, rules)]))[0]
     assert (len(answer.token_ids), answer.finish) == (10, "length")
-    assert engine.context == 40
+    assert engine.ability.longest == 40
     refused = engine.generate([Request(Ids(tuple(range(5, 45))), rules)])[0]
     assert isinstance(refused, RowError)
     assert refused.reason == "too_long"
-    most = base.context
+    most = base.ability.longest
     assert most is not None
     wider = TransformersEngine(base._model, base.codec, base._chat, limits=Limits(2000, 4, length=10**9))
-    assert wider.context == most  # the model's own positions stay the end
+    assert wider.ability.longest == most  # the model's own positions stay the end
