@@ -60,8 +60,9 @@ class _Row:
 class FlatLane:
     """Runs jobs in slots of one cache.
 
-    Where everything is there from the start, the longest prompts go first; where somebody waits for each answer
-    (`live`), who came first. A place that is free is filled at once. The tokens of rows that have ended stay in their
+    Where everything is there from the start, those go first that may have the most new tokens, so that no long answer
+    is left to run alone in the end, and then the longest prompts; where somebody waits for each answer (`live`), who
+    came first. A place that is free is filled at once. The tokens of rows that have ended stay in their
     slots until those are needed: a prompt that begins as one of them, or as one that runs, takes over what is equal.
     When the growing rows no longer fit the budget, the last one is sent back to wait.
 
@@ -133,7 +134,7 @@ class FlatLane:
     def compute(self) -> tuple[list[Job], Tensor]:
         """One forward pass; returns the jobs that are to get a token, and logits [jobs, vocabulary] for it."""
         if not self._sorted:
-            self._waiting.sort(key=lambda job: -job.number if self._live else job.length)
+            self._waiting.sort(key=_arrival if self._live else _work_left)
             self._sorted = True
         self._shrink()
         self._admit()
@@ -302,6 +303,14 @@ class FlatLane:
                 row.slot = slot
         self._rows = {row.slot: row for row in rows}
         self._kept = {}
+
+
+def _arrival(job: Job) -> int:
+    return -job.number
+
+
+def _work_left(job: Job) -> tuple[int, int]:
+    return job.limit - len(job.ids), job.length
 
 
 def _common(tokens: Sequence[int], others: Sequence[int], limit: int) -> int:

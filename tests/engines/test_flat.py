@@ -152,3 +152,15 @@ def test_the_common_beginning(seed: int) -> None:
     while expected < min(len(one), len(other), limit) and one[expected] == other[expected]:
         expected += 1
     assert _common(one, other, min(limit, len(one))) == expected
+
+
+def test_long_answers_begin_first_where_all_are_there() -> None:
+    model = proved("llama")
+    mine = lane(model, max_rows=2)
+    for number, new in enumerate([12, 2, 2, 2, 2, 2, 2]):
+        mine.add(job(number, [5, 6, 7], new))
+    steps = 0
+    while mine.jobs:
+        mine.step()
+        steps += 1
+    assert steps <= 14  # 24 tokens in two rows; with the long answer in the end it would be 18
