@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swift.cli.arguments import read
-from swift.config.runs import ExportConfig
+from swift.config.export import ExportConfig
 
 
 def main(argv: Sequence[str]) -> int:

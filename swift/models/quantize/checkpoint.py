@@ -46,7 +46,7 @@ _KINDS = {
     "fp8": Kind(("accelerate",), runs=_CUDA, trains=_NOWHERE),
     "fbgemm_fp8": Kind(("fbgemm_gpu",), "pip install fbgemm-gpu", runs=_CUDA, trains=_NOWHERE),
     "auto-round": Kind(("auto_round",), "pip install auto-round", trains=_NOWHERE),
-    "hqq": Kind(runs=_NOWHERE, trains=_NOWHERE),  # transformers 5 does not read it
+    "hqq": Kind(("hqq",)),  # read by us: transformers 5 does not
 }
 
 

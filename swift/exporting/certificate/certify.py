@@ -1,0 +1,88 @@
+"""From an export to its certificate: source and result are measured one after the other, on the same rows."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from swift.config.media import MediaConfig
+from swift.config.quantization import NoQuantization
+from swift.engines.folders import Plan
+from swift.exporting.certificate.certificate import Certificate, Check
+from swift.exporting.certificate.checks import closeness, prompt_check, stop_checks, template_check
+from swift.exporting.certificate.layers import BlockError, LayerError, Trace, compare_layers, trace
+from swift.exporting.certificate.measure import Asked, Reference, measure_result, measure_source
+from swift.exporting.certificate.subject import Subject, model_subject
+from swift.exporting.prepare import Job
+from swift.exporting.verify import BOUNDS
+from swift.exporting.write import Made
+from swift.hub.located import say
+
+
+def certify(job: Job, made: Made, folder: Path) -> Certificate:
+    """Measure what is in `folder` against what it was made of.
+
+    Raises:
+        SwiftError: The result cannot be loaded at all.
+    """
+    limits = job.config.certificate
+    asked = Asked(job.rows.held_out, limits.positions, limits.answers, limits.new_tokens, job.side.codec.eos_ids)
+    source = " + ".join((job.plan.model.id, *(str(path) for path in job.plan.adapters.values())))
+    with tempfile.TemporaryDirectory(prefix="swift-certificate-") as place:
+        say("measuring the source")
+        reference, known = _source(job, asked, Path(place))
+        gc.collect()
+        say("measuring the result")
+        subject = _result(job, made, folder)
+        try:
+            after, distance = measure_result(subject, asked, reference)
+            blocks, layers = _layers(subject, known)
+            before = reference.measured
+            plain = job.chat.model_copy(update={"template": None})
+            checks = [
+                Check("loads", True, subject.name),
+                template_check(job.rows.held_out, subject.codec, plain),
+                prompt_check(job.rows.held_out, job.side.codec, subject.codec, job.chat),
+                *stop_checks(job.side.codec, subject.codec, before, after, limits.min_stop),
+                *closeness(distance, after, limits, None if made.bits else BOUNDS[job.dtype]),
+            ]
+        finally:
+            subject.close()
+    return Certificate(
+        source=source,
+        result=made.held,
+        rows=f"{len(job.rows.held_out)} rows, {'held out by the user' if job.rows.own else 'which come with swift'}",
+        checks=tuple(checks),
+        before=before,
+        after=after,
+        distance=distance,
+        versions={**{name: version(name) for name in ("torch", "transformers")}, **made.versions},
+        blocks=blocks,
+        layers=layers,
+    )
+
+
+def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | None]:
+    subject = model_subject(job.plan, "the source")
+    reference = measure_source(subject, asked, place)
+    if job.method is None or subject.model is None:
+        return reference, None
+    rows = [sample.tokens.ids.tolist() for sample in asked.samples]
+    return reference, trace(subject.model, rows, job.layers if job.method.in_place else ())
+
+
+def _result(job: Job, made: Made, folder: Path) -> Subject:
+    chat = job.chat.model_copy(update={"template": None})
+    model = job.plan.model.model_copy(
+        update={"id": str(folder), "revision": None, "quantization": NoQuantization(), "dtype": "auto"}
+    )
+    return model_subject(Plan(model, {}, chat, None, MediaConfig()), f"by transformers {version('transformers')}")
+
+
+def _layers(subject: Subject, known: Trace | None) -> tuple[Sequence[BlockError], Sequence[LayerError]]:
+    if known is None or subject.model is None:
+        return (), ()
+    return compare_layers(subject.model, known)
