@@ -51,11 +51,11 @@ def trained(folder: Path, *, stops: bool = True, steps: int = 60) -> Path:
     return folder
 
 
-def config(model: Path, rows: Path | None, **values: Any) -> ExportConfig:
+def config(folder: Path, rows: Path | None, **values: Any) -> ExportConfig:
     """An export of it, measured by what it has learned."""
     data: dict[str, Any] = {} if rows is None else {"validation": [str(rows)]}
     given = {
-        "model": {"id": str(model), "device": "cpu"},
+        "model": {"id": str(folder), "device": "cpu"},
         "data": {**data, **values.pop("data", {})},
         "certificate": {"answers": 2, "new_tokens": 32, **values.pop("certificate", {})},
     }

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from swift.chat.encode import prompt_ids
 from swift.config.media import MediaConfig
 from swift.config.quantization import NoQuantization
 from swift.engines.folders import Plan
@@ -20,6 +21,7 @@ from swift.exporting.prepare import Job
 from swift.exporting.verify import BOUNDS
 from swift.exporting.write import Made
 from swift.hub.located import say
+from swift.types import Conversation
 
 
 def certify(job: Job, made: Made, folder: Path) -> Certificate:
@@ -29,7 +31,7 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         SwiftError: The result cannot be loaded at all.
     """
     limits = job.config.certificate
-    asked = Asked(job.rows.held_out, limits.positions, limits.answers, limits.new_tokens, job.side.codec.eos_ids)
+    asked = _asked(job)
     source = " + ".join((job.plan.model.id, *(str(path) for path in job.plan.adapters.values())))
     with tempfile.TemporaryDirectory(prefix="swift-certificate-") as place:
         say("measuring the source")
@@ -63,6 +65,13 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         blocks=blocks,
         layers=layers,
     )
+
+
+def _asked(job: Job) -> Asked:
+    limits, codec = job.config.certificate, job.side.codec
+    talks = [sample.row for sample in job.rows.held_out if isinstance(sample.row, Conversation)][: limits.answers]
+    prompts = tuple(tuple(prompt_ids(talk, codec, job.chat)) for talk in talks)
+    return Asked(job.rows.held_out, limits.positions, prompts, limits.new_tokens, codec.eos_ids)
 
 
 def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | None]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from swift.errors import ModelError
 from swift.exporting.certificate.subject import Subject
 from swift.exporting.rows import Sample
-from swift.types import Completion, Conversation, Request, Sampling
+from swift.types import Completion, Ids, Request, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ class Asked:
     Attributes:
         samples: The rows.
         positions: Most predictions that are compared.
-        answers: Prompts that are answered.
+        prompts: Token ids of what is answered, as the source renders it.
         new_tokens: Longest answer.
         stop_ids: Tokens that end an answer, as the source has them.
     """
 
     samples: tuple[Sample, ...]
     positions: int
-    answers: int
+    prompts: tuple[tuple[int, ...], ...]
     new_tokens: int
     stop_ids: frozenset[int]
 
@@ -203,7 +203,7 @@ def _targets(asked: Asked, number: int, places: NDArray[Any]) -> tuple[Tensor, T
 
 def _answers(subject: Subject, asked: Asked) -> tuple[tuple[tuple[int, ...], ...], float | None, tuple[int, int]]:
     """Tokens of greedy answers, tokens a second, and how many ended with a stop token, of how many."""
-    prompts = [sample.row for sample in asked.samples if isinstance(sample.row, Conversation)][: asked.answers]
+    prompts = [Ids(ids) for ids in asked.prompts]
     if not prompts:
         return (), None, (0, 0)
     rules = Sampling(max_new_tokens=asked.new_tokens)
