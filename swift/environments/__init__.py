@@ -13,3 +13,8 @@ def llama_server_file() -> Path:
 def compressor_file() -> Path:
     """The program that the environment `llmcompressor` runs; it is never imported here."""
     return Path(__file__).with_name("compressor.py")
+
+
+def llama_measure_file() -> Path:
+    """The program that measures GGUF files; it is never imported here."""
+    return Path(__file__).with_name("llama_measure.py")

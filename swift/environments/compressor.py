@@ -48,7 +48,7 @@ class _Unpinned(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def rows_of(job: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
+def rows_of(job: dict[str, Any]) -> Any:
     """The rows, each as a batch of one."""
     ids = np.fromfile(job["rows"], dtype=np.int32) if job["rows"] else np.empty(0, np.int32)
     rows, start = [], 0
@@ -87,7 +87,7 @@ def recipe_of(job: dict[str, Any], ignored: list[str]) -> list[Any]:
 def watch(model: torch.nn.Module) -> None:
     """Tell each time that a further decoder layer is reached."""
     lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
-    layers = max(lists, key=len, default=[])
+    layers: list[torch.nn.Module] = list(max(lists, key=len, default=()))
     reached: set[int] = set()
 
     def note(number: int) -> None:

@@ -61,7 +61,8 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
     environments = home(config.environment_dir)
     side = text_side(plan)
     require_plain(plan, side.located)
-    wanted, method, layers = config.quantize, None, ()
+    wanted, method = config.quantize, None
+    layers: tuple[str, ...] = ()
     if not isinstance(wanted, NoQuantization):
         method = methods.get(wanted.type)
         method.require(wanted, device, environments)

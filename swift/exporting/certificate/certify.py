@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from swift.chat.encode import prompt_ids
 from swift.config.media import MediaConfig
 from swift.config.quantization import NoQuantization
+from swift.engines import llamacpp
 from swift.engines.folders import Plan
+from swift.environments.store import require
 from swift.exporting.certificate.certificate import Certificate, Check
-from swift.exporting.certificate.checks import closeness, prompt_check, stop_checks, template_check
+from swift.exporting.certificate.checks import closeness, prompt_check, stop_check, stops_same, template_check
 from swift.exporting.certificate.layers import BlockError, LayerError, Trace, compare_layers, trace
+from swift.exporting.certificate.llama import LlamaSubject
 from swift.exporting.certificate.measure import Asked, Reference, measure_result, measure_source
-from swift.exporting.certificate.subject import Subject, model_subject
+from swift.exporting.certificate.subject import ModelSubject, Subject
 from swift.exporting.prepare import Job
 from swift.exporting.verify import BOUNDS
 from swift.exporting.write import Made
@@ -38,21 +40,16 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         reference, known = _source(job, asked, Path(place))
         gc.collect()
         say("measuring the result")
-        subject = _result(job, made, folder)
-        try:
-            after, distance = measure_result(subject, asked, reference)
-            blocks, layers = _layers(subject, known)
-            before = reference.measured
-            plain = job.chat.model_copy(update={"template": None})
-            checks = [
-                Check("loads", True, subject.name),
-                template_check(job.rows.held_out, subject.codec, plain),
-                prompt_check(job.rows.held_out, job.side.codec, subject.codec, job.chat),
-                *stop_checks(job.side.codec, subject.codec, before, after, limits.min_stop),
-                *closeness(distance, after, limits, None if made.bits else BOUNDS[job.dtype]),
-            ]
-        finally:
-            subject.close()
+        text, subject = _result(job, made, folder)
+        after, distance = measure_result(subject, asked, reference)
+        blocks, layers = _layers(subject, known)
+        before = reference.measured
+        checks = [
+            Check("loads", True, subject.name),
+            *text,
+            *stop_check(before, after, limits.min_stop),
+            *closeness(distance, after, limits, None if made.bits else BOUNDS[job.dtype]),
+        ]
     return Certificate(
         source=source,
         result=made.held,
@@ -75,23 +72,31 @@ def _asked(job: Job) -> Asked:
 
 
 def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | None]:
-    subject = model_subject(job.plan, "the source")
+    subject = ModelSubject(job.plan, "the source")
     reference = measure_source(subject, asked, place)
-    if job.method is None or subject.model is None:
+    if job.method is None:
         return reference, None
     rows = [sample.tokens.ids.tolist() for sample in asked.samples]
     return reference, trace(subject.model, rows, job.layers if job.method.in_place else ())
 
 
-def _result(job: Job, made: Made, folder: Path) -> Subject:
+def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:
+    """The result, loaded from its files alone, and what was checked of how it turns text into tokens."""
+    rows, source = job.rows.held_out, job.side.codec
+    if made.file is not None:
+        subject = LlamaSubject(made.file, require(llamacpp.ENVIRONMENT, job.environments))
+        return subject.text_checks(rows, source, job.chat), subject
     chat = job.chat.model_copy(update={"template": None})
     model = job.plan.model.model_copy(
         update={"id": str(folder), "revision": None, "quantization": NoQuantization(), "dtype": "auto"}
     )
-    return model_subject(Plan(model, {}, chat, None, MediaConfig()), f"by transformers {version('transformers')}")
+    loaded = ModelSubject(Plan(model, {}, chat, None, MediaConfig()), f"by transformers {version('transformers')}")
+    codec = loaded.codec
+    checks = [template_check(rows, codec, chat), prompt_check(rows, source, codec, job.chat), stops_same(source, codec)]
+    return checks, loaded
 
 
-def _layers(subject: Subject, known: Trace | None) -> tuple[Sequence[BlockError], Sequence[LayerError]]:
-    if known is None or subject.model is None:
+def _layers(subject: Subject, known: Trace | None) -> tuple[tuple[BlockError, ...], tuple[LayerError, ...]]:
+    if known is None or not isinstance(subject, ModelSubject):
         return (), ()
     return compare_layers(subject.model, known)

@@ -46,17 +46,19 @@ def prompt_check(samples: Sequence[Sample], source: Codec, result: Codec, chat: 
     return Check("prompts", True, f"the same tokens in {len(talks)} prompts" if talks else "no row is a chat")
 
 
-def stop_checks(source: Codec, result: Codec, before: Measured, after: Measured, least: float) -> list[Check]:
-    """The same tokens end an answer, and the model knows when."""
+def stops_same(source: Codec, result: Codec) -> Check:
+    """The same tokens end an answer."""
     same = source.eos_ids == result.eos_ids
-    texts = f"{_named(result)}" if same else f"{_named(result)} instead of {_named(source)}"
-    checks = [Check("stop tokens", same, texts)]
+    return Check("stop tokens", same, _named(result) if same else f"{_named(result)} instead of {_named(source)}")
+
+
+def stop_check(before: Measured, after: Measured, least: float) -> list[Check]:
+    """The model knows when an answer ends; nothing where no row has such a place."""
     if before.stop_probability is None or after.stop_probability is None:
-        return checks
+        return []
     enough = after.stop_probability >= least
     detail = f"probability {after.stop_probability:.2g} where answers end, source {before.stop_probability:.2g}"
-    checks.append(Check("stops", enough, detail if enough else f"{detail}; at least {least:g} is wanted"))
-    return checks
+    return [Check("stops", enough, detail if enough else f"{detail}; at least {least:g} is wanted")]
 
 
 def closeness(distance: Distance, after: Measured, config: CertificateConfig, rounding: float | None) -> list[Check]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from swift.errors import ModelError
-from swift.exporting.certificate.subject import Subject
+from swift.exporting.certificate.subject import Answers, Row, Subject
 from swift.exporting.rows import Sample
-from swift.types import Completion, Ids, Request, Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +135,12 @@ def measure_source(subject: Subject, asked: Asked, folder: Path) -> Reference:
     file = folder / "reference.bin"
     sums, vocabulary = _Sums(), 0
     with file.open("wb") as stream:
-        for number, logits in _predictions(subject, asked.samples, places):
+        for number, logits in enumerate(subject.predictions(_rows(asked, places))):
             vocabulary = logits.shape[-1]
             sums.add(logits, *_targets(asked, number, places[number]))
             stream.write(logits.numpy().tobytes())
-    answers, speed, stopped = _answers(subject, asked)
-    measured = Measured(
-        subject.size, subject.load_seconds, sums.perplexity, sums.stop_probability, speed, stopped, sums.finite
-    )
-    return Reference(places, file, vocabulary, answers, measured)
+    said = _answers(subject, asked)
+    return Reference(places, file, vocabulary, said.tokens, _measured(subject, sums, said))
 
 
 def measure_result(subject: Subject, asked: Asked, reference: Reference) -> tuple[Measured, Distance]:
@@ -157,7 +152,7 @@ def measure_result(subject: Subject, asked: Asked, reference: Reference) -> tupl
     kept = np.memmap(reference.file, dtype=np.float32, mode="r").reshape(-1, reference.vocabulary)
     sums, start, same = _Sums(), 0, 0
     divergences: list[float] = []
-    for number, logits in _predictions(subject, asked.samples, reference.places):
+    for number, logits in enumerate(subject.predictions(_rows(asked, reference.places))):
         targets, ends = _targets(asked, number, reference.places[number])
         common = min(reference.vocabulary, logits.shape[-1])
         if int(targets.max()) >= common:
@@ -167,13 +162,34 @@ def measure_result(subject: Subject, asked: Asked, reference: Reference) -> tupl
         start += len(targets)
         divergences += (theirs.exp() * (theirs - mine)).sum(-1).tolist()
         same += int((theirs.argmax(-1) == mine.argmax(-1)).sum())
-    answers, speed, stopped = _answers(subject, asked)
-    equal = sum(left == right for left, right in zip(answers, reference.answers, strict=True))
-    measured = Measured(
-        subject.size, subject.load_seconds, sums.perplexity, sums.stop_probability, speed, stopped, sums.finite
-    )
+    said = _answers(subject, asked)
+    equal = sum(left == right for left, right in zip(said.tokens, reference.answers, strict=True))
     mean, most = float(np.mean(divergences)), float(np.max(divergences))
-    return measured, Distance(len(divergences), mean, most, same / len(divergences), (equal, len(answers)))
+    distance = Distance(len(divergences), mean, most, same / len(divergences), (equal, len(said.tokens)))
+    return _measured(subject, sums, said), distance
+
+
+def _measured(subject: Subject, sums: _Sums, said: Answers) -> Measured:
+    count = sum(map(len, said.tokens))
+    return Measured(
+        size_bytes=subject.size,
+        load_seconds=subject.load_seconds,
+        perplexity=sums.perplexity,
+        stop_probability=sums.stop_probability,
+        tokens_per_second=count / said.seconds if count else None,
+        stopped=(said.stopped, len(said.tokens)),
+        finite=sums.finite,
+    )
+
+
+def _answers(subject: Subject, asked: Asked) -> Answers:
+    if not asked.prompts:
+        return Answers((), 0.0, 0)
+    return subject.answers(asked.prompts, asked.new_tokens, asked.stop_ids)
+
+
+def _rows(asked: Asked, places: Sequence[NDArray[Any]]) -> list[Row]:
+    return [(sample.tokens.ids.tolist(), places[number]) for number, sample in enumerate(asked.samples)]
 
 
 def _places(asked: Asked) -> tuple[NDArray[Any], ...]:
@@ -186,32 +202,7 @@ def _places(asked: Asked) -> tuple[NDArray[Any], ...]:
     return tuple(found)
 
 
-def _predictions(
-    subject: Subject, samples: Sequence[Sample], places: Sequence[NDArray[Any]]
-) -> Iterator[tuple[int, Tensor]]:
-    """(sample's number, logits at its places)."""
-    for number, sample in enumerate(samples):
-        (logits,) = subject.logits([sample.tokens.ids.tolist()])
-        yield number, logits[torch.from_numpy(places[number])]
-
-
 def _targets(asked: Asked, number: int, places: NDArray[Any]) -> tuple[Tensor, Tensor]:
     """A sample's targets at these places, and which of them end an answer."""
     targets = torch.from_numpy(asked.samples[number].tokens.ids[places + 1].astype(np.int64))
     return targets, torch.isin(targets, torch.tensor(sorted(asked.stop_ids)))
-
-
-def _answers(subject: Subject, asked: Asked) -> tuple[tuple[tuple[int, ...], ...], float | None, tuple[int, int]]:
-    """Tokens of greedy answers, tokens a second, and how many ended with a stop token, of how many."""
-    prompts = [Ids(ids) for ids in asked.prompts]
-    if not prompts:
-        return (), None, (0, 0)
-    rules = Sampling(max_new_tokens=asked.new_tokens)
-    subject.engine.generate([Request(prompts[0], Sampling(max_new_tokens=2))])  # what is made at the first call
-    begun = time.monotonic()
-    results = subject.engine.generate([Request(prompt, rules) for prompt in prompts])
-    seconds = time.monotonic() - begun
-    done = [result for result in results if isinstance(result, Completion)]
-    speed = sum(result.new_tokens for result in done) / seconds
-    answers = tuple(result.token_ids if isinstance(result, Completion) else () for result in results)
-    return answers, speed, (sum(result.finish == "stop" for result in done), len(results))

@@ -3,76 +3,120 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, from_numpy
 from transformers import PreTrainedModel
 
 from swift.chat.codec import Codec
-from swift.engines.base import Engine
 from swift.engines.folders import Plan
 from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
+from swift.engines.transformers import TransformersEngine
 from swift.models.load import load_config, resolve_device, resolve_dtype
 from swift.models.locate import locate_model
+from swift.types import Completion, Ids, Request, Sampling
 
-Logits = Callable[[Sequence[Sequence[int]]], Sequence[Tensor]]
-"""From sequences of ids to logits [length, vocabulary] each, in float32 on the CPU."""
-
-
-def _nothing() -> None:
-    return None
+Row = tuple[Sequence[int], NDArray[Any]]
+"""Token ids, and the positions where predictions are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Answers:
+    """Greedy answers.
+
+    Attributes:
+        tokens: Of each, the stop token included.
+        seconds: For all of them.
+        stopped: How many ended with a stop token.
+    """
+
+    tokens: tuple[tuple[int, ...], ...]
+    seconds: float
+    stopped: int
+
+
+class Subject(Protocol):
     """A model that is measured.
 
     Attributes:
-        name: What it is, in words.
-        codec: How it turns text into tokens, as its own files say.
-        engine: Answers.
-        logits: Predicts.
-        size: Bytes of its weights' files.
-        load_seconds: How long loading took.
-        model: The model itself, where it is in this process.
-        close: Lets go of it.
+        name: What runs it, in words.
+        size: Bytes of its files of weights.
     """
 
     name: str
-    codec: Codec
-    engine: Engine
-    logits: Logits
     size: int
-    load_seconds: float
-    model: PreTrainedModel | None = None
-    close: Callable[[], None] = field(default=_nothing)
+
+    @property
+    def load_seconds(self) -> float:
+        """How long loading took; asked for at the end."""
+
+    def predictions(self, rows: Sequence[Row]) -> Iterator[Tensor]:
+        """Of each row: logits [places, vocabulary], in float32 on the CPU."""
+
+    def answers(self, prompts: Sequence[tuple[int, ...]], new_tokens: int, stops: frozenset[int]) -> Answers:
+        """Greedy answers to prompts of token ids."""
 
 
-def model_subject(plan: Plan, name: str) -> Subject:
+class ModelSubject:
     """A model in this process, its adapter beside its weights; several adapters are merged, one after the other.
 
     On a CPU it computes in float32, so that what differs is the weights and not the sums; elsewhere in the type that it
     would run in.
 
+    Args:
+        plan: What to load.
+        name: What runs it, in words.
+
     Raises:
         SwiftError: It cannot be loaded.
     """
-    located = locate_model(plan.model)
+
+    def __init__(self, plan: Plan, name: str) -> None:
+        located = locate_model(plan.model)
+        begun = time.monotonic()
+        self._engine = _engine(plan)
+        self.load_seconds = time.monotonic() - begun
+        self.name = name
+        self.size = weight_files(located.path) + sum(map(weight_files, plan.adapters.values()))
+
+    @property
+    def codec(self) -> Codec:
+        """How its own files turn text into tokens."""
+        return self._engine.codec
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model itself."""
+        return self._engine.model
+
+    def predictions(self, rows: Sequence[Row]) -> Iterator[Tensor]:
+        """Of each row: logits [places, vocabulary], in float32 on the CPU."""
+        for ids, places in rows:
+            yield self._engine.logits(ids)[from_numpy(places)]
+
+    def answers(self, prompts: Sequence[tuple[int, ...]], new_tokens: int, stops: frozenset[int]) -> Answers:
+        """Greedy answers to prompts of token ids, all at once."""
+        rules = Sampling(max_new_tokens=new_tokens, stop_ids=tuple(sorted(stops)))
+        self._engine.generate([Request(Ids(prompts[0]), Sampling(max_new_tokens=2))])  # what is made at the first call
+        begun = time.monotonic()
+        results = self._engine.generate([Request(Ids(prompt), rules) for prompt in prompts])
+        seconds = time.monotonic() - begun
+        tokens = tuple(result.token_ids if isinstance(result, Completion) else () for result in results)
+        return Answers(tokens, seconds, sum(bool(answer) and answer[-1] in stops for answer in tokens))
+
+
+def _engine(plan: Plan) -> TransformersEngine:
     device = resolve_device(plan.model.device)
-    config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
+    config = load_config(locate_model(plan.model), trust_remote_code=plan.model.trust_remote_code)
     kind = "float32" if device.type == "cpu" else str(resolve_dtype(plan.model, config, device)).removeprefix("torch.")
     model = plan.model.model_copy(update={"dtype": kind})
-    begun = time.monotonic()
     planned = Plan(model, plan.adapters, plan.chat, plan.tokenizer, plan.media)
-    engine = load_engine(planned, limits=Limits(), merge_lora=len(plan.adapters) > 1, pack=False)
-    seconds = time.monotonic() - begun
-    sizes = weight_files(located.path) + sum(map(weight_files, plan.adapters.values()))
-    return Subject(
-        name, engine.codec, engine, lambda rows: [engine.logits(row) for row in rows], sizes, seconds, engine.model
-    )
+    return load_engine(planned, limits=Limits(), merge_lora=len(plan.adapters) > 1, pack=False)
 
 
 def weight_files(place: Path) -> int:

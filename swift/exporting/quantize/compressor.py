@@ -7,7 +7,6 @@ import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
@@ -18,11 +17,11 @@ from swift.data.progress import row_progress
 from swift.environments import compressor_file
 from swift.environments.process import variables_with
 from swift.environments.store import require as require_environment
-from swift.errors import ConfigError, EngineError, ModelError
+from swift.errors import ConfigError, EngineError
 from swift.exporting.quantize.method import QuantPlan
 from swift.models.load import load_config
 from swift.models.quantize.layers import sizes
-from swift.models.quantize.method import skeleton
+from swift.models.quantize.method import require_libraries, skeleton
 
 ENVIRONMENT = "llmcompressor"
 _TAIL = 4
@@ -33,14 +32,10 @@ def require(name: str, environments: Path) -> None:
 
     Raises:
         EngineError: Its environment is not installed.
-        ModelError: The library that reads the result is not installed.
+        MissingExtraError: The library that reads the result is not installed.
     """
     require_environment(ENVIRONMENT, environments)
-    if find_spec("compressed_tensors") is None:
-        raise ModelError(
-            f"what --quant_method {name} writes is read by compressed-tensors, which is not installed",
-            hint="pip install compressed-tensors",
-        )
+    require_libraries(("compressed_tensors",), f"what --quant_method {name} writes")
 
 
 def integers(bits: int, *, symmetric: bool, group_size: int | None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _KINDS = {
     "torchao": Kind(("torchao", "accelerate")),
     "gptq": _GPTQ,
     "awq": _GPTQ,
-    "compressed-tensors": Kind(("compressed_tensors",), "pip install compressed-tensors", trains=_NOWHERE),
+    "compressed-tensors": Kind(("compressed_tensors",), trains=_NOWHERE),
     "fp8": Kind(("accelerate",), runs=_CUDA, trains=_NOWHERE),
     "fbgemm_fp8": Kind(("fbgemm_gpu",), "pip install fbgemm-gpu", runs=_CUDA, trains=_NOWHERE),
     "auto-round": Kind(("auto_round",), "pip install auto-round", trains=_NOWHERE),

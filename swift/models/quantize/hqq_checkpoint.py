@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from huggingface_hub import save_torch_state_dict
@@ -78,14 +78,14 @@ def load(
         local_files_only=True,
         output_loading_info=True,
     )
-    model: PreTrainedModel = loaded[0]
+    model: Any = loaded[0]
     tensors = _packed(folder)
     for name, state in tensors.items():
         model.set_submodule(name, _layer(state, device, dtype))
     absent = [name for name in loaded[1]["missing_keys"] if name.rpartition(".")[0] not in tensors]
     if absent:
         raise ModelError(f"the files in {folder} lack weights: {', '.join(sorted(absent)[:3])}")
-    return model.to(device).eval()  # type: ignore[arg-type]
+    return cast("PreTrainedModel", model.to(device).eval())
 
 
 def _packed(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
@@ -109,7 +109,7 @@ def _packed(folder: Path) -> dict[str, dict[str, torch.Tensor]]:
 def _layer(state: dict[str, torch.Tensor], device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
     from hqq.core.quantize import HQQLinear
 
-    layer = HQQLinear(linear_layer=None, quant_config=None, compute_dtype=dtype, device=str(device))
+    layer: Any = HQQLinear(linear_layer=None, quant_config=None, compute_dtype=dtype, device=str(device))
     values = dict(state)
     values["W_q"] = torch.nn.Parameter(values["W_q"], requires_grad=False)
     layer.load_state_dict(values)
@@ -118,4 +118,4 @@ def _layer(state: dict[str, torch.Tensor], device: torch.device, dtype: torch.dt
     layer.meta["compute_dtype"] = dtype
     if layer.bias is not None:
         layer.bias = torch.nn.Parameter(layer.bias.to(device, dtype), requires_grad=False)
-    return layer
+    return cast(torch.nn.Module, layer)
