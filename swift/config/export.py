@@ -141,6 +141,12 @@ class ExportConfig(Config):
     model: ExportedModelConfig | None = option(None, "The model; default: what the adapter was trained on.")
     adapters: tuple[str, ...] = option((), "Adapter folders or run folders.", "adapters")
     merge_lora: bool = option(False, "Merge the adapter into the weights.", "merge_lora")
+    in_pieces: bool = option(
+        False,
+        "Merge a file of weights at a time, for models larger than memory. LoRA, in layers that the files name. The "
+        "certificate needs the whole model: --certificate false.",
+        "merge_in_pieces",
+    )
     to: Literal["hf", "gguf", "ollama"] = option(
         "hf",
         "hf: a folder for transformers and vLLM. gguf: a file for llama.cpp. ollama: that file, and a Modelfile.",

@@ -297,6 +297,8 @@ def _export(config: ExportConfig) -> Iterator[Problem]:
     yield from _model(config.model, config.adapters)
     if config.merge_lora and not config.adapters:
         yield Problem("--merge_lora", "there is no adapter to merge", "add --adapters CHECKPOINT")
+    if config.in_pieces and not config.merge_lora:
+        yield Problem("--merge_in_pieces", "there is nothing to merge", "add --merge_lora true")
     if config.certify is not None and config.output_dir is not None:
         yield Problem("--certify", "measures what is there, and writes nothing", "take out --output_dir")
     if config.certify is not None and not config.certificate.enabled:

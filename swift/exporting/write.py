@@ -14,6 +14,7 @@ from swift.errors import ModelError
 from swift.exporting.folder import require_room
 from swift.exporting.gguf import write_gguf
 from swift.exporting.merge import stored_type, write_plain
+from swift.exporting.pieces import write_in_pieces
 from swift.exporting.prepare import Job
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub import Located
@@ -67,7 +68,7 @@ def write(job: Job, folder: Path) -> Made:
     config = job.config
     kind = str(job.dtype).removeprefix("torch.")
     if config.to == "hf" and job.method is None:
-        write_plain(config, job.plan, folder)
+        _write_weights(job, folder)
         return Made(kind, {"transformers": version("transformers")})
     source = _plain_source(job, folder)
     if config.to != "hf":
@@ -91,8 +92,15 @@ def _plain_source(job: Job, folder: Path) -> Located:
         return own
     place = folder / _PLAIN
     place.mkdir()
-    write_plain(job.config, job.plan, place)
+    _write_weights(job, place)
     return Located(place, "folder", job.plan.model.id, None)
+
+
+def _write_weights(job: Job, folder: Path) -> None:
+    if job.config.in_pieces:
+        write_in_pieces(job.config, job.plan, folder, job.dtype)
+    else:
+        write_plain(job.config, job.plan, folder)
 
 
 def _quant_plan(job: Job, source: Located) -> QuantPlan:
