@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import orjson
+
 from swift.chat.media.files import copy_processor
 from swift.config.export import ExportConfig
 from swift.errors import ModelError
 from swift.exporting.folder import require_room
-from swift.exporting.gguf import write_gguf
+from swift.exporting.gguf import FILE, write_gguf
 from swift.exporting.merge import stored_type, write_plain
+from swift.exporting.ollama import write_modelfile
 from swift.exporting.pieces import write_in_pieces
 from swift.exporting.prepare import Job
 from swift.exporting.quantize.method import QuantPlan
@@ -35,12 +38,14 @@ class Made:
         versions: Libraries that did it.
         file: The GGUF file; None for a folder.
         bits: Fewer than 16 for a weight: rounding to a type does not explain what differs.
+        layout: What was proved of the Modelfile's template, in words; empty where there is none.
     """
 
     held: str
     versions: Mapping[str, str]
     file: Path | None = None
     bits: bool = False
+    layout: str = ""
 
 
 def found(place: Path) -> Made:
@@ -72,8 +77,10 @@ def write(job: Job, folder: Path) -> Made:
         return Made(kind, {"transformers": version("transformers")})
     source = _plain_source(job, folder)
     if config.to != "hf":
+        layout = _ollama(job, source.path, folder) if config.to == "ollama" else ""
         file = write_gguf(job, source.path, folder)
-        made = Made(f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}", _versions(job), file, True)
+        held = f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}"
+        made = Made(held, _versions(job), file, config.gguf_type != "none", layout)
     else:
         assert job.method is not None
         require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))
@@ -130,6 +137,12 @@ def _copy_text(job: Job, source: Located, folder: Path) -> None:
 def _described(config: ExportConfig) -> str:
     values = config.quantize.model_dump(mode="json", exclude={"type", "modules_to_not_convert"})
     return f"{config.quantize.type}: " + ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _ollama(job: Job, source: Path, folder: Path) -> str:
+    generation = source / "generation_config.json"
+    values = orjson.loads(generation.read_bytes()) if generation.is_file() else {}
+    return write_modelfile(folder, folder / FILE, job.side.codec, job.chat, job.rows.held_out, values)
 
 
 def _versions(job: Job) -> dict[str, str]:

@@ -7,6 +7,8 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from swift.chat.encode import prompt_ids
 from swift.config.media import MediaConfig
 from swift.config.quantization import NoQuantization
@@ -47,8 +49,9 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         checks = [
             Check("loads", True, subject.name),
             *text,
+            *([Check("Modelfile", True, made.layout)] if made.layout else []),
             *stop_check(before, after, limits.min_stop),
-            *closeness(distance, after, limits, None if made.bits else BOUNDS[job.dtype]),
+            *closeness(distance, after, limits, None if made.bits else _rounding(job, made)),
         ]
     return Certificate(
         source=source,
@@ -62,6 +65,12 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         blocks=blocks,
         layers=layers,
     )
+
+
+def _rounding(job: Job, made: Made) -> float:
+    """The divergence that rounding explains: to the type of the weights, and llama.cpp computes in 16 bits anyway."""
+    own = BOUNDS.get(job.dtype, BOUNDS[torch.bfloat16])
+    return own if made.file is None else max(own, BOUNDS[torch.bfloat16])
 
 
 def _asked(job: Job) -> Asked:
