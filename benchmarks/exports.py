@@ -87,9 +87,10 @@ def adapter(arguments: argparse.Namespace) -> Path:
         from transformers import AutoModelForCausalLM
 
         from swift.config.model import ModelConfig
+        from swift.models.gguf import as_folder
         from swift.models.locate import locate_model
 
-        path = locate_model(ModelConfig(id=arguments.model)).path
+        path = as_folder(locate_model(ModelConfig(id=arguments.model)))
         torch.manual_seed(0)
         rules = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", init_lora_weights=False)
         tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(path), rules)

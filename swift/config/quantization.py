@@ -109,6 +109,11 @@ def no_quantization() -> Any:
 
 
 def one_of(value: int, *allowed: int) -> int:
+    """The value, which must be one of these.
+
+    Raises:
+        ValueError: It is not.
+    """
     if value not in allowed:
         raise ValueError(f"{value} is not one of {', '.join(map(str, allowed))}")
     return value

@@ -31,8 +31,8 @@ COUNTED = (
 SYSTEM_IN_USER = (
     "{% set first = messages[0]['content'] + '\\n' if messages[0]['role'] == 'system' else '' %}"
     "{% for m in messages if m['role'] != 'system' %}{{ '<|im_start|>' + m['role'] + '\\n' }}"
-    "{{ (first if loop.first else '') + m['content'] + '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
-    "{% endif %}"
+    "{{ (first if loop.first else '') + m['content'] + '<|im_end|>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 TALKS = (
     [Message("user", "Hello")],
