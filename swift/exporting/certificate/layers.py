@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swift.engines.shape import input_device
+from swift.models.quantize.layers import number_type
 from swift.models.structure import decoder_layers, generating
 
 _ROWS = 4
@@ -98,6 +99,7 @@ def compare_layers(model: PreTrainedModel, known: Trace) -> tuple[tuple[BlockErr
     def said(place: int, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         reached[place].append(_states(output))
 
+    known = _in_type(known, number_type(model))
     _run(model, known.rows, [layer.register_forward_hook(partial(said, place)) for place, layer in enumerate(layers)])
     blocks = []
     for place, (layer, rows) in enumerate(zip(layers, known.blocks, strict=True)):
@@ -110,6 +112,27 @@ def compare_layers(model: PreTrainedModel, known: Trace) -> tuple[tuple[BlockErr
         if pairs  # experts that no row reached have none
     ]
     return tuple(blocks), tuple(linear)
+
+
+def _in_type(known: Trace, dtype: torch.dtype) -> Trace:
+    """The same with what goes into layers in this type; what came out stays as it is."""
+
+    def cast(value: Any) -> Any:
+        if isinstance(value, Tensor):
+            return value.to(dtype) if value.is_floating_point() else value
+        return tuple(map(cast, value)) if isinstance(value, tuple) else value
+
+    blocks = tuple(
+        tuple(
+            (cast(args), {name: cast(value) for name, value in kwargs.items()}, output) for args, kwargs, output in rows
+        )
+        for rows in known.blocks
+    )
+    return Trace(
+        known.rows,
+        blocks,
+        {name: tuple((cast(given), output) for given, output in pairs) for name, pairs in known.linear.items()},
+    )
 
 
 def _run(model: PreTrainedModel, rows: Sequence[Sequence[int]], hooks: Sequence[Any]) -> None:

@@ -19,7 +19,11 @@ from swift.engines.load import load_engine
 from swift.engines.transformers import TransformersEngine
 from swift.models.load import load_config, resolve_device, resolve_dtype
 from swift.models.locate import locate_model
+from swift.models.quantize.checkpoint import quantization_of
 from swift.types import Completion, Ids, Request, Sampling
+
+_BFLOAT16 = ("nvfp4-pack-quantized", "mxfp4-pack-quantized")
+"""Formats of compressed-tensors whose layers compute in bfloat16, whatever the model does."""
 
 Row = tuple[Sequence[int], NDArray[Any]]
 """Token ids, and the positions where predictions are wanted."""
@@ -65,8 +69,8 @@ class Subject(Protocol):
 class ModelSubject:
     """A model in this process, its adapter beside its weights; several adapters are merged, one after the other.
 
-    On a CPU it computes in float32, so that what differs is the weights and not the sums; elsewhere in the type that it
-    would run in.
+    On a CPU it computes in float32, so that what differs is the weights and not the sums, but for formats that compute
+    in bfloat16 only; elsewhere in the type that it would run in.
 
     Args:
         plan: What to load.
@@ -113,7 +117,11 @@ class ModelSubject:
 def _engine(plan: Plan) -> TransformersEngine:
     device = resolve_device(plan.model.device)
     config = load_config(locate_model(plan.model), trust_remote_code=plan.model.trust_remote_code)
-    kind = "float32" if device.type == "cpu" else str(resolve_dtype(plan.model, config, device)).removeprefix("torch.")
+    half = (quantization_of(config) or {}).get("format") in _BFLOAT16
+    if device.type == "cpu":
+        kind = "bfloat16" if half else "float32"
+    else:
+        kind = str(resolve_dtype(plan.model, config, device)).removeprefix("torch.")
     model = plan.model.model_copy(update={"dtype": kind})
     planned = Plan(model, plan.adapters, plan.chat, plan.tokenizer, plan.media)
     return load_engine(planned, limits=Limits(), merge_lora=len(plan.adapters) > 1, pack=False)

@@ -107,21 +107,21 @@ def compress(
 
 
 def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env=variables_with({})
-    )
-    assert child.stdout is not None
-    assert child.stderr is not None
     lines: deque[str] = deque(maxlen=_TAIL)
-    reader = Thread(target=_keep, args=(child.stderr, lines), daemon=True)
-    reader.start()
-    try:
-        versions, error = _follow(child.stdout, plan)
-        code = child.wait()
-    finally:
-        child.kill()  # where this process is interrupted
-        child.wait()
-        reader.join()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, errors="replace", env=variables_with({})
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        reader = Thread(target=_keep, args=(child.stderr, lines), daemon=True)
+        reader.start()
+        try:
+            versions, error = _follow(child.stdout, plan)
+            code = child.wait()
+        finally:
+            child.kill()  # where this process is interrupted
+            reader.join()
     if code or versions is None:
         reason = error or " / ".join(lines) or "it says nothing"
         raise EngineError(f"--quant_method {plan.config.type} failed (exit code {code}): {reason}", hint=_way(reason))
