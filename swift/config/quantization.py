@@ -12,7 +12,7 @@ from swift.config.option import Config, option
 class NoQuantization(Config):
     """Weights in 16 or 32 bits, or as the checkpoint holds them."""
 
-    type: Literal["none"] = "none"
+    type: Literal["none"] = option("none", "The only way to hold them here.")
 
 
 class QuantizedConfig(Config):

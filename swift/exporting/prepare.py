@@ -7,17 +7,20 @@ from pathlib import Path
 
 import torch
 
+from swift.chat.codec import Codec
 from swift.config.chat import ChatConfig
 from swift.config.export import CalibratedConfig, ExportConfig
 from swift.config.quantization import NoQuantization
 from swift.engines import llamacpp
 from swift.engines.folders import Plan
-from swift.engines.merged import TextSide, text_side
+from swift.engines.merged import text_side
 from swift.environments.store import home, require
 from swift.exporting.merge import require_plain, stored_type, wanted_type
 from swift.exporting.quantize.method import Method, methods
 from swift.exporting.rows import ExportRows, capped, export_rows
+from swift.hub import Located
 from swift.models.load import load_config, resolve_device
+from swift.models.locate import locate_model
 from swift.models.quantize.method import layers_to_quantize, skeleton
 
 
@@ -28,7 +31,8 @@ class Job:
     Attributes:
         config: What is wanted.
         plan: The model and its adapters.
-        side: Its text side.
+        located: Its files.
+        text: How its text becomes tokens; None where no row is looked at.
         chat: How rows are rendered.
         rows: What calibrates, and what is measured by.
         device: Where work is done.
@@ -40,7 +44,8 @@ class Job:
 
     config: ExportConfig
     plan: Plan
-    side: TextSide
+    located: Located
+    text: Codec | None
     chat: ChatConfig
     rows: ExportRows
     device: torch.device
@@ -48,6 +53,12 @@ class Job:
     method: Method | None
     layers: tuple[str, ...]
     environments: Path
+
+    @property
+    def codec(self) -> Codec:
+        """How its text becomes tokens, where rows are looked at."""
+        assert self.text is not None
+        return self.text
 
 
 def prepare(config: ExportConfig, plan: Plan) -> Job:
@@ -59,25 +70,24 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
     """
     device = resolve_device(plan.model.device)
     environments = home(config.environment_dir)
-    side = text_side(plan)
-    require_plain(plan, side.located)
+    located = locate_model(plan.model)
+    require_plain(plan, located)
     wanted, method = config.quantize, None
     layers: tuple[str, ...] = ()
     if not isinstance(wanted, NoQuantization):
         method = methods.get(wanted.type)
         method.require(wanted, device, environments)
         trust = plan.model.trust_remote_code
-        bare = skeleton(load_config(side.located, trust_remote_code=trust), trust_remote_code=trust)
+        bare = skeleton(load_config(located, trust_remote_code=trust), trust_remote_code=trust)
         layers = tuple(layers_to_quantize(bare, wanted))
     if config.to != "hf":
         require(llamacpp.ENVIRONMENT, environments)
     chat = capped(plan.chat)
-    rows = export_rows(
-        config.data,
-        chat,
-        side.codec,
-        calibrate=wanted.samples if isinstance(wanted, CalibratedConfig) else 0,
-        measure=config.certificate.rows if config.certificate.enabled else 0,
-    )
+    calibrate = wanted.samples if isinstance(wanted, CalibratedConfig) else 0
+    measure = config.certificate.rows if config.certificate.enabled else 0
+    text, rows = None, ExportRows((), (), own=False)
+    if calibrate or measure or config.to == "ollama":
+        text = text_side(plan).codec
+        rows = export_rows(config.data, chat, text, calibrate=calibrate, measure=measure)
     dtype = wanted_type(config.model) or stored_type(plan)
-    return Job(config, plan, side, chat, rows, device, dtype, method, layers, environments)
+    return Job(config, plan, located, text, chat, rows, device, dtype, method, layers, environments)

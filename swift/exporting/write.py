@@ -93,7 +93,7 @@ def write(job: Job, folder: Path) -> Made:
 
 def _plain_source(job: Job, folder: Path) -> Located:
     """A folder with plain weights of the wanted type and the right tokenizer: the model's own where that is one."""
-    own = Located(as_folder(job.side.located), "folder", job.plan.model.id, job.side.located.revision)
+    own = Located(as_folder(job.located), "folder", job.plan.model.id, job.located.revision)
     same_text = job.plan.tokenizer is None or job.plan.tokenizer == own.path
     if not job.plan.adapters and job.dtype == stored_type(job.plan) and same_text:
         return own
@@ -142,7 +142,7 @@ def _described(config: ExportConfig) -> str:
 def _ollama(job: Job, source: Path, folder: Path) -> str:
     generation = source / "generation_config.json"
     values = orjson.loads(generation.read_bytes()) if generation.is_file() else {}
-    return write_modelfile(folder, folder / FILE, job.side.codec, job.chat, job.rows.held_out, values)
+    return write_modelfile(folder, folder / FILE, job.codec, job.chat, job.rows.held_out, values)
 
 
 def _versions(job: Job) -> dict[str, str]:

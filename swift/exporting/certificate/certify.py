@@ -74,7 +74,7 @@ def _rounding(job: Job, made: Made) -> float:
 
 
 def _asked(job: Job) -> Asked:
-    limits, codec = job.config.certificate, job.side.codec
+    limits, codec = job.config.certificate, job.codec
     talks = [sample.row for sample in job.rows.held_out if isinstance(sample.row, Conversation)][: limits.answers]
     prompts = tuple(tuple(prompt_ids(talk, codec, job.chat)) for talk in talks)
     return Asked(job.rows.held_out, limits.positions, prompts, limits.new_tokens, codec.eos_ids)
@@ -91,7 +91,7 @@ def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | Non
 
 def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:
     """The result, loaded from its files alone, and what was checked of how it turns text into tokens."""
-    rows, source = job.rows.held_out, job.side.codec
+    rows, source = job.rows.held_out, job.codec
     if made.file is not None:
         subject = LlamaSubject(made.file, require(llamacpp.ENVIRONMENT, job.environments))
         return subject.text_checks(rows, source, job.chat), subject

@@ -122,12 +122,10 @@ def _in_type(known: Trace, dtype: torch.dtype) -> Trace:
             return value.to(dtype) if value.is_floating_point() else value
         return tuple(map(cast, value)) if isinstance(value, tuple) else value
 
-    blocks = tuple(
-        tuple(
-            (cast(args), {name: cast(value) for name, value in kwargs.items()}, output) for args, kwargs, output in rows
-        )
-        for rows in known.blocks
-    )
+    def named(values: dict[str, Any]) -> dict[str, Any]:
+        return {name: cast(value) for name, value in values.items()}
+
+    blocks = tuple(tuple((cast(args), named(more), output) for args, more, output in rows) for rows in known.blocks)
     return Trace(
         known.rows,
         blocks,
