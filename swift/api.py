@@ -141,7 +141,7 @@ def bench(config: BenchConfig) -> tuple[Result, ...]:
 
 
 def export(config: ExportConfig) -> Path:
-    """Merge an adapter, or save a model in another type or shard size; returns the folder."""
+    """Merge, quantize or convert a model, and prove that it is still the same; returns the folder."""
     from swift.exporting.export import export as run
 
     return run(config)

@@ -109,6 +109,22 @@ def test_named_layers_stay_as_they_are(model, tmp_path):
         quantized(model, tmp_path / "b", quantize={"type": "bnb", "modules_to_not_convert": ["down_prj"]})
 
 
+@pytest.mark.parametrize("architecture", ["llava", "qwen2_5_vl"])
+def test_towers_and_aligners_stay_as_they_are(architecture, tmp_path):
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from swift.models.tiny import save_tiny_multimodal
+
+    model = save_tiny_multimodal(tmp_path / "model", architecture)
+    limits = {"min_stop": 0, "rows": 3, "answers": 1}
+    options = {"quantize": {"type": "bnb", "bits": 8}, "output_dir": str(tmp_path / "out"), "certificate": limits}
+    folder = export(config(model, None, **options))
+    names = list(quantized_layers(AutoModelForImageTextToText.from_pretrained(folder)))
+    assert names
+    assert all("language_model" in name for name in names)
+    assert AutoProcessor.from_pretrained(folder)
+
+
 def test_too_few_bits_fail_and_are_put_aside(model, tmp_path):
     from swift.errors import ModelError
 

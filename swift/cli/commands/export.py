@@ -10,7 +10,7 @@ from swift.config.export import ExportConfig
 
 def main(argv: Sequence[str]) -> int:
     """Turn a checkpoint into something that others load."""
-    config = read("export", "merge an adapter, change type or shard size, upload", ExportConfig, argv)
+    config = read("export", "merge, quantize or convert a model, prove it, upload it", ExportConfig, argv)
     return _export(config)
 
 

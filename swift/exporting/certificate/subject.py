@@ -17,6 +17,7 @@ from swift.engines.folders import Plan
 from swift.engines.lanes import Limits
 from swift.engines.load import load_engine
 from swift.engines.transformers import TransformersEngine
+from swift.models.gguf import as_folder
 from swift.models.load import load_config, resolve_device, resolve_dtype
 from swift.models.locate import locate_model
 from swift.models.quantize.checkpoint import quantization_of
@@ -86,7 +87,7 @@ class ModelSubject:
         self._engine = _engine(plan)
         self.load_seconds = time.monotonic() - begun
         self.name = name
-        self.size = weight_files(located.path) + sum(map(weight_files, plan.adapters.values()))
+        self.size = weight_files(as_folder(located)) + sum(map(weight_files, plan.adapters.values()))
 
     @property
     def codec(self) -> Codec:
