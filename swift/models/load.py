@@ -103,7 +103,9 @@ def load_model(
     require_loadable(located.id, config, hf_config, device, training=False)
     found = quantization_of(hf_config)
     if found is None or method_of(found) != "hqq":
-        return _by_transformers(located, folder, config, hf_config, device=device, dtype=dtype, attention=attention)
+        return _by_transformers(
+            located, config, hf_config, device=device, dtype=dtype, attention=attention, ending=ending
+        )
     trust = config.trust_remote_code
     with quiet():
         return hqq_checkpoint.load(
@@ -113,20 +115,20 @@ def load_model(
 
 def _by_transformers(
     located: Located,
-    folder: Path,
     config: ModelConfig,
     hf_config: PreTrainedConfig,
     *,
     device: torch.device,
     dtype: torch.dtype,
     attention: str,
+    ending: Ending,
 ) -> PreTrainedModel:
     quantized = loading(config, hf_config, device, dtype)
     placed = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
             loaded: Any = auto_class(hf_config, ending.purpose).from_pretrained(
-                folder,
+                as_folder(located),
                 config=hf_config,
                 dtype=dtype,
                 attn_implementation=None if attention == "auto" else attention,
