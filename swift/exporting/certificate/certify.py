@@ -81,7 +81,9 @@ def _asked(job: Job) -> Asked:
 
 
 def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | None]:
-    subject = ModelSubject(job.plan, "the source")
+    plan = job.plan  # an adapter over quantized weights goes into plain ones, and those are what the result must equal
+    model = plan.model.model_copy(update={"quantization": NoQuantization()})
+    subject = ModelSubject(Plan(model, plan.adapters, plan.chat, plan.tokenizer, plan.media), "the source")
     reference = measure_source(subject, asked, place)
     if job.method is None:
         return reference, None
