@@ -144,9 +144,9 @@ def main(words: list[str]) -> int:
     """Run the job file; 1 where it failed, with the reason told."""
     with open(words[0], encoding="utf-8") as file:
         job = json.load(file)
-    sys.stdout = sys.stderr
     try:
-        compress(job)
+        with contextlib.redirect_stdout(sys.stderr):  # whatever libraries print: ours are the lines of `tell`
+            compress(job)
     except Exception as error:  # whatever it is, who has started this is to be told in a line
         tell(error=f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
         raise
