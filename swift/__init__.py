@@ -35,7 +35,7 @@ _HOME = {
     "SftConfig": "swift.config.runs",
     "InferConfig": "swift.config.runs",
     "EvalConfig": "swift.config.runs",
-    "ExportConfig": "swift.config.runs",
+    "ExportConfig": "swift.config.export",
     "CheckConfig": "swift.config.looks",
     "PlanConfig": "swift.config.looks",
     "ServeConfig": "swift.config.serve",
@@ -87,8 +87,9 @@ if TYPE_CHECKING:
     )
     from swift.config.app import AppConfig
     from swift.config.bench import BenchConfig
+    from swift.config.export import ExportConfig
     from swift.config.looks import CheckConfig, PlanConfig
-    from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+    from swift.config.runs import EvalConfig, InferConfig, SftConfig
     from swift.config.serve import ServeConfig
     from swift.errors import SwiftError
     from swift.serving.client import AsyncInferClient, InferClient

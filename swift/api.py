@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from swift.config.app import AppConfig
 from swift.config.bench import BenchConfig
+from swift.config.export import ExportConfig
 from swift.config.looks import CheckConfig, PlanConfig
-from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig, SftConfig
 from swift.config.serve import ServeConfig
 from swift.errors import MissingExtraError
 
@@ -140,8 +141,8 @@ def bench(config: BenchConfig) -> tuple[Result, ...]:
 
 
 def export(config: ExportConfig) -> Path:
-    """Merge an adapter, or save a model in another type or shard size; returns the folder."""
-    from swift.exporting.merge import export as run
+    """Merge, quantize or convert a model, and prove that it is still the same; returns the folder."""
+    from swift.exporting.export import export as run
 
     return run(config)
 

@@ -51,6 +51,7 @@ FLAGS: dict[str, Familiar] = {
     "fp16": Familiar("the type is set by --torch_dtype", ("false",), {"true": ("torch_dtype", "float16")}),
     "use_cpu": Familiar("the device is set by --device", ("false",), {"true": ("device", "cpu")}),
     "no_cuda": Familiar("the device is set by --device", ("false",), {"true": ("device", "cpu")}),
+    "to_ollama": Familiar("it is --to ollama", ("false",), {"true": ("to", "ollama")}),
     "strict": Familiar(
         "a bad row stops the run or is dropped: --on_data_error error|drop",
         becomes={"true": ("on_data_error", "error"), "false": ("on_data_error", "drop")},
@@ -108,6 +109,7 @@ FLAGS: dict[str, Familiar] = {
     "ddp_find_unused_parameters": _nothing(_NO_WRAPPER),
     "ddp_bucket_cap_mb": _nothing(_NO_WRAPPER),
     "local_rank": _nothing("it is read from the variables that torchrun sets"),
+    "quant_batch_size": _nothing("rows are looked at one at a time"),
     "write_batch_size": _nothing("every answer is written as soon as it is there"),
     "num_beams": _nothing("answers are sampled, or greedy at --temperature 0", "1"),
     "use_chat_template": _nothing("chat templates are for `swift sft`, plain text is for `swift pt`", "true"),

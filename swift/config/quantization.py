@@ -12,12 +12,13 @@ from swift.config.option import Config, option
 class NoQuantization(Config):
     """Weights in 16 or 32 bits, or as the checkpoint holds them."""
 
-    type: Literal["none"] = "none"
+    type: Literal["none"] = option("none", "The only way to hold them here.")
 
 
-class _Quantized(Config):
+class QuantizedConfig(Config):
     """What every library's options share."""
 
+    type: str
     modules_to_not_convert: tuple[str, ...] = option(
         (),
         "Names, or parts of names, of layers that stay as they are. The output head, the embeddings, and of a "
@@ -27,7 +28,7 @@ class _Quantized(Config):
     )
 
 
-class BnbConfig(_Quantized):
+class BnbConfig(QuantizedConfig):
     """bitsandbytes: blocks of 4 bits (QLoRA, arXiv 2305.14314), or rows of 8 (LLM.int8, arXiv 2208.07339)."""
 
     type: Literal["bnb"] = "bnb"
@@ -54,10 +55,10 @@ class BnbConfig(_Quantized):
         ge=0,
     )
 
-    _bits = field_validator("bits")(lambda value: _one_of(value, 4, 8))
+    _bits = field_validator("bits")(lambda value: one_of(value, 4, 8))
 
 
-class HqqConfig(_Quantized):
+class HqqConfig(QuantizedConfig):
     """HQQ: groups of 1 to 8 bits, fitted to the weights without data (mobiusml.github.io/hqq_blog)."""
 
     type: Literal["hqq"] = "hqq"
@@ -65,18 +66,18 @@ class HqqConfig(_Quantized):
     group_size: int = option(64, "Weights that share a scale and a zero point.", "group_size", "hqq_group_size", ge=8)
     axis: int = option(1, "Dimension along which groups lie: 0 or 1.", "hqq_axis")
 
-    _bits = field_validator("bits")(lambda value: _one_of(value, 1, 2, 3, 4, 8))
-    _axis = field_validator("axis")(lambda value: _one_of(value, 0, 1))
+    _bits = field_validator("bits")(lambda value: one_of(value, 1, 2, 3, 4, 8))
+    _axis = field_validator("axis")(lambda value: one_of(value, 0, 1))
 
 
-class TorchaoConfig(_Quantized):
+class TorchaoConfig(QuantizedConfig):
     """torchao: weights in whole numbers of 1 to 8 bits, in packed 4 bits, or in 8-bit floating point."""
 
     type: Literal["torchao"] = "torchao"
-    scheme: Literal["int", "int4-packed", "float8"] = option(
+    scheme: Literal["int", "int4-packed", "float8", "int8-dynamic"] = option(
         "int",
         "int: whole numbers of quant_bits bits, a byte each; int4-packed: two to a byte, CUDA only; float8: "
-        "floating point.",
+        "floating point; int8-dynamic: inputs in 8 bits, too, not for training.",
         "torchao_scheme",
     )
     bits: int = option(8, "Bits of a weight of scheme int: 1 to 8.", "quant_bits", ge=1, le=8)
@@ -107,7 +108,12 @@ def no_quantization() -> Any:
     return NoQuantization()
 
 
-def _one_of(value: int, *allowed: int) -> int:
+def one_of(value: int, *allowed: int) -> int:
+    """The value, which must be one of these.
+
+    Raises:
+        ValueError: It is not.
+    """
     if value not in allowed:
         raise ValueError(f"{value} is not one of {', '.join(map(str, allowed))}")
     return value

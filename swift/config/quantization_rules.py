@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from swift.config.export import AwqConfig, ExportConfig, GptqConfig, Int8Config
 from swift.config.problems import Problem
 from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizationConfig, TorchaoConfig
-from swift.config.runs import ExportConfig, InferConfig, SftConfig
+from swift.config.runs import InferConfig, SftConfig
 from swift.config.tuner import AdapterConfig, LoraConfig
 
 _PLAIN_STARTS = ("true", "false", "gaussian", "orthogonal")
@@ -22,6 +23,9 @@ def training(config: SftConfig) -> Iterator[Problem]:
     quantized = not isinstance(quantization, NoQuantization)
     if quantized:
         method = f"--quant_method {quantization.type}"
+        if isinstance(quantization, TorchaoConfig) and quantization.scheme == "int8-dynamic":
+            why = "int8-dynamic rounds what goes into a layer, too, and is not proved for training"
+            yield Problem("--torchao_scheme", why, "use int or float8, which round weights only")
         if not isinstance(tuner, LoraConfig):
             way = "use --tuner_type lora (with --full_parts for an aligner), or take out --quant_method"
             why = f"{tuner.type} is not proved over the weights of {method}"
@@ -58,12 +62,22 @@ def inference(config: InferConfig) -> Iterator[Problem]:
 
 def export(config: ExportConfig) -> Iterator[Problem]:
     """Rules of export."""
-    if config.model is None:
-        return
-    yield from _method(config.model.quantization)
-    if not config.adapters and not isinstance(config.model.quantization, NoQuantization):
-        why = "says what an adapter was trained on, and there is none"
-        yield Problem("--quant_method", why, "take it out: weights are exported in 16 or 32 bits")
+    wanted = config.quantize
+    if isinstance(wanted, BnbConfig | HqqConfig | TorchaoConfig):
+        yield from _method(wanted)
+    if isinstance(wanted, GptqConfig | AwqConfig) and wanted.group_size & (wanted.group_size - 1):
+        yield Problem("--group_size", f"{wanted.group_size} is no power of two", "such as 32, 64 or 128")
+    if isinstance(wanted, GptqConfig | AwqConfig) and not wanted.symmetric and config.certificate.enabled:
+        why = "transformers 5.24 does not read zero points of this format back, so nothing can be certified"
+        yield Problem("--quant_symmetric", why, "take it out; or, for vLLM alone, add --certificate false")
+    if isinstance(wanted, GptqConfig | AwqConfig | Int8Config) and not config.data.train:
+        why = f"{wanted.type} looks at rows of yours, and there are none"
+        yield Problem("--quant_method", why, "name some with --dataset, or use --quant_method hqq, which needs none")
+    if config.to != "hf" and not isinstance(wanted, NoQuantization):
+        why = f"is for folders, and --to {config.to} writes a GGUF file"
+        yield Problem("--quant_method", why, "use --gguf_quantize q8_0, q4_k_m and the like")
+    if config.to == "hf" and config.gguf_type != "none":
+        yield Problem("--gguf_quantize", "is for GGUF files", "add --to gguf, or use --quant_method")
 
 
 def _method(quantization: QuantizationConfig) -> Iterator[Problem]:

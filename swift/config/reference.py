@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from swift.config.app import AppConfig
 from swift.config.bench import BenchConfig
+from swift.config.export import ExportConfig
 from swift.config.help import NOTES
 from swift.config.looks import CheckConfig, PlanConfig
 from swift.config.option import Config
-from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig, SftConfig
 from swift.config.schema import REQUIRED, Option, Section, table
 from swift.config.serve import ServeConfig
 

@@ -11,11 +11,12 @@ from swift.config.app import AppConfig
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.engine import TransformersConfig
+from swift.config.export import ExportConfig
 from swift.config.looks import CheckConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
-from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig, SftConfig
 from swift.config.serve import ServeConfig
 from swift.config.tuner import AdaLoraConfig, LoraConfig
 
@@ -296,6 +297,12 @@ def _export(config: ExportConfig) -> Iterator[Problem]:
     yield from _model(config.model, config.adapters)
     if config.merge_lora and not config.adapters:
         yield Problem("--merge_lora", "there is no adapter to merge", "add --adapters CHECKPOINT")
+    if config.in_pieces and not config.merge_lora:
+        yield Problem("--merge_in_pieces", "there is nothing to merge", "add --merge_lora true")
+    if config.certify is not None and config.output_dir is not None:
+        yield Problem("--certify", "measures what is there, and writes nothing", "take out --output_dir")
+    if config.certify is not None and not config.certificate.enabled:
+        yield Problem("--certify", "measures, and --certificate false does not", "take one of them out")
     if config.push_to_hub and config.push_to is None:
         yield Problem("--push_to_hub", "where to is not said", "add --hub_model_id OWNER/NAME")
     sources = {Path(name).absolute() for name in (*config.adapters, *([config.model.id] if config.model else []))}

@@ -100,21 +100,6 @@ class InferConfig(Config):
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")
 
 
-class ExportConfig(Config):
-    """`swift export`: turn a checkpoint into something that others load."""
-
-    model: ModelConfig | None = option(None, "The model; default: what the adapter was trained on.")
-    adapters: tuple[str, ...] = option((), "Adapter folders or run folders.", "adapters")
-    merge_lora: bool = option(False, "Merge the adapter into the weights.", "merge_lora")
-    output_dir: str | None = option(None, "Where it goes; default: the checkpoint's name with -merged.", "output_dir")
-    max_shard_size: str = option("5GB", "Largest weights file.", "max_shard_size")
-    overwrite: bool = option(False, "Replace an existing folder.", "exist_ok", "overwrite_output_dir")
-    push_to: str | None = option(None, "Upload the result to this hub id.", "hub_model_id")
-    push_to_hub: bool = option(False, "Upload the result to the hub.", "push_to_hub")
-    private: bool = option(False, "Make the hub repository private.", "hub_private_repo")
-    commit_message: str = option("Upload model", "Message of the upload.", "commit_message")
-
-
 class EvalConfig(Config):
     """`swift eval`: judge a model by what it says in the place of each of the assistant's turns."""
 

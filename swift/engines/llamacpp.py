@@ -25,7 +25,7 @@ BASE_NAME = "base"
 ENVIRONMENT = "llamacpp"
 _FORMAT = "1"  # part of the cache's key: change it whenever the conversion changes
 _FILE = "model.gguf"
-_TYPES = {"auto": "auto", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
+GGUF_TYPES = {"auto": "auto", "float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _QUANTIZE = """
 import ctypes, sys, llama_cpp
 source, target, name = sys.argv[1:]
@@ -63,14 +63,13 @@ def gguf_file(model: Path, environment: Environment, *, dtype: str, quantize: st
         EngineError: The converter does not know this model, or the file cannot be quantized.
     """
     if quantize == "none":
-        return model if model.suffix == ".gguf" else _converted(model, environment, _TYPES[dtype])
-    source = model if model.suffix == ".gguf" else _converted(model, environment, _TYPES[dtype])
+        return model if model.suffix == ".gguf" else _converted(model, environment, GGUF_TYPES[dtype])
+    source = model if model.suffix == ".gguf" else _converted(model, environment, GGUF_TYPES[dtype])
     folder = cache_root() / "gguf-files" / f"{source.parent.name[:40]}-{_key(source, quantize)}"
     if not folder.is_dir():
         say(f"quantizing {source.name} to {quantize} (once)")
         with atomic_folder(folder) as temporary:
-            command = [str(environment.python), "-I", "-c", _QUANTIZE, str(source), str(temporary / _FILE), quantize]
-            _run(command, "cannot be quantized", source, {})
+            quantize_file(source, temporary / _FILE, environment, quantize)
     return folder / _FILE
 
 
@@ -79,12 +78,30 @@ def _converted(model: Path, environment: Environment, outtype: str) -> Path:
     if not folder.is_dir():
         say(f"converting {model} to GGUF (once)")
         with atomic_folder(folder) as temporary:
-            # The converter needs torch and transformers, which are here, and a gguf of its own, which is there.
-            command = [sys.executable, "-m", "convert_hf_to_gguf", str(model), "--outtype", outtype]
-            command += ["--outfile", str(temporary / _FILE)]
-            where = {"PYTHONPATH": str(environment.apart("converter"))}
-            _run(command, "cannot be converted to GGUF", model, where)
+            convert_folder(model, temporary / _FILE, environment, outtype)
     return folder / _FILE
+
+
+def convert_folder(model: Path, target: Path, environment: Environment, outtype: str) -> None:
+    """Write a model's folder as a GGUF file; `outtype` is auto, f32, f16 or bf16.
+
+    Raises:
+        EngineError: The converter does not know this model.
+    """
+    # The converter needs torch and transformers, which are here, and a gguf of its own, which is there.
+    command = [sys.executable, "-m", "convert_hf_to_gguf", str(model), "--outtype", outtype, "--outfile", str(target)]
+    where = {"PYTHONPATH": str(environment.apart("converter"))}
+    _run(command, "cannot be converted to GGUF", model, where)
+
+
+def quantize_file(source: Path, target: Path, environment: Environment, kind: str) -> None:
+    """Write a GGUF file in fewer bits; `kind` is a type of llama.cpp's, such as q8_0 or q4_k_m.
+
+    Raises:
+        EngineError: It cannot be quantized.
+    """
+    command = [str(environment.python), "-I", "-c", _QUANTIZE, str(source), str(target), kind]
+    _run(command, "cannot be quantized", source, {})
 
 
 def _key(path: Path, how: str) -> str:

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from swift.chat.codec import Codec
@@ -80,6 +81,11 @@ class TransformersEngine:
         self._arrived: deque[Entry] = deque()
         self._cancelled: deque[int] = deque()
         self._entries: dict[int, Entry] = {}
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The model, for who measures it."""
+        return self._model
 
     @property
     def codec(self) -> Codec:
@@ -256,6 +262,25 @@ class TransformersEngine:
         )
         results.update(zip(ready, found, strict=True))
         return [results[number] for number in range(len(samples))]
+
+    @torch.inference_mode()
+    def logits(self, ids: Sequence[int], *, adapter: str | None = None) -> Tensor:
+        """What the model predicts behind each token of a sequence: [length, vocabulary], in float32 on the CPU.
+
+        Args:
+            ids: The sequence, which needs no batch of others.
+            adapter: As in a request.
+
+        Raises:
+            RowError: The adapter is unknown, or puts something in front of rows.
+        """
+        name = self._adapter(adapter)
+        if self._lanes.front(name) is not None:
+            raise RowError("front", f"{name!r} stands in front of rows")
+        self._lanes.activate(name)
+        row = torch.tensor([list(ids)], device=input_device(self._model))
+        logits: Tensor = self._model(input_ids=row, use_cache=False).logits[0]
+        return logits.float().cpu()
 
     def _transform(self) -> HeadTransform | None:
         """Measured once, on the bare model."""

@@ -90,6 +90,13 @@ SPECS: dict[str, Spec] = {
             apart={"converter": "llamacpp-converter.txt"},
             tested="Linux x86-64, Python 3.11",
         ),
+        Spec(
+            "llmcompressor",
+            "llm-compressor: GPTQ, AWQ, INT8, FP8, FP4",
+            "llmcompressor.txt",
+            "llmcompressor",
+            tested="Linux x86-64, Python 3.11",
+        ),
         Spec("sglang", "SGLang for NVIDIA GPUs", "sglang.txt", "sglang", needs="nvidia"),
         Spec("lmdeploy", "LMDeploy for NVIDIA GPUs", "lmdeploy.txt", "lmdeploy", needs="nvidia"),
     )

@@ -57,6 +57,18 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def keep_failed(folder: Path, target: Path) -> Path:
+    """Move a result that is not what it should be beside where it should have gone; returns where it is now.
+
+    An earlier one there is replaced.
+    """
+    place = target.with_name(f"{target.name}-failed")
+    if place.is_dir():
+        shutil.rmtree(place)
+    folder.rename(place)
+    return place
+
+
 def require_room(folder: Path, weights: int) -> None:
     """Make sure that the disk has room for weights of this many bytes.
 

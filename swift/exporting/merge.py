@@ -1,4 +1,4 @@
-"""`swift export`: a folder with whole weights that plain transformers loads."""
+"""Weights in 16 or 32 bits, adapters merged: a folder that plain transformers loads."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
 from swift.chat.media.files import copy_processor
-from swift.config.chat import ChatConfig
+from swift.config.export import ExportConfig
 from swift.config.model import ModelConfig
 from swift.config.quantization import NoQuantization
-from swift.config.runs import ExportConfig
 from swift.engines.adapters import attach
-from swift.engines.folders import Plan, plan_model
+from swift.engines.folders import Plan
 from swift.engines.load import load_base
-from swift.engines.merging import merge_attached, quantized_error, refuse_quantized, require_mergeable
-from swift.errors import ConfigError
-from swift.exporting.folder import new_folder, require_room
-from swift.exporting.push import push, require_hub
+from swift.engines.merging import merge_attached, quantized_error, refuse_quantized
+from swift.exporting.folder import require_room
 from swift.exporting.verify import compare, probe_ids, probe_logits, require_close, require_equal
 from swift.hub import Located
 from swift.models.load import load_config
@@ -30,64 +27,18 @@ from swift.models.quantize.checkpoint import quantization_of
 from swift.models.quiet import quiet
 
 
-def export(config: ExportConfig) -> Path:
-    """Write a model in the wanted type and shard size, with its adapters merged; returns the folder.
-
-    The result is loaded again from disk and its logits are compared with what was to be exported before the
-    folder gets its name; a result that differs by more than rounding is deleted.
+def write_plain(config: ExportConfig, plan: Plan, folder: Path) -> None:
+    """Load, merge, cast, save into `folder`, load that again, and compare.
 
     Raises:
-        ConfigError: Options that do not go together, or a folder that exists.
-        ModelError: The result is not what was to be exported.
+        ModelError: The checkpoint's weights are quantized, or the result is not what was to be exported.
         ResourceError: The disk is too full.
-        HubError: The upload failed; the folder stays.
     """
-    plan = plan_model(config.model, config.adapters, ChatConfig())
-    _check(config, plan)
-    require_mergeable(plan.adapters.values())
-    target = _target(config, plan)
-    if config.push_to_hub:
-        require_hub()
-    sources = [*plan.adapters.values(), Path(plan.model.id)]
-    with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
-        _write(config, plan, folder)
-    sys.stderr.write(f"exported to {target}\n")
-    if config.push_to_hub and config.push_to is not None:
-        push(target, config.push_to, private=config.private, message=config.commit_message, token=plan.model.hub_token)
-    return target
-
-
-def _check(config: ExportConfig, plan: Plan) -> None:
-    if plan.adapters and not config.merge_lora:
-        raise ConfigError("adapters are named, and nothing is to be done with them", hint="add --merge_lora true")
-    if config.merge_lora and not plan.adapters:
-        raise ConfigError("there is no adapter to merge", hint="name it with --adapters")
-    if config.push_to_hub and not config.push_to:
-        raise ConfigError("the upload has no target", hint="name it with --hub_model_id OWNER/NAME")
-
-
-def _target(config: ExportConfig, plan: Plan) -> Path:
-    """Where the result goes: beside the last adapter or the model, unless the user says otherwise."""
-    if config.output_dir is not None:
-        return Path(config.output_dir)
-    if config.adapters:
-        named = config.adapters[-1]
-        place = Path(named if Path(named).exists() else named.partition("=")[2])
-    else:
-        place = next(iter(plan.adapters.values()), Path(plan.model.id))
-    if not place.is_dir():
-        return Path(f"{place.name.partition('@')[0]}-exported")
-    place = place.resolve()
-    return place.with_name(f"{place.name}-{'merged' if plan.adapters else 'exported'}")
-
-
-def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
-    """Load, merge, cast, save into `folder`, and compare."""
     located = locate_model(plan.model)
-    _require_plain(plan, located)
+    require_plain(plan, located)
     trained = _trained_logits(plan, located)
-    stored = _stored_type(plan)
-    wanted = _wanted_type(config.model) or stored
+    stored = stored_type(plan)
+    wanted = wanted_type(config.model) or stored
     wide = stored if stored == wanted else torch.float32
     model, tokenizer = load_base(_typed(plan, wide), located)
     refuse_quantized(model)
@@ -108,7 +59,7 @@ def _write(config: ExportConfig, plan: Plan, folder: Path) -> None:
         sys.stderr.write(f"compared with the adapter over the {method} weights that it was trained on: {apart}\n")
 
 
-def _require_plain(plan: Plan, located: Located) -> None:
+def require_plain(plan: Plan, located: Located) -> None:
     """Make sure, before weights are read, that the checkpoint's are plain numbers.
 
     Raises:
@@ -133,14 +84,14 @@ def _trained_logits(plan: Plan, located: Located) -> Tensor | None:
     return probe_logits(model, ids)
 
 
-def _stored_type(plan: Plan) -> torch.dtype:
+def stored_type(plan: Plan) -> torch.dtype:
     """The type that the checkpoint's configuration names."""
     config = load_config(locate_model(plan.model, weights=False), trust_remote_code=plan.model.trust_remote_code)
     stored = config.get_text_config(decoder=True).dtype or config.dtype
     return stored if isinstance(stored, torch.dtype) else torch.float32
 
 
-def _wanted_type(said: ModelConfig | None) -> torch.dtype | None:
+def wanted_type(said: ModelConfig | None) -> torch.dtype | None:
     """The type that the user named; None for the checkpoint's own."""
     if said is None or said.dtype == "auto":
         return None

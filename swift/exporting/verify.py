@@ -19,7 +19,7 @@ from swift.models.structure import embedding_rows, generating
 _PROBE = "The quick brown fox jumps over the lazy dog. 1 + 2 = 3. Naïve café, 你好，世界! def f(x): return x ** 2"
 _LONGEST = 64
 
-_BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+BOUNDS = {torch.float32: 1e-5, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest mean KL divergence in nats that rounding weights and sums to a type explains."""
 
 
@@ -67,7 +67,7 @@ def require_equal(expected: Tensor, found: Tensor, dtype: torch.dtype, what: str
         ModelError: They do; the numbers are named.
     """
     difference = compare(expected, found)
-    bound = _BOUNDS.get(dtype, _BOUNDS[torch.bfloat16])
+    bound = BOUNDS.get(dtype, BOUNDS[torch.bfloat16])
     if not difference.divergence <= bound:
         kind = str(dtype).removeprefix("torch.")
         raise ModelError(

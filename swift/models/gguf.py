@@ -7,6 +7,7 @@ import hashlib
 import io
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from swift.errors import ModelError
 from swift.hub.cache import atomic_folder, cache_root
@@ -14,8 +15,14 @@ from swift.hub.located import Located, say
 from swift.hub.network import one_line
 from swift.models.quiet import quiet
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 _MAGIC = b"GGUF"
-_FORMAT = "1"  # part of the cache's key: change it whenever the conversion changes
+_DIGITS_APART = frozenset({"smollm"})
+"""Ways to split text (`tokenizer.ggml.pre`) where each digit stands apart. transformers' conversion does not read the
+field, and splits as GPT-2 does, which gives other tokens for white space before digits."""
+_FORMAT = "2"  # part of the cache's key: change it whenever the conversion changes
 
 
 def as_folder(located: Located) -> Path:
@@ -58,11 +65,29 @@ def _convert(file: Path, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(**source)
         except Exception as error:  # a damaged or unknown file shows as an error of any type in there
             raise ModelError(f"{file} cannot be converted: {one_line(error)}", hint="use the model's folder") from error
+        if _splitting(file) in _DIGITS_APART:
+            split_digits(tokenizer.backend_tokenizer)
         # Dequantized weights are plain ones; the marks of their origin would forbid saving.
         vars(model).update(hf_quantizer=None, is_quantized=False)
         del model.config.quantization_config
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+
+
+def split_digits(tokenizer: Tokenizer) -> None:
+    """Let a byte-level tokenizer cut out each digit before it splits the rest."""
+    from tokenizers import pre_tokenizers
+
+    levels = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), levels])
+
+
+def _splitting(file: Path) -> str:
+    """How the file says that text is split; empty where it does not."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(str(file)).fields.get("tokenizer.ggml.pre")
+    return "" if field is None else bytes(field.parts[field.data[0]]).decode()
 
 
 def _no_bar() -> contextlib.AbstractContextManager[object]:

@@ -14,6 +14,8 @@ from swift.hub.network import one_line
 from swift.models.auto import GENERATING, Ending, Purpose, auto_class
 from swift.models.device import resolve_device, resolve_dtype
 from swift.models.gguf import as_folder
+from swift.models.quantize import hqq_checkpoint
+from swift.models.quantize.checkpoint import method_of, quantization_of
 from swift.models.quantize.method import loading, require_loadable
 from swift.models.quiet import quiet
 from swift.models.weights import require_weights
@@ -99,12 +101,34 @@ def load_model(
     hf_config = _configured(located, config, ending)
     _require_files(folder)
     require_loadable(located.id, config, hf_config, device, training=False)
+    found = quantization_of(hf_config)
+    if found is None or method_of(found) != "hqq":
+        return _by_transformers(
+            located, config, hf_config, device=device, dtype=dtype, attention=attention, ending=ending
+        )
+    trust = config.trust_remote_code
+    with quiet():
+        return hqq_checkpoint.load(
+            folder, hf_config, device=device, dtype=dtype, attention=attention, trust_remote_code=trust
+        )
+
+
+def _by_transformers(
+    located: Located,
+    config: ModelConfig,
+    hf_config: PreTrainedConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    attention: str,
+    ending: Ending,
+) -> PreTrainedModel:
     quantized = loading(config, hf_config, device, dtype)
     placed = {} if config.device_map is None else {"device_map": config.device_map}
     with quiet():
         try:
             loaded: Any = auto_class(hf_config, ending.purpose).from_pretrained(
-                folder,
+                as_folder(located),
                 config=hf_config,
                 dtype=dtype,
                 attn_implementation=None if attention == "auto" else attention,

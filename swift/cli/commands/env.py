@@ -1,4 +1,4 @@
-"""`swift env`: environments of their own for engines."""
+"""`swift env`: environments of their own for engines and quantizers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="swift env",
-        description="Environments of their own for inference engines whose libraries do not fit beside ours.",
+        description="Environments of their own for engines and quantizers whose libraries do not fit beside ours.",
     )
     actions = parser.add_subparsers(dest="action", required=True, metavar="add|list|remove")
     for action, what in (("add", "make an environment from its tested lock"), ("remove", "delete one")):

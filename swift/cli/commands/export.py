@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swift.cli.arguments import read
-from swift.config.runs import ExportConfig
+from swift.config.export import ExportConfig
 
 
 def main(argv: Sequence[str]) -> int:
     """Turn a checkpoint into something that others load."""
-    config = read("export", "merge an adapter, change type or shard size, upload", ExportConfig, argv)
+    config = read("export", "merge, quantize or convert a model, prove it, upload it", ExportConfig, argv)
     return _export(config)
 
 

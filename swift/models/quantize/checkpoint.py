@@ -42,11 +42,11 @@ _KINDS = {
     "torchao": Kind(("torchao", "accelerate")),
     "gptq": _GPTQ,
     "awq": _GPTQ,
-    "compressed-tensors": Kind(("compressed_tensors",), "pip install compressed-tensors", trains=_NOWHERE),
+    "compressed-tensors": Kind(("compressed_tensors",), trains=_NOWHERE),
     "fp8": Kind(("accelerate",), runs=_CUDA, trains=_NOWHERE),
     "fbgemm_fp8": Kind(("fbgemm_gpu",), "pip install fbgemm-gpu", runs=_CUDA, trains=_NOWHERE),
     "auto-round": Kind(("auto_round",), "pip install auto-round", trains=_NOWHERE),
-    "hqq": Kind(runs=_NOWHERE, trains=_NOWHERE),  # transformers 5 does not read it
+    "hqq": Kind(("hqq",)),  # read by us: transformers 5 does not
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from swift.config.model import ModelConfig
-from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizationConfig, TorchaoConfig
+from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizedConfig, TorchaoConfig
 from swift.errors import ConfigError, MissingExtraError, ModelError, UnknownNameError
 from swift.models.auto import auto_class
 from swift.models.quantize import bnb, hqq, torchao
@@ -135,7 +135,7 @@ def skeleton(
     return model
 
 
-def layers_to_quantize(model: PreTrainedModel, config: QuantizationConfig) -> list[str]:
+def layers_to_quantize(model: PreTrainedModel, config: NoQuantization | QuantizedConfig) -> list[str]:
     """Full names of the layers that get quantized: linear ones of the language model that `all-linear` means.
 
     Raises:
@@ -168,7 +168,7 @@ def layers_to_quantize(model: PreTrainedModel, config: QuantizationConfig) -> li
     return names
 
 
-def _is_taken(layer: nn.Module, config: QuantizationConfig) -> bool:
+def _is_taken(layer: nn.Module, config: QuantizedConfig) -> bool:
     """Whether the library replaces layers of this class. Only bitsandbytes takes GPT-2's transposed ones."""
     from transformers.pytorch_utils import Conv1D
 

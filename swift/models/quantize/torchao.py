@@ -51,6 +51,7 @@ def _scheme(config: TorchaoConfig) -> Any:
     from torchao.quantization import (
         Float8WeightOnlyConfig,
         Int4WeightOnlyConfig,
+        Int8DynamicActivationInt8WeightConfig,
         Int8WeightOnlyConfig,
         IntxWeightOnlyConfig,
         PerGroup,
@@ -58,6 +59,8 @@ def _scheme(config: TorchaoConfig) -> Any:
 
     if config.scheme == "float8":
         return Float8WeightOnlyConfig()
+    if config.scheme == "int8-dynamic":
+        return Int8DynamicActivationInt8WeightConfig()
     if config.scheme == "int4-packed":
         return Int4WeightOnlyConfig(group_size=config.group_size)
     if config.bits == 8:

@@ -168,8 +168,8 @@ def _checkpoint(folder: Path, target: Path, **values: Any) -> Any:
     ("values", "training", "message", "hint"),
     [
         ({"quant_method": "fp8"}, False, "fp8, which does not run on cpu", "runs on: cuda"),
-        ({"quant_method": "hqq", "bits": 4}, False, "does not run", "no device with this transformers"),
-        ({"quant_method": "compressed-tensors"}, False, "needs compressed_tensors", "pip install compressed-tensors"),
+        ({"quant_method": "auto-round"}, False, "needs auto_round", "pip install auto-round"),
+        ({"quant_method": "compressed-tensors"}, True, "only run, not trained on", "--quant_method bnb"),
         ({"quant_method": "gptq", "bits": 4}, True, "needs gptqmodel", "pip install gptqmodel optimum"),
         ({"quant_method": "awq", "bits": 4}, False, "needs gptqmodel", "pip install gptqmodel optimum"),
     ],

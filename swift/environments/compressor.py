@@ -1,0 +1,158 @@
+"""Quantizes a model by llm-compressor; run as a file, by the interpreter of the environment `llmcompressor`.
+
+`compressor.py JOB`, where JOB is a JSON file:
+
+    source, target   folders in Hugging Face's layout: what is read, and where weights and config.json go
+    rows             a file of int32 token ids, all rows behind each other; empty for methods that need none
+    lengths          how many of them each row has
+    method           gptq, awq, int8, fp8 or fp4
+    layers           full names of the linear layers that get quantized
+    scheme           weights and, where they are rounded too, inputs: arguments of compressed-tensors' QuantizationArgs
+    smoothing        of int8: strength; 0 for none
+    dampening        of gptq
+    device           cpu, or an accelerator
+    shard            largest weights file
+
+Standard output carries one JSON object a line: `{"done": 3, "total": 30}` as decoder layers are reached, and at the end
+`{"versions": {...}}` or `{"error": "..."}`. What libraries say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+_OUT = sys.stdout
+
+
+def tell(**values: Any) -> None:
+    """A line for who has started this."""
+    _OUT.write(json.dumps(values) + "\n")
+    _OUT.flush()
+
+
+class _Unpinned(TorchFunctionMode):
+    """Without an accelerator, memory stays as it is where it would be pinned for one: AWQ asks for that always."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.pin_memory and not torch.accelerator.is_available():
+            return args[0]
+        return func(*args, **(kwargs or {}))
+
+
+def rows_of(job: dict[str, Any]) -> Any:
+    """The rows, each as a batch of one."""
+    ids = np.fromfile(job["rows"], dtype=np.int32) if job["rows"] else np.empty(0, np.int32)
+    rows, start = [], 0
+    for length in job["lengths"]:
+        row = torch.from_numpy(ids[start : start + length].astype(np.int64)).unsqueeze(0)
+        rows.append({"input_ids": row, "attention_mask": torch.ones_like(row)})
+        start += length
+    return rows
+
+
+def recipe_of(job: dict[str, Any], ignored: list[str]) -> list[Any]:
+    """The modifiers, in order."""
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+    from llmcompressor.modifiers.gptq import GPTQModifier
+    from llmcompressor.modifiers.quantization import QuantizationModifier
+
+    parts = {name: QuantizationArgs(**values) for name, values in job["scheme"].items()}
+    common: dict[str, Any] = {
+        "config_groups": {"group_0": QuantizationScheme(targets=["Linear"], **parts)},
+        "ignore": ignored,
+    }
+    if job["method"] == "gptq":
+        return [GPTQModifier(**common, dampening_frac=job["dampening"])]
+    if job["method"] == "awq":
+        from llmcompressor.modifiers.transform.awq import AWQModifier
+
+        return [AWQModifier(), QuantizationModifier(**common)]
+    recipe: list[Any] = [QuantizationModifier(**common)]
+    if job["method"] == "int8" and job["smoothing"] > 0:
+        from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
+
+        recipe.insert(0, SmoothQuantModifier(smoothing_strength=job["smoothing"]))
+    return recipe
+
+
+def watch(model: torch.nn.Module) -> None:
+    """Tell each time that a further decoder layer is reached."""
+    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
+    layers: list[torch.nn.Module] = list(max(lists, key=len, default=()))
+    reached: set[int] = set()
+
+    def note(number: int) -> None:
+        if number not in reached:
+            reached.add(number)
+            tell(done=len(reached), total=len(layers))
+
+    for number, layer in enumerate(layers):
+        layer.register_forward_pre_hook(lambda *_, number=number: note(number))
+
+
+def loaded(job: dict[str, Any]) -> Any:
+    """The model, in the type that it is stored in."""
+    import transformers
+
+    config = transformers.AutoConfig.from_pretrained(job["source"], local_files_only=True)
+    names = config.architectures or []
+    kind = next((found for name in names if (found := getattr(transformers, name, None)) is not None), None)
+    if kind is None:
+        raise ValueError(f"transformers {transformers.__version__} does not know {', '.join(names) or 'this model'}")
+    model = kind.from_pretrained(job["source"], dtype="auto", local_files_only=True)
+    return model.to(job["device"]).eval()
+
+
+def compress(job: dict[str, Any]) -> None:
+    """Do the job."""
+    from llmcompressor import oneshot
+
+    model = loaded(job)
+    wanted = set(job["layers"])
+    linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    missing = wanted - set(linear)
+    if missing:
+        raise ValueError(f"the model has no layer {min(missing)} here")
+    watch(model)
+    rows = rows_of(job)
+    options: dict[str, Any] = {}
+    if rows:
+        options["dataset"] = torch.utils.data.DataLoader(rows, batch_size=None)
+        options["num_calibration_samples"] = len(rows)
+    recipe = recipe_of(job, [name for name in linear if name not in wanted])
+    with _Unpinned() if job["method"] == "awq" else contextlib.nullcontext():
+        oneshot(model=model, recipe=recipe, **options)
+    model.save_pretrained(job["target"], save_compressed=True, max_shard_size=job["shard"])
+
+
+def versions() -> Iterator[tuple[str, str]]:
+    """What did the work."""
+    for name in ("llmcompressor", "compressed-tensors", "transformers", "torch"):
+        yield name, importlib.metadata.version(name)
+
+
+def main(words: list[str]) -> int:
+    """Run the job file; 1 where it failed, with the reason told."""
+    with open(words[0], encoding="utf-8") as file:
+        job = json.load(file)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # whatever libraries print: ours are the lines of `tell`
+            compress(job)
+    except Exception as error:  # whatever it is, who has started this is to be told in a line
+        tell(error=f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
+        raise
+    tell(versions=dict(versions()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,113 @@
+"""From an export to its certificate: source and result are measured one after the other, on the same rows."""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from swift.chat.encode import prompt_ids
+from swift.config.media import MediaConfig
+from swift.config.quantization import NoQuantization
+from swift.engines import llamacpp
+from swift.engines.folders import Plan
+from swift.environments.store import require
+from swift.exporting.certificate.certificate import Certificate, Check
+from swift.exporting.certificate.checks import closeness, prompt_check, stop_check, stops_same, template_check
+from swift.exporting.certificate.layers import BlockError, LayerError, Trace, compare_layers, trace
+from swift.exporting.certificate.llama import LlamaSubject
+from swift.exporting.certificate.measure import Asked, Reference, measure_result, measure_source
+from swift.exporting.certificate.subject import ModelSubject, Subject
+from swift.exporting.prepare import Job
+from swift.exporting.verify import BOUNDS
+from swift.exporting.write import Made
+from swift.hub.located import say
+from swift.types import Conversation
+
+
+def certify(job: Job, made: Made, folder: Path) -> Certificate:
+    """Measure what is in `folder` against what it was made of.
+
+    Raises:
+        SwiftError: The result cannot be loaded at all.
+    """
+    limits = job.config.certificate
+    asked = _asked(job)
+    source = " + ".join((job.plan.model.id, *(str(path) for path in job.plan.adapters.values())))
+    with tempfile.TemporaryDirectory(prefix="swift-certificate-") as place:
+        say("measuring the source")
+        reference, known = _source(job, asked, Path(place))
+        gc.collect()
+        say("measuring the result")
+        text, subject = _result(job, made, folder)
+        after, distance = measure_result(subject, asked, reference)
+        blocks, layers = _layers(subject, known)
+        before = reference.measured
+        checks = [
+            Check("loads", True, subject.name),
+            *text,
+            *([Check("Modelfile", True, made.layout)] if made.layout else []),
+            *stop_check(before, after, limits.min_stop),
+            *closeness(distance, after, limits, None if made.bits else _rounding(job, made)),
+        ]
+    return Certificate(
+        source=source,
+        result=made.held,
+        rows=f"{len(job.rows.held_out)} rows, {'held out by the user' if job.rows.own else 'which come with swift'}",
+        checks=tuple(checks),
+        before=before,
+        after=after,
+        distance=distance,
+        versions={**{name: version(name) for name in ("torch", "transformers")}, **made.versions},
+        blocks=blocks,
+        layers=layers,
+    )
+
+
+def _rounding(job: Job, made: Made) -> float:
+    """The divergence that rounding explains: to the type of the weights, and llama.cpp computes in 16 bits anyway."""
+    own = BOUNDS.get(job.dtype, BOUNDS[torch.bfloat16])
+    return own if made.file is None else max(own, BOUNDS[torch.bfloat16])
+
+
+def _asked(job: Job) -> Asked:
+    limits, codec = job.config.certificate, job.codec
+    talks = [sample.row for sample in job.rows.held_out if isinstance(sample.row, Conversation)][: limits.answers]
+    prompts = tuple(tuple(prompt_ids(talk, codec, job.chat)) for talk in talks)
+    return Asked(job.rows.held_out, limits.positions, prompts, limits.new_tokens, codec.eos_ids)
+
+
+def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | None]:
+    plan = job.plan  # an adapter over quantized weights goes into plain ones, and those are what the result must equal
+    model = plan.model.model_copy(update={"quantization": NoQuantization()})
+    subject = ModelSubject(Plan(model, plan.adapters, plan.chat, plan.tokenizer, plan.media), "the source")
+    reference = measure_source(subject, asked, place)
+    if job.method is None:
+        return reference, None
+    rows = [sample.tokens.ids.tolist() for sample in asked.samples]
+    return reference, trace(subject.model, rows, job.layers if job.method.in_place else ())
+
+
+def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:
+    """The result, loaded from its files alone, and what was checked of how it turns text into tokens."""
+    rows, source = job.rows.held_out, job.codec
+    if made.file is not None:
+        subject = LlamaSubject(made.file, require(llamacpp.ENVIRONMENT, job.environments))
+        return subject.text_checks(rows, source, job.chat), subject
+    chat = job.chat.model_copy(update={"template": None})
+    model = job.plan.model.model_copy(
+        update={"id": str(folder), "revision": None, "quantization": NoQuantization(), "dtype": "auto"}
+    )
+    loaded = ModelSubject(Plan(model, {}, chat, None, MediaConfig()), f"by transformers {version('transformers')}")
+    codec = loaded.codec
+    checks = [template_check(rows, codec, chat), prompt_check(rows, source, codec, job.chat), stops_same(source, codec)]
+    return checks, loaded
+
+
+def _layers(subject: Subject, known: Trace | None) -> tuple[tuple[BlockError, ...], tuple[LayerError, ...]]:
+    if known is None or not isinstance(subject, ModelSubject):
+        return (), ()
+    return compare_layers(subject.model, known)

@@ -1,0 +1,137 @@
+"""`swift export`: from a checkpoint to something that others load, with the proof that it is the same model."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from swift.config.export import ExportConfig, plain
+from swift.engines.folders import Plan, plan_model
+from swift.engines.merging import require_mergeable
+from swift.errors import ConfigError, ModelError
+from swift.exporting.certificate.certificate import PAGE, Certificate, failed
+from swift.exporting.certificate.certify import certify
+from swift.exporting.certificate.page import page
+from swift.exporting.folder import keep_failed, new_folder
+from swift.exporting.prepare import prepare
+from swift.exporting.push import push, require_hub
+from swift.exporting.write import found, write
+
+
+def export(config: ExportConfig) -> Path:
+    """Write a model as it is wanted, with its adapters merged; returns the folder.
+
+    The result is loaded again from disk and measured against its source before the folder gets its name. A result that
+    is something else is put aside, and the command fails.
+
+    Raises:
+        ConfigError: Options that do not go together, or a folder that exists.
+        ModelError: The result is not what was to be exported.
+        ResourceError: The disk is too full, or a method does not run here.
+        EngineError: A method's environment is not installed, or fails.
+        HubError: The upload failed; the folder stays.
+    """
+    plan = plan_model(config.model, config.adapters, config.chat)
+    if config.certify is not None:
+        return _certified(config, plan, Path(config.certify))
+    _check(config, plan)
+    require_mergeable(plan.adapters.values())
+    target = _target(config, plan)
+    if config.push_to_hub:
+        _require_publishable(plan)
+    job = prepare(config, plan)
+    sources = [*plan.adapters.values(), Path(plan.model.id)]
+    with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
+        made = write(job, folder)
+        if config.certificate.enabled:
+            certificate = certify(job, made, folder)
+            certificate.write(folder, page(certificate))
+            _require_passed(certificate, folder, target)
+    sys.stderr.write(f"exported to {target}\n")
+    if config.push_to_hub and config.push_to is not None:
+        push(target, config.push_to, private=config.private, message=config.commit_message, token=plan.model.hub_token)
+    return target
+
+
+def _certified(config: ExportConfig, plan: Plan, place: Path) -> Path:
+    """Measure what is there already; its certificate goes beside it."""
+    made, folder = found(place), place if place.is_dir() else place.parent
+    certificate = certify(prepare(config, plan), made, folder)
+    certificate.write(folder, page(certificate))
+    _tell(certificate)
+    if not certificate.passed:
+        raise ModelError(_failures(certificate, str(place)), hint=f"see {folder / PAGE}")
+    return place
+
+
+def _check(config: ExportConfig, plan: Plan) -> None:
+    if plan.adapters and not config.merge_lora:
+        raise ConfigError("adapters are named, and nothing is to be done with them", hint="add --merge_lora true")
+    if config.merge_lora and not plan.adapters:
+        raise ConfigError("there is no adapter to merge", hint="name it with --adapters")
+    if config.push_to_hub and not config.push_to:
+        raise ConfigError("the upload has no target", hint="name it with --hub_model_id OWNER/NAME")
+
+
+def _require_publishable(plan: Plan) -> None:
+    """Make sure that the hub answers, and that nothing is uploaded that an earlier export has found wrong.
+
+    Raises:
+        ModelError: The source is a result that failed.
+        HubError: The hub does not answer.
+    """
+    source = Path(plan.model.id)
+    if source.is_dir() and failed(source):
+        raise ModelError(f"{source} did not pass its certificate", hint=f"see {source / PAGE}; export it anew")
+    require_hub()
+
+
+def _target(config: ExportConfig, plan: Plan) -> Path:
+    """Where the result goes: beside the last adapter or the model, unless the user says otherwise."""
+    if config.output_dir is not None:
+        return Path(config.output_dir)
+    if config.adapters:
+        named = config.adapters[-1]
+        place = Path(named if Path(named).exists() else named.partition("=")[2])
+    else:
+        place = next(iter(plan.adapters.values()), Path(plan.model.id))
+    ending = _ending(config, plan)
+    if not place.is_dir():
+        return Path(f"{place.name.partition('@')[0]}-{ending}")
+    place = place.resolve()
+    return place.with_name(f"{place.name}-{ending}")
+
+
+def _ending(config: ExportConfig, plan: Plan) -> str:
+    """What the folder's name tells of what was done."""
+    if config.to != "hf":
+        return config.to if config.gguf_type == "none" else f"{config.to}-{config.gguf_type}"
+    if plain(config):
+        return "merged" if plan.adapters else "exported"
+    return str(config.quantize.type)
+
+
+def _require_passed(certificate: Certificate, folder: Path, target: Path) -> None:
+    """Tell the verdict; a result that failed goes aside.
+
+    Raises:
+        ModelError: It failed; says what does not hold.
+    """
+    _tell(certificate)
+    if not certificate.passed:
+        place = keep_failed(folder, target)
+        raise ModelError(_failures(certificate, "the result"), hint=f"it is in {place}, see {PAGE} there")
+
+
+def _tell(certificate: Certificate) -> None:
+    distance, after = certificate.distance, certificate.after
+    sys.stderr.write(
+        f"certificate: KL divergence {distance.mean_kl:.2g} nats, the same token likeliest in "
+        f"{distance.greedy_match:.1%} of {distance.positions}, perplexity {certificate.before.perplexity:.3f} -> "
+        f"{after.perplexity:.3f}\n"
+    )
+
+
+def _failures(certificate: Certificate, what: str) -> str:
+    told = "; ".join(f"{check.name}: {check.detail}" for check in certificate.failures)
+    return f"{what} is not the model that was to be exported: {told}"

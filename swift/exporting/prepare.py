@@ -1,0 +1,93 @@
+"""All of an export that is decided before weights are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from swift.chat.codec import Codec
+from swift.config.chat import ChatConfig
+from swift.config.export import CalibratedConfig, ExportConfig
+from swift.config.quantization import NoQuantization
+from swift.engines import llamacpp
+from swift.engines.folders import Plan
+from swift.engines.merged import text_side
+from swift.environments.store import home, require
+from swift.exporting.merge import require_plain, stored_type, wanted_type
+from swift.exporting.quantize.method import Method, methods
+from swift.exporting.rows import ExportRows, capped, export_rows
+from swift.hub import Located
+from swift.models.load import load_config, resolve_device
+from swift.models.locate import locate_model
+from swift.models.quantize.method import layers_to_quantize, skeleton
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An export.
+
+    Attributes:
+        config: What is wanted.
+        plan: The model and its adapters.
+        located: Its files.
+        text: How its text becomes tokens; None where no row is looked at.
+        chat: How rows are rendered.
+        rows: What calibrates, and what is measured by.
+        device: Where work is done.
+        dtype: Type of the weights that stay as they are.
+        method: How weights get fewer bits; None where they stay plain, or a GGUF file is wanted.
+        layers: Full names of the layers that get quantized.
+        environments: The folder of environments.
+    """
+
+    config: ExportConfig
+    plan: Plan
+    located: Located
+    text: Codec | None
+    chat: ChatConfig
+    rows: ExportRows
+    device: torch.device
+    dtype: torch.dtype
+    method: Method | None
+    layers: tuple[str, ...]
+    environments: Path
+
+    @property
+    def codec(self) -> Codec:
+        """How its text becomes tokens, where rows are looked at."""
+        assert self.text is not None
+        return self.text
+
+
+def prepare(config: ExportConfig, plan: Plan) -> Job:
+    """Find out whether it can be done, and with what.
+
+    Raises:
+        SwiftError: It cannot: a library or environment is missing, the device is not one that a method runs on, weights
+            are quantized already, no row can be used.
+    """
+    device = resolve_device(plan.model.device)
+    environments = home(config.environment_dir)
+    located = locate_model(plan.model)
+    require_plain(plan, located)
+    wanted, method = config.quantize, None
+    layers: tuple[str, ...] = ()
+    if not isinstance(wanted, NoQuantization):
+        method = methods.get(wanted.type)
+        method.require(wanted, device, environments)
+        trust = plan.model.trust_remote_code
+        bare = skeleton(load_config(located, trust_remote_code=trust), trust_remote_code=trust)
+        layers = tuple(layers_to_quantize(bare, wanted))
+    if config.to != "hf":
+        require(llamacpp.ENVIRONMENT, environments)
+    chat = capped(plan.chat)
+    calibrate = wanted.samples if isinstance(wanted, CalibratedConfig) else 0
+    measure = config.certificate.rows if config.certificate.enabled else 0
+    text, rows = None, ExportRows((), (), own=False)
+    if calibrate or measure or config.to == "ollama":
+        text = text_side(plan).codec
+        rows = export_rows(config.data, chat, text, calibrate=calibrate, measure=measure)
+    dtype = wanted_type(config.model) or stored_type(plan)
+    return Job(config, plan, located, text, chat, rows, device, dtype, method, layers, environments)

@@ -1,0 +1,157 @@
+"""llm-compressor, from an environment of its own: a job in a file, progress and errors over a pipe."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Thread
+from typing import IO, Any
+
+import numpy as np
+
+from swift.data.progress import row_progress
+from swift.environments import compressor_file
+from swift.environments.process import variables_with
+from swift.environments.store import require as require_environment
+from swift.errors import ConfigError, EngineError
+from swift.exporting.quantize.method import QuantPlan
+from swift.models.load import load_config
+from swift.models.quantize.layers import sizes
+from swift.models.quantize.method import require_libraries, skeleton
+
+ENVIRONMENT = "llmcompressor"
+_TAIL = 4
+
+
+def require(name: str, environments: Path) -> None:
+    """Make sure that llm-compressor is here, and what reads its folders.
+
+    Raises:
+        EngineError: Its environment is not installed.
+        MissingExtraError: The library that reads the result is not installed.
+    """
+    require_environment(ENVIRONMENT, environments)
+    require_libraries(("compressed_tensors",), f"what --quant_method {name} writes")
+
+
+def integers(bits: int, *, symmetric: bool, group_size: int | None) -> dict[str, Any]:
+    """Weights in whole numbers; `group_size` None for a scale a row."""
+    way: dict[str, Any] = {"strategy": "channel"}
+    if group_size is not None:
+        way = {"strategy": "group", "group_size": group_size}
+    return {"num_bits": bits, "type": "int", "symmetric": symmetric, **way}
+
+
+def each_token(kind: str) -> dict[str, Any]:
+    """Inputs in 8 bits, a scale for each token, made when it comes."""
+    return {"num_bits": 8, "type": kind, "symmetric": True, "strategy": "token", "dynamic": True}
+
+
+def require_groups(plan: QuantPlan, group_size: int) -> None:
+    """Make sure that rows of weights can be cut into groups.
+
+    Raises:
+        ConfigError: They cannot; the layer is named.
+    """
+    trust = plan.model.trust_remote_code
+    modules = dict(skeleton(load_config(plan.source, trust_remote_code=trust), trust_remote_code=trust).named_modules())
+    for name in plan.layers:
+        inputs, _ = sizes(modules[name])
+        if inputs % group_size:
+            raise ConfigError(
+                f"groups of {group_size} do not divide the {inputs} inputs of {name}",
+                hint="a smaller --group_size, or name the layer in --modules_to_not_convert",
+            )
+
+
+def compress(
+    plan: QuantPlan, folder: Path, scheme: Mapping[str, Any], *, smoothing: float = 0.0, dampening: float = 0.01
+) -> dict[str, str]:
+    """Run a job, and show how it goes; returns the versions of the libraries that did it.
+
+    Args:
+        plan: What is quantized.
+        folder: Gets weights and config.json.
+        scheme: How weights, and inputs, are rounded.
+        smoothing: Strength of SmoothQuant.
+        dampening: Of GPTQ's Hessian.
+
+    Raises:
+        EngineError: It failed; says why in a line.
+    """
+    environment = require_environment(ENVIRONMENT, plan.environments)
+    with tempfile.TemporaryDirectory(prefix="swift-quantize-") as place:
+        rows = Path(place) / "rows.bin"
+        if plan.rows:
+            np.concatenate(plan.rows).astype(np.int32).tofile(rows)
+        job = {
+            "source": str(plan.source.path.absolute()),
+            "target": str(folder.absolute()),
+            "rows": str(rows) if plan.rows else "",
+            "lengths": [len(row) for row in plan.rows],
+            "method": plan.config.type,
+            "layers": list(plan.layers),
+            "scheme": dict(scheme),
+            "smoothing": smoothing,
+            "dampening": dampening,
+            "device": str(plan.device),
+            "shard": plan.shard,
+        }
+        file = Path(place) / "job.json"
+        file.write_text(json.dumps(job), encoding="utf-8")
+        return _run([str(environment.python), "-I", str(compressor_file()), str(file)], plan)
+
+
+def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
+    lines: deque[str] = deque(maxlen=_TAIL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, errors="replace", env=variables_with({})
+    ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        reader = Thread(target=_keep, args=(child.stderr, lines), daemon=True)
+        reader.start()
+        try:
+            versions, error = _follow(child.stdout, plan)
+            code = child.wait()
+        finally:
+            child.kill()  # where this process is interrupted
+            reader.join()
+    if code or versions is None:
+        reason = error or " / ".join(lines) or "it says nothing"
+        raise EngineError(f"--quant_method {plan.config.type} failed (exit code {code}): {reason}", hint=_way(reason))
+    return versions
+
+
+def _follow(output: IO[str], plan: QuantPlan) -> tuple[dict[str, str] | None, str]:
+    """Show progress until the child ends; what it did it with, or why it failed."""
+    versions, error, done = None, "", 0
+    total = len({name.rpartition(".layers.")[2].partition(".")[0] for name in plan.layers}) if plan.rows else 1
+    with row_progress(f"{plan.config.type}, layers", total=total, shown=True) as progress:
+        for line in output:
+            event = json.loads(line)
+            if "done" in event:
+                progress(event["done"] - done)
+                done = event["done"]
+            versions = event.get("versions", versions)
+            error = event.get("error", error)
+    return versions, error
+
+
+def _keep(stream: IO[str], lines: deque[str]) -> None:
+    for line in stream:
+        if line.strip():
+            lines.append(line.strip()[-200:])
+
+
+def _way(reason: str) -> str:
+    if "out of memory" in reason.lower():
+        return "lower --max_length or --quant_n_samples"
+    if "does not know" in reason:
+        return "the environment's transformers is older than the model: --quant_method hqq, bnb or torchao"
+    return "--quant_method hqq, bnb and torchao run in this environment"

@@ -1,0 +1,27 @@
+"""GPTQ (arXiv 2210.17323) by llm-compressor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from swift.config.export import GptqConfig
+from swift.exporting.quantize.compressor import compress, integers, require, require_groups
+from swift.exporting.quantize.method import Method, QuantPlan
+
+
+def _require(config: GptqConfig, device: torch.device, environments: Path) -> None:
+    require("gptq", environments)
+
+
+def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
+    config: GptqConfig = plan.config
+    require_groups(plan, config.group_size)
+    weights = integers(config.bits, symmetric=config.symmetric, group_size=config.group_size)
+    return compress(plan, folder, {"weights": weights}, dampening=config.dampening)
+
+
+METHOD = Method(_require, _write)
+"""Weights in groups of 4 or 8 bits."""

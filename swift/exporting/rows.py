@@ -1,0 +1,135 @@
+"""Rows for an export: what calibrates, and what is held out to measure by; rendered by the model's own template."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from swift.chat.codec import Codec
+from swift.chat.encode import encode
+from swift.config.chat import ChatConfig
+from swift.config.data import DataConfig
+from swift.data.columns import to_sample
+from swift.data.rows import BadRow
+from swift.data.select import Selection, select
+from swift.errors import DataError, RowError
+from swift.exporting.certificate.probes import probes
+from swift.types import Conversation, Text, Tokens
+
+_LONGEST = 2048
+"""Tokens of a row, unless the user says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row that is measured by.
+
+    Attributes:
+        row: As it was read.
+        tokens: As the source renders it; where a row becomes several sequences, the last.
+    """
+
+    row: Conversation | Text
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRows:
+    """Both kinds of rows.
+
+    Attributes:
+        calibration: Token ids, int32 [length] each.
+        held_out: What is measured by.
+        own: Whether the held-out rows are the user's; else they are ours.
+    """
+
+    calibration: tuple[NDArray[Any], ...]
+    held_out: tuple[Sample, ...]
+    own: bool
+
+
+def capped(chat: ChatConfig) -> ChatConfig:
+    """The same, with a limit on a row's tokens."""
+    return chat if chat.max_length is not None else chat.model_copy(update={"max_length": _LONGEST})
+
+
+def export_rows(data: DataConfig, chat: ChatConfig, codec: Codec, *, calibrate: int, measure: int) -> ExportRows:
+    """Choose and render.
+
+    Args:
+        data: `train` calibrates; `validation`, or what `split_ratio` sets aside, is held out.
+        chat: How rows are rendered.
+        codec: The source's.
+        calibrate: Rows to calibrate with; 0 for none.
+        measure: Rows to measure by; 0 for none.
+
+    Raises:
+        DataError: A data set cannot be read, or no row of it can be used.
+    """
+    if not data.train and not data.validation:
+        return ExportRows((), _rendered(probes(codec), codec, chat, measure), own=False)
+    selection = select(data.model_copy(update={"streaming": False}))
+    train = _rendered(_rows(selection, selection.train, data, calibrate), codec, chat, calibrate)
+    if calibrate and not train:
+        raise DataError("no row can be calibrated with", hint="swift check shows what happens to each row")
+    own = len(selection.validation) > 0
+    rows = _rows(selection, selection.validation, data, measure) if own else probes(codec)
+    held_out = _rendered(rows, codec, chat, measure)
+    if own and measure and not held_out:
+        raise DataError("no held-out row can be used", hint="swift check shows what happens to each row")
+    return ExportRows(tuple(sample.tokens.ids for sample in train), held_out, own)
+
+
+def _rows(
+    selection: Selection, numbers: NDArray[np.int64], data: DataConfig, most: int
+) -> Iterator[Conversation | Text | RowError]:
+    """Up to `most` of the rows, chosen at random and the same each time, in the order of the files."""
+    unique = np.unique(numbers, axis=0)
+    if most < len(unique):
+        unique = unique[np.sort(np.random.default_rng(data.seed).choice(len(unique), most, replace=False))]
+    for number, source in enumerate(selection.sources):
+        wanted = {int(row) for row in unique[unique[:, 0] == number, 1]}
+        for place, row in enumerate(source.rows() if wanted else ()):
+            if place in wanted:
+                wanted.discard(place)
+                yield _read(row, data)
+            if not wanted:
+                break
+
+
+def _read(row: Any, data: DataConfig) -> Conversation | Text | RowError:
+    try:
+        return RowError(row.reason, row.detail) if isinstance(row, BadRow) else to_sample(row, data, "sft")
+    except RowError as error:
+        return error
+
+
+def _rendered(
+    rows: Iterator[Conversation | Text | RowError] | Sequence[Conversation | Text],
+    codec: Codec,
+    chat: ChatConfig,
+    most: int,
+) -> tuple[Sample, ...]:
+    """The rows that can be used; how many cannot, and why the first of them, is told."""
+    found: list[Sample] = []
+    left: list[RowError] = []
+    for row in rows if most else ():
+        try:
+            if isinstance(row, RowError):
+                raise row
+            tokens = encode(row, codec, chat).sequences[-1]
+            if tokens.shown is not None:
+                raise RowError("media", "rows with pictures, videos or sounds are not used here")
+            found.append(Sample(row, tokens))
+        except RowError as error:
+            left.append(error)
+        if len(found) == most:
+            break
+    if left:
+        sys.stderr.write(f"note: {len(left)} rows are left out; the first: {left[0]}\n")
+    return tuple(found)

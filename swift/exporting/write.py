@@ -1,0 +1,153 @@
+"""Writing the result: weights, tokenizer, template, generation configuration, processor."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import orjson
+
+from swift.chat.media.files import copy_processor
+from swift.config.export import ExportConfig
+from swift.errors import ModelError
+from swift.exporting.folder import require_room
+from swift.exporting.gguf import FILE, write_gguf
+from swift.exporting.merge import stored_type, write_plain
+from swift.exporting.ollama import write_modelfile
+from swift.exporting.pieces import write_in_pieces
+from swift.exporting.prepare import Job
+from swift.exporting.quantize.method import QuantPlan
+from swift.hub import Located
+from swift.models.gguf import as_folder
+from swift.models.load import load_config, load_tokenizer
+from swift.models.quantize.checkpoint import describe_checkpoint, quantization_of
+from swift.models.quiet import quiet
+
+_PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written.
+
+    Attributes:
+        held: How its weights are held, in words.
+        versions: Libraries that did it.
+        file: The GGUF file; None for a folder.
+        bits: Fewer than 16 for a weight: rounding to a type does not explain what differs.
+        layout: What was proved of the Modelfile's template, in words; empty where there is none.
+    """
+
+    held: str
+    versions: Mapping[str, str]
+    file: Path | None = None
+    bits: bool = False
+    layout: str = ""
+
+
+def found(place: Path) -> Made:
+    """What somebody else has written: a folder, or a GGUF file.
+
+    Raises:
+        ModelError: It is neither.
+    """
+    if place.suffix == ".gguf" and place.is_file():
+        return Made("GGUF, as found", {}, place, bits=True)
+    path = place / "config.json"
+    if not path.is_file():
+        raise ModelError(f"{place} is neither a model's folder nor a GGUF file", hint="--certify takes one of them")
+    quantized = quantization_of(load_config(Located(place, "folder", str(place), None)))
+    held = "as found" if quantized is None else describe_checkpoint(quantized)
+    return Made(held, {}, bits=quantized is not None)
+
+
+def write(job: Job, folder: Path) -> Made:
+    """Write the result into `folder`.
+
+    Raises:
+        SwiftError: It cannot be done, or is not what was to be exported.
+    """
+    config = job.config
+    kind = str(job.dtype).removeprefix("torch.")
+    if config.to == "hf" and job.method is None:
+        _write_weights(job, folder)
+        return Made(kind, {"transformers": version("transformers")})
+    source = _plain_source(job, folder)
+    if config.to != "hf":
+        layout = _ollama(job, source.path, folder) if config.to == "ollama" else ""
+        file = write_gguf(job, source.path, folder)
+        held = f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}"
+        made = Made(held, _versions(job), file, config.gguf_type != "none", layout)
+    else:
+        assert job.method is not None
+        require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))
+        versions = job.method.write(_quant_plan(job, source), folder)
+        _copy_text(job, source, folder)
+        made = Made(_described(config), versions, bits=True)
+    shutil.rmtree(folder / _PLAIN, ignore_errors=True)
+    return made
+
+
+def _plain_source(job: Job, folder: Path) -> Located:
+    """A folder with plain weights of the wanted type and the right tokenizer: the model's own where that is one."""
+    own = Located(as_folder(job.located), "folder", job.plan.model.id, job.located.revision)
+    same_text = job.plan.tokenizer is None or job.plan.tokenizer == own.path
+    if not job.plan.adapters and job.dtype == stored_type(job.plan) and same_text:
+        return own
+    place = folder / _PLAIN
+    place.mkdir()
+    _write_weights(job, place)
+    return Located(place, "folder", job.plan.model.id, None)
+
+
+def _write_weights(job: Job, folder: Path) -> None:
+    if job.config.in_pieces:
+        write_in_pieces(job.config, job.plan, folder, job.dtype)
+    else:
+        write_plain(job.config, job.plan, folder)
+
+
+def _quant_plan(job: Job, source: Located) -> QuantPlan:
+    return QuantPlan(
+        source=source,
+        model=job.plan.model,
+        config=job.config.quantize,
+        layers=job.layers,
+        rows=job.rows.calibration,
+        device=job.device,
+        dtype=job.dtype,
+        shard=job.config.max_shard_size,
+        environments=job.environments,
+    )
+
+
+def _copy_text(job: Job, source: Located, folder: Path) -> None:
+    """Tokenizer, template, generation configuration and processor, where the method has written weights only."""
+    with quiet():
+        load_tokenizer(source, trust_remote_code=job.plan.model.trust_remote_code).save_pretrained(folder)
+    copy_processor(source.path, folder)
+    generation = source.path / "generation_config.json"
+    if generation.is_file():
+        shutil.copyfile(generation, folder / generation.name)
+
+
+def _described(config: ExportConfig) -> str:
+    values = config.quantize.model_dump(mode="json", exclude={"type", "modules_to_not_convert"})
+    return f"{config.quantize.type}: " + ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _ollama(job: Job, source: Path, folder: Path) -> str:
+    generation = source / "generation_config.json"
+    values = orjson.loads(generation.read_bytes()) if generation.is_file() else {}
+    return write_modelfile(folder, folder / FILE, job.codec, job.chat, job.rows.held_out, values)
+
+
+def _versions(job: Job) -> dict[str, str]:
+    from swift.engines import llamacpp
+    from swift.environments.store import require
+
+    record = require(llamacpp.ENVIRONMENT, job.environments).record
+    return {name: text for name, text in record.packages.items() if "llama" in name}

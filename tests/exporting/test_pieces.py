@@ -1,0 +1,97 @@
+"""Merging in pieces gives the weights that merging in memory gives, or says why it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from swift.config.export import ExportConfig
+from swift.errors import ConfigError, ModelError, SwiftError
+from swift.exporting.export import export
+from swift.models.tiny import save_tiny
+from tests.engines.support import save_adapter
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = save_tiny(tmp_path / "model")
+    AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder, max_shard_size="60KB")
+    (folder / "model.safetensors").unlink()
+    assert len(list(folder.glob("model-*.safetensors"))) > 2
+    return folder
+
+
+def merged(folder: Path, *adapters: Path, pieces: bool, **values) -> dict[str, torch.Tensor]:
+    given = {
+        "adapters": list(map(str, adapters)),
+        "merge_lora": True,
+        "in_pieces": pieces,
+        "output_dir": str(folder),
+        "certificate": {"min_stop": 0.0, "rows": 2, "answers": 0},
+        **values,
+    }
+    given["model"] = {"device": "cpu", **values.get("model", {})}
+    export(ExportConfig.model_validate(given))
+    AutoModelForCausalLM.from_pretrained(folder)
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+    return {name: value for file in sorted(folder.glob("*.safetensors")) for name, value in load_file(file).items()}
+
+
+@pytest.mark.parametrize("options", [{}, {"use_dora": True}, {"use_rslora": True}, {"modules_to_save": ["lm_head"]}])
+def test_the_same_weights(options, model, tmp_path):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1, **options)
+    whole = merged(tmp_path / "whole", adapter, pieces=False)
+    parts = merged(tmp_path / "parts", adapter, pieces=True, max_shard_size="100KB")
+    assert len(list((tmp_path / "parts").glob("model-*.safetensors"))) > 1
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], atol=1e-6), name
+
+
+def test_several_adapters_and_another_type(model, tmp_path):
+    one = save_adapter(tmp_path / "one", model, seed=1, scale=0.1)
+    two = save_adapter(tmp_path / "two", model, seed=2, scale=0.1)
+    half = {"model": {"dtype": "bfloat16"}}
+    whole = merged(tmp_path / "whole", one, two, pieces=False, **half)
+    parts = merged(tmp_path / "parts", one, two, pieces=True, **half)
+    assert {value.dtype for value in parts.values()} == {torch.bfloat16}
+    for name, value in whole.items():
+        assert torch.allclose(value.float(), parts[name].float(), atol=0.02), name
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"bias": "all"}, ConfigError, "bias all"),
+        ({"target_modules": ["embed_tokens"]}, SwiftError, "embed_tokens"),
+    ],
+)
+def test_what_cannot_be_merged_so_is_told(options, kind, words, model, tmp_path):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1, **options)
+    with pytest.raises(kind, match=words) as error:
+        merged(tmp_path / "parts", adapter, pieces=True)
+    assert "--merge_in_pieces" in error.value.hint
+    assert not (tmp_path / "parts").exists()
+
+
+def test_an_adapter_that_is_not_finite(model, tmp_path):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1, scale=float("inf"))
+    with pytest.raises(SwiftError):
+        merged(tmp_path / "parts", adapter, pieces=True, certificate={"enabled": False})
+    assert not (tmp_path / "parts").exists()
+
+
+def test_files_that_name_layers_otherwise(tmp_path, model):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1)
+    for file in model.glob("*.safetensors"):
+        file.unlink()
+    (model / "model.safetensors.index.json").unlink()
+    from safetensors.torch import save_file
+
+    save_file({"something.else": torch.zeros(2)}, model / "model.safetensors")
+    with pytest.raises(ModelError):
+        merged(tmp_path / "parts", adapter, pieces=True, certificate={"enabled": False})
