@@ -42,7 +42,7 @@ def report_metrics(path: Path, metrics: Sequence[InferMetric]) -> None:
         metrics: Which ones.
 
     Raises:
-        DataError: No row has an answer of its own.
+        DataError: No row has an answer of its own, or the file holds numbers in place of answers.
     """
     pairs, total = _pairs(path)
     if not pairs:
@@ -77,6 +77,8 @@ def _pairs(path: Path) -> tuple[dict[str, Pairs], int]:
 def _answers(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     named = row.get("responses", {_ONLY: row})
     for name, answer in named.items():
+        if "response" not in answer and "error" not in answer:
+            raise DataError("--metric compares texts, and this model gives numbers", hint="leave --metric out")
         yield name, answer.get("response", "")
 
 

@@ -118,6 +118,11 @@ def test_without_labels(tmp_path: Path) -> None:
         report_metrics(write(tmp_path / "r.jsonl", [{"response": "a"}]), ("accuracy",))
 
 
+def test_numbers_are_no_wrong_answers(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gives numbers"):
+        report_metrics(write(tmp_path / "r.jsonl", [{"embedding": [0.1], "label": "a"}]), ("accuracy",))
+
+
 def test_from_the_command(model: Path, tmp_path: Path) -> None:
     turns = [{"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}]
     data = write(tmp_path / "data.jsonl", [{"messages": turns}] * 3)
