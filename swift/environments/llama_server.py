@@ -4,7 +4,8 @@
 part of OpenAI's completions that `swift.engines.llamacpp` needs, with the names that vLLM has for the rest. The server
 that comes with llama-cpp-python takes prompts as texts only, and so would make tokens of its own.
 
-One request runs at a time, since there is one context; others wait. Who closes the connection is not answered further.
+One request runs at a time, since there is one context for answers; others wait. Who closes the connection is not
+answered further.
 """
 
 from __future__ import annotations
@@ -38,15 +39,21 @@ class Model:
     def __init__(self, path: str, context: int, threads: int) -> None:
         self.context = context
         self.lock = threading.Lock()
-        self._llama = llama_cpp.Llama(
-            path,
-            n_ctx=context,
-            n_threads=threads,
-            n_threads_batch=threads,
-            logits_all=True,
+        self._path, self._threads = path, threads
+        self._llama = self._opened(every=False)
+        self._scorer: llama_cpp.Llama | None = None
+        self.vocabulary: int = self._llama.n_vocab()
+
+    def _opened(self, *, every: bool) -> llama_cpp.Llama:
+        """A context over the file; `every` keeps the logits behind each token, which makes prompts slow."""
+        return llama_cpp.Llama(
+            self._path,
+            n_ctx=self.context,
+            n_threads=self._threads,
+            n_threads_batch=self._threads,
+            logits_all=every,
             verbose=False,
         )
-        self.vocabulary: int = self._llama.n_vocab()
 
     def answer(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The tokens of an answer, an event each, then one with the reason of its end."""
@@ -70,11 +77,13 @@ class Model:
 
     def score(self, ids: list[int]) -> list[dict[str, Any] | None]:
         """The log-probability of each token behind those before it; None for the first."""
-        self._llama.reset()
-        self._llama.eval(ids)
+        if self._scorer is None:  # a context of its own, over the same mapped weights
+            self._scorer = self._opened(every=True)
+        self._scorer.reset()
+        self._scorer.eval(ids)
         found: list[dict[str, Any] | None] = [None]
         for place, token in enumerate(ids[1:]):
-            found.append({str(token): {"logprob": float(_log_softmax(self._llama.scores[place])[token])}})
+            found.append({str(token): {"logprob": float(_log_softmax(self._scorer.scores[place])[token])}})
         return found
 
     def _tokens(self, body: dict[str, Any], prompt: list[int], late: frozenset[int], least: int) -> Iterator[int]:
@@ -106,7 +115,8 @@ class Model:
 
     def _logprobs(self, token: int, count: int) -> dict[str, Any]:
         """How likely the token just chosen was, and the likeliest ones in its place."""
-        values = _log_softmax(self._llama.scores[self._llama.n_tokens - 1])
+        logits = llama_cpp.llama_get_logits_ith(self._llama.ctx, -1)
+        values = _log_softmax(np.ctypeslib.as_array(logits, shape=(self.vocabulary,)))
         top = np.argsort(values)[::-1][:count]
         return {
             "tokens": [f"token_id:{token}"],

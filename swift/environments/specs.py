@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Literal
 
+from swift.environments.instructions import compile_options
 from swift.errors import UnknownNameError
 
 
@@ -84,9 +85,7 @@ SPECS: dict[str, Spec] = {
             "llamacpp.txt",
             "llama_cpp",
             needs="compiler",
-            # With its own choice of instructions, a build on a processor with AMX crashes at the first token of a
-            # model in four bits.
-            variables={"CMAKE_ARGS": "-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON -DGGML_BMI2=ON"},
+            variables={"CMAKE_ARGS": compile_options()},
             apart={"converter": "llamacpp-converter.txt"},
             tested="Linux x86-64, Python 3.11",
         ),
