@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from swift.chat.growing import GrowingAnswer
+from swift.serving import links
 from swift.serving.chat import wire
 from swift.serving.chat.convert import Asked, asked
 from swift.serving.chat.write import Writer, choice, delta, finish_of, logprobs_json
@@ -30,7 +31,7 @@ ROUTE = "/v1/chat/completions"
     ROUTE,
     summary="Answer a chat",
     responses={
-        200: {"model": wire.ChatCompletion, "content": EVENTS},
+        200: {"model": wire.ChatCompletion, "content": EVENTS, "links": links.OF_CHAT},
         **ERRORS,
     },
     response_class=Response,
