@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from swift.config.engine import LlamacppConfig, OpenaiConfig, ServedConfig, TransformersConfig, VllmConfig
+from swift.config.engine import LlamacppConfig, OpenaiConfig, ServedConfig, TransformersConfig, VllmConfig, engine_name
 from swift.config.looks import CheckConfig
 from swift.config.problems import Problem
 from swift.config.quantization import NoQuantization
@@ -42,7 +42,7 @@ def answers(config: InferConfig | EvalConfig | CheckConfig | ServeConfig) -> Ite
 
 def _numbers(engine: ServedConfig, task: str, *, named: bool) -> Iterator[Problem]:
     if not isinstance(engine, OpenaiConfig | VllmConfig) or engine.url is None:
-        why = f"--engine {engine.type} gives no numbers for the task {task} here"
+        why = f"--engine {engine_name(engine)} gives no numbers for the task {task} here"
         yield Problem(
             "--task",
             why,
