@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from swift.app.guesses import Guesses
 from swift.hub.cache import folder_size
 from swift.serving.guard import host_of, replay
 from swift.serving.keys import Keyring
@@ -73,6 +74,7 @@ class Gate:
         self._app = app
         self._hosts = hosts
         self._keys = keys
+        self._guesses = Guesses()
         self._uploads = uploads.resolve()
         self._upload = upload
         self._all_uploads = all_uploads
@@ -99,10 +101,9 @@ class Gate:
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
             return PlainTextResponse("requests of other pages are refused", 403)
-        if self._keys and not self._known(headers.get("authorization", "")):
-            return PlainTextResponse(
-                "a name and a password are needed", 401, {"www-authenticate": 'Basic realm="swift", charset="UTF-8"'}
-            )
+        stranger = self._stranger(scope, headers.get("authorization")) if self._keys else None
+        if stranger is not None:
+            return stranger
         path = scope["path"]
         if scope["method"] not in ("GET", "HEAD", "POST") or not ROUTES.fullmatch(path):
             return PlainTextResponse("there is no such page", 404)
@@ -110,6 +111,20 @@ class Gate:
         if length.isdecimal() and int(length[:20]) > self._most(path):
             return self._too_large(path)
         return None
+
+    def _stranger(self, scope: Scope, said: str | None) -> PlainTextResponse | None:
+        """What keeps out who has no password, or has said too many wrong ones."""
+        address = scope["client"][0] if scope.get("client") else ""
+        if said is not None:
+            wait = self._guesses.wait(address)
+            if wait:  # nothing is compared, so that nothing is told of the password
+                return PlainTextResponse("too many wrong passwords", 429, {"retry-after": str(wait)})
+            if self._known(said):
+                return None
+            self._guesses.wrong(address)
+        return PlainTextResponse(
+            "a name and a password are needed", 401, {"www-authenticate": 'Basic realm="swift", charset="UTF-8"'}
+        )
 
     def _known(self, header: str) -> bool:
         scheme, _, value = header.partition(" ")

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +17,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from swift.app.child import DEPLOY, Child
+from swift.app.folder import own_folder
 from swift.app.gate import Gate
 from swift.app.handlers import Handlers
 from swift.app.page import CSS, build
@@ -47,7 +47,7 @@ def run_app(config: AppConfig, *, command: Sequence[str] = DEPLOY) -> int:
         SwiftError: The configuration, the address or the model cannot be used.
     """
     require(config)
-    keys = read_keys(config.page.auth, flag="--auth")
+    keys = read_keys(config.page.auth, flag="--auth", rates=False)
     if not keys and not is_loopback(config.page.host):
         raise ConfigError(
             f"--host {config.page.host} can be reached by others, and no password is asked for",
@@ -56,7 +56,7 @@ def run_app(config: AppConfig, *, command: Sequence[str] = DEPLOY) -> int:
     key = _key(config)
     with ExitStack() as stack:
         listening = stack.enter_context(listen(config.page.host, config.page.port))
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="swift-app-")))
+        folder = stack.enter_context(own_folder())
         uploads = folder / "uploads"
         uploads.mkdir()
         stack.enter_context(variable_set("GRADIO_TEMP_DIR", str(uploads)))

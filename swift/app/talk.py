@@ -116,11 +116,12 @@ def grown(reply: Reply, event: Event, seconds: float) -> Reply:
         seconds: Since it was asked for.
     """
     something = bool(event.content or event.reasoning or event.calls)
+    calls = _calls(reply.calls, event.calls)
     return replace(
         reply,
         content=reply.content + event.content,
         reasoning=reply.reasoning + event.reasoning,
-        calls=_calls(reply.calls, event.calls),
+        calls=calls if event.finish is None else tuple(call for call in calls if _whole(call)),
         finish=event.finish or reply.finish,
         usage=event.usage or reply.usage,
         first=seconds if reply.first is None and something else reply.first,
@@ -137,6 +138,15 @@ def _calls(calls: tuple[Call, ...], parts: Sequence[CallPart]) -> tuple[Call, ..
         else:
             found.append(Call(part.name, part.arguments, part.id or f"call_{len(found)}"))
     return tuple(found)
+
+
+def _whole(call: Call) -> bool:
+    """Whether a call can be sent back: one that was begun and turned out to be none has no whole arguments."""
+    try:
+        orjson.loads(call.arguments or "{}")
+    except orjson.JSONDecodeError:
+        return False
+    return True
 
 
 def messages_of(turns: Sequence[Turn], column: int, system: str) -> list[Message]:

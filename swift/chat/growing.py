@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from swift.chat.early import CallEnded, EarlyCall, EarlyPart
 from swift.chat.parse import AnswerReader
 from swift.chat.tools.base import ToolFormat, Tools
 from swift.types import Message, ToolCall
@@ -26,8 +27,8 @@ class Thought:
     text: str
 
 
-Part = Thought | str | ToolCall
-"""What a message grows by: thinking, words, or a whole call."""
+Part = Thought | str | ToolCall | EarlyPart
+"""What a message grows by: thinking, words, a whole call, or, where that is wanted, a call piece by piece."""
 
 
 class GrowingAnswer:
@@ -40,15 +41,16 @@ class GrowingAnswer:
         reader: How this model answers.
         tools: What was offered; without any, what looks like a call is words.
         opened: The prompt ends inside an open `<think>`.
+        early: Calls whose format allows it are told while they are written (`swift.chat.early`).
 
     Attributes:
         calls: How many calls came out so far.
     """
 
-    def __init__(self, reader: AnswerReader, tools: Tools = (), *, opened: bool = False) -> None:
+    def __init__(self, reader: AnswerReader, tools: Tools = (), *, opened: bool = False, early: bool = False) -> None:
         self._thinking = _Thinking(reader, opened=opened)
         form = reader.tool_format if tools else None
-        self._words = _Words(form, tools)
+        self._words = _Words(form, tools, early=early)
         self._cut = None if form is None or form.anchored or reader.tagged else form
         self._parts: list[Part] = []
         self.calls = 0
@@ -60,7 +62,7 @@ class GrowingAnswer:
             "assistant",
             "".join(part for part in self._parts if isinstance(part, str)),
             reasoning="".join(part.text for part in self._parts if isinstance(part, Thought)) or None,
-            tool_calls=tuple(part for part in self._parts if isinstance(part, ToolCall)),
+            tool_calls=_calls(self._parts),
         )
 
     def add(self, text: str) -> list[Part]:
@@ -77,8 +79,13 @@ class GrowingAnswer:
         parts: list[Part] = [Thought(thought)] if thought else []
         parts += [part for part in said if part]
         self._parts += parts
-        self.calls += sum(isinstance(part, ToolCall) for part in parts)
+        self.calls += len(_calls(parts))
         return parts
+
+
+def _calls(parts: Sequence[Part]) -> tuple[ToolCall, ...]:
+    found = (part.call if isinstance(part, CallEnded) else part for part in parts)
+    return tuple(part for part in found if isinstance(part, ToolCall))
 
 
 class _Stripped:
@@ -180,9 +187,11 @@ class _Words:
     breaks, as `ToolFormat.read` does.
     """
 
-    def __init__(self, form: ToolFormat | None, tools: Tools) -> None:
+    def __init__(self, form: ToolFormat | None, tools: Tools, *, early: bool) -> None:
         self._form = form
         self._tools = tools
+        self._wanted = early
+        self._early: EarlyCall | None = None  # the call with which `_rest` begins, where it is told early
         self._piece = _Stripped()
         self._said = False
         self._rest = ""
@@ -198,12 +207,15 @@ class _Words:
         parts: list[Part] = []
         while self._step(self._form, parts):
             pass
+        if self._inside and self._early is not None:
+            parts += self._early.add(self._rest)
         return parts
 
     def finish(self) -> list[Part]:
         parts: list[Part] = []
         if self._form is not None and self._inside:
             self._read(self._form, len(self._rest), parts)
+            parts += self._end_early(())[0]
         rest, self._rest = self._rest, ""
         return [*parts, self._say(rest)]
 
@@ -219,6 +231,7 @@ class _Words:
         if start < 0:
             return False
         self._inside, self._from, self._tries = True, mark - start + 1, 0
+        self._early = EarlyCall(form, self._tools) if self._wanted else None
         return True
 
     def _end_call(self, form: ToolFormat, parts: list[Part]) -> bool:
@@ -239,12 +252,18 @@ class _Words:
         found = form.read(self._rest[:end], self._tools)
         if not found.calls:
             return
-        parts += found.calls
+        ended, calls = self._end_early(found.calls)
+        parts += [*ended, *calls]
         self._piece = _Stripped()
         parts.append(self._say(found.content))
         self._piece = _Stripped()
         self._note(self._rest[:end])
         self._rest, self._inside = self._rest[end:], False
+
+    def _end_early(self, calls: Sequence[ToolCall]) -> tuple[list[EarlyPart], Sequence[ToolCall]]:
+        """How the call that was told early ends, and those that were not told by it."""
+        early, self._early = self._early, None
+        return ([], calls) if early is None else early.end(calls)
 
     def _next_call(self, form: ToolFormat, begin: int) -> tuple[int, int]:
         """Where the next call may begin, and its mark; (-1, -1) where there is none."""

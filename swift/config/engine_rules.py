@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from swift.config.engine import LlamacppConfig, OpenaiConfig, ServedConfig, TransformersConfig
+from swift.config.engine import LlamacppConfig, OpenaiConfig, ServedConfig, TransformersConfig, VllmConfig, engine_name
 from swift.config.looks import CheckConfig
 from swift.config.problems import Problem
 from swift.config.quantization import NoQuantization
@@ -29,15 +29,27 @@ def answers(config: InferConfig | EvalConfig | CheckConfig | ServeConfig) -> Ite
     if isinstance(config, InferConfig) and config.num_processes > 1:
         why = f"--engine {engine.type} answers many requests at once by itself"
         yield Problem("--num_processes", why, "take it out")
-    if isinstance(config, InferConfig) and config.encoding.task not in ("auto", "generate"):
-        why = f"--engine {engine.type} answers, and gives no vectors, labels or scores"
-        yield Problem("--task", why, "take --engine transformers, or ask the server with swift.InferClient")
+    if isinstance(config, InferConfig | ServeConfig) and config.encoding.task not in ("auto", "generate"):
+        named = bool(config.adapters) or (model is not None and bool(model.id))
+        yield from _numbers(engine, config.encoding.task, named=named)
     if engine.url is not None and merge:
         yield Problem("--merge_lora", "the model of a server that runs already stays as it is", "take it out")
     base_too = isinstance(config, InferConfig) and config.compare_base
     if isinstance(engine, LlamacppConfig | OpenaiConfig) and (len(config.adapters) > 1 or base_too):
         where = "--compare_base" if base_too else "--adapters"
         yield Problem(where, f"--engine {engine.type} answers with one model", "run it once for each")
+
+
+def _numbers(engine: ServedConfig, task: str, *, named: bool) -> Iterator[Problem]:
+    if not isinstance(engine, OpenaiConfig | VllmConfig) or engine.url is None:
+        why = f"--engine {engine_name(engine)} gives no numbers for the task {task} here"
+        yield Problem(
+            "--task",
+            why,
+            "take --engine transformers, or --engine openai or vllm with --base_url of a server that does",
+        )
+    elif not named:
+        yield Problem("--model", "is needed, since token ids are sent", "name the model that the server has")
 
 
 def needs_no_model(config: InferConfig | EvalConfig | ServeConfig) -> bool:

@@ -56,6 +56,20 @@ class Served:
     wire: Wire | None = None
     about: str = ""
 
+    def name_of(self, wanted: str | None) -> str:
+        """The server's name for what a request asks for.
+
+        Raises:
+            RowError: It has no such adapter.
+        """
+        name = wanted or next(iter(self.adapters), BASE)
+        if name == BASE:
+            return self.model
+        if name not in self.adapters:
+            loaded = ", ".join(self.adapters) or "none"
+            raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {loaded}")
+        return self.adapters[name]
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -295,7 +309,7 @@ class OpenAIEngine:
             raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell it where there are media")
         ids = [int(token) for token in tokens.ids]
         targets = [place for place, weight in enumerate(tokens.weights) if weight > 0]
-        body = scoring_body(self._name(adapter), ids, self._served.takes)
+        body = scoring_body(self._served.name_of(adapter), ids, self._served.takes)
         async with self._link.room():
             data = await self._link.post("/completions", body)
         return likelihood(data, ids, targets, self._served.takes)
@@ -324,7 +338,7 @@ class OpenAIEngine:
         Raises:
             RowError: The request cannot be answered.
         """
-        model = self._name(request.adapter)
+        model = self._served.name_of(request.adapter)
         prompt = request.prompt
         shows = not isinstance(prompt, Ids) and _has_media(prompt)
         if isinstance(prompt, Conversation) and (shows or self._served.send == "messages"):
@@ -364,16 +378,6 @@ class OpenAIEngine:
             told = {**sample.template_kwargs, "enable_thinking": self._chat.enable_thinking}
             sample = replace(sample, template_kwargs=told)
         return sample if sample.objects is None else ground(sample, self._codec)
-
-    def _name(self, wanted: str | None) -> str:
-        """The server's name for what a request asks for."""
-        adapters = self._served.adapters
-        name = wanted or next(iter(adapters), BASE)
-        if name == BASE:
-            return self._served.model
-        if name not in adapters:
-            raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(adapters) or 'none'}")
-        return adapters[name]
 
 
 def _closed() -> EngineError:

@@ -16,7 +16,7 @@ from swift.config.engine import OpenaiConfig, ServedConfig, engine_name
 from swift.engines import lmdeploy, sglang, vllm
 from swift.engines.folders import Plan
 from swift.engines.link import Address, Link, base_url
-from swift.engines.merged import text_side
+from swift.engines.merged import TextSide, text_side
 from swift.engines.messages import TOOLS
 from swift.engines.openai import OpenAIEngine, Served
 from swift.engines.wires import Takes, Wire
@@ -62,28 +62,53 @@ def connect(config: ServedConfig, plan: Plan) -> OpenAIEngine:
         ConfigError: The server does not have what is wanted, or does not accept the key.
         EngineError: It cannot be reached.
     """
-    assert config.url is not None
-    link = Link(Address(base_url(config.url), key_of(config), config.at_once, config.timeout, config.retries))
+    link = linked(config)
     try:
-        listed = list_models(link)
-        kind = engine_name(config)
-        send = config.send if isinstance(config, OpenaiConfig) else "ids"
-        if send == "auto":
-            send = "ids" if plan.model.id else "messages"
         side = text_side(plan) if plan.model.id else None
-        served = Served(
-            model=_model(config, listed, plan),
-            takes=_TYPES.get(kind) or _KINDS.get(listed.owner) or PLAIN,
-            send=send,
-            adapters={name: name for name in plan.adapters if name in listed.adapters},
-            context=listed.context or (None if side is None else side.positions),
-            wire=_WIRES.get(kind),
-        )
+        served = served_by(link, config, plan, side)
         codec = foreign_codec() if side is None else side.codec
         return OpenAIEngine(link, served, codec, plan.chat, plan.media)
     except BaseException:
         link.close()
         raise
+
+
+def linked(config: ServedConfig) -> Link:
+    """The connection to the address that the user names.
+
+    Raises:
+        ConfigError: The variable of the key is not set.
+    """
+    assert config.url is not None
+    return Link(Address(base_url(config.url), key_of(config), config.at_once, config.timeout, config.retries))
+
+
+def served_by(link: Link, config: ServedConfig, plan: Plan, side: TextSide | None) -> Served:
+    """What is known of the server at the other end.
+
+    Args:
+        link: The connection.
+        config: With an address.
+        plan: The model, where it is named.
+        side: Its text side; None where it is not named.
+
+    Raises:
+        ConfigError: The server does not have what is wanted, or does not accept the key.
+        EngineError: It cannot be reached.
+    """
+    listed = list_models(link)
+    kind = engine_name(config)
+    send = config.send if isinstance(config, OpenaiConfig) else "ids"
+    if send == "auto":
+        send = "ids" if plan.model.id else "messages"
+    return Served(
+        model=_model(config, listed, plan),
+        takes=_TYPES.get(kind) or _KINDS.get(listed.owner) or PLAIN,
+        send=send,
+        adapters={name: name for name in plan.adapters if name in listed.adapters},
+        context=listed.context or (None if side is None else side.positions),
+        wire=_WIRES.get(kind),
+    )
 
 
 def key_of(config: ServedConfig) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,8 +19,8 @@ from swift.data.progress import RowProgress, row_progress
 from swift.data.rows import BadRow
 from swift.data.source import rename
 from swift.engines.base import BASE
-from swift.engines.encoding.engine import EncoderEngine
-from swift.engines.encoding.load import Found, load_encoder
+from swift.engines.encoding.load import Found
+from swift.engines.encoding.open import Encoder, opened_encoder
 from swift.engines.folders import Plan
 from swift.engines.lanes import Limits
 from swift.errors import ConfigError, RowError
@@ -62,19 +63,22 @@ def encode_prompt(config: InferConfig, plan: Plan, found: Found) -> int:
     if found.task == "rerank":
         raise ConfigError("a reranker needs a query and documents", hint="give them as rows with --val_dataset")
     text = Text(config.prompt, Origin("--prompt", 1))
-    engine = load(config, plan, found)
-    (answer,) = _encoded(config, engine, [Item(text.origin, (text,), {})])
+    with _opened(config, plan, found) as engine:
+        (answer,) = _encoded(config, engine, [Item(text.origin, (text,), {})])
     sys.stdout.write(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY).decode() + "\n")
     return int("error" in answer)
 
 
-def load(config: InferConfig, plan: Plan, found: Found) -> EncoderEngine:
-    """The engine, announced on standard error."""
+@contextmanager
+def _opened(config: InferConfig, plan: Plan, found: Found) -> Iterator[Encoder]:
+    """The engine, announced on standard error, until the end of the block."""
     limits = Limits(config.max_batch_tokens, config.max_batch_size)
-    engine = load_encoder(plan, config.encoding, limits=limits, merge_lora=config.merge_lora, found=found)
-    beside = f" + {', '.join(plan.adapters)}" if plan.adapters else ""
-    sys.stderr.write(f"{plan.model.id}{beside}: {engine.description}\n")
-    return engine
+    with opened_encoder(
+        config.engine, plan, config.encoding, limits=limits, merge_lora=config.merge_lora, found=found
+    ) as engine:
+        beside = f" + {', '.join(plan.adapters)}" if plan.adapters else ""
+        sys.stderr.write(f"{plan.model.id}{beside}: {engine.description}\n")
+        yield engine
 
 
 def encode_data(config: InferConfig, plan: Plan, found: Found, stretch: Stretch | None = None) -> None:
@@ -105,9 +109,11 @@ def encode_data(config: InferConfig, plan: Plan, found: Found, stretch: Stretch 
         if results.done:
             sys.stderr.write(f"{results.done} of {total} rows are encoded already\n")
         if results.done < total:
-            engine = load(config, plan, found)
             items = (item_of(row, config.data, found.task) for row in rows)
-            with row_progress("encoding", total=total, done=results.done, shown=part.shown) as progress:
+            with (
+                _opened(config, plan, found) as engine,
+                row_progress("encoding", total=total, done=results.done, shown=part.shown) as progress,
+            ):
                 _encode_windows(items, config, engine, results, progress)
         failed = f", {results.failed} of this run without numbers" if results.failed else ""
         sys.stderr.write(f"{results.done} rows in {path}{failed}\n")
@@ -145,7 +151,7 @@ def _ranked(row: Row, data: DataConfig) -> Item:
 
 
 def _encode_windows(
-    items: Iterator[Item], config: InferConfig, engine: EncoderEngine, results: Results, progress: RowProgress
+    items: Iterator[Item], config: InferConfig, engine: Encoder, results: Results, progress: RowProgress
 ) -> None:
     while window := list(islice(items, _WINDOW * config.max_batch_size)):
         for line in _encoded(config, engine, window):
@@ -153,7 +159,7 @@ def _encode_windows(
         progress(len(window))
 
 
-def _encoded(config: InferConfig, engine: EncoderEngine, window: Sequence[Item]) -> list[dict[str, Any]]:
+def _encoded(config: InferConfig, engine: Encoder, window: Sequence[Item]) -> list[dict[str, Any]]:
     """The line of each row."""
     names = [*engine.adapters, *([BASE] if config.compare_base and engine.adapters else [])] or [BASE]
     asked = [
@@ -174,7 +180,7 @@ def _encoded(config: InferConfig, engine: EncoderEngine, window: Sequence[Item])
     return lines
 
 
-def _answer(found: Sequence[Encoded | RowError], engine: EncoderEngine) -> dict[str, Any]:
+def _answer(found: Sequence[Encoded | RowError], engine: Encoder) -> dict[str, Any]:
     """What the result file tells of one row under one adapter. Documents stand or fall together."""
     done = [item for item in found if isinstance(item, Encoded)]
     if len(done) < len(found):

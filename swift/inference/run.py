@@ -90,7 +90,8 @@ def answer_rows(config: InferConfig, stretch: Stretch | None) -> None:
 
 def _giving_numbers(config: InferConfig, plan: Plan) -> Found | None:
     """What is known of a model that gives vectors, labels or scores; None for one that answers."""
-    if not isinstance(config.engine, TransformersConfig) or config.encoding.task == "generate":
+    task = config.encoding.task
+    if task == "generate" or (task == "auto" and not isinstance(config.engine, TransformersConfig)):
         return None
     from swift.engines.encoding.load import find
 

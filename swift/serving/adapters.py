@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from swift.engines.folders import read_checkpoint
 from swift.errors import CheckpointError
+from swift.serving import links
 from swift.serving.errors import ApiError, bad
 from swift.serving.health import ModelCard, card
 from swift.serving.http import AdminRoute, answer, service_of
@@ -49,7 +50,7 @@ class Unloaded(Told):
 @router.post(
     "/v1/load_lora_adapter",
     summary="Serve one more adapter",
-    responses={200: {"model": ModelCard}, **ERRORS},
+    responses={200: {"model": ModelCard, "links": links.OF_LOAD}, **ERRORS},
     response_class=Response,
 )
 async def load_lora_adapter(body: LoadRequest, request: Request) -> Response:
@@ -64,7 +65,7 @@ async def load_lora_adapter(body: LoadRequest, request: Request) -> Response:
 @router.post(
     "/v1/unload_lora_adapter",
     summary="Serve an adapter no longer",
-    responses={200: {"model": Unloaded}, **ERRORS},
+    responses={200: {"model": Unloaded, "links": links.OF_UNLOAD}, **ERRORS},
     response_class=Response,
 )
 async def unload_lora_adapter(body: UnloadRequest, request: Request) -> Response:

@@ -61,6 +61,7 @@ def make_app(config: ServeConfig, service: Service, engine: HostedEngine, *, key
         lifespan=_lifespan(engine, service),
         middleware=_middleware(config, service, keys, admins),
         separate_input_output_schemas=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     for router in (*ROUTERS, adapters.router) if config.adapter_root is not None and admins else ROUTERS:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from swift.chat.early import CallBegun, CallEnded, CallGrew
 from swift.chat.growing import Part, Thought
+from swift.serving.http import json_text
 from swift.serving.wire import call_id
 from swift.types import ToolCall
 
@@ -17,14 +19,17 @@ class Block:
     Attributes:
         place: Its number, from 0.
         thinking: It is thinking; else it is text, or a call.
-        text: What it says so far.
-        call: The function that it calls, with an id; None for thinking and text.
+        text: What it says so far; of a call, the JSON of its arguments.
+        call: The function that it calls, with an id; None for thinking and text. While the block is open it may have
+            no arguments yet.
+        broken: It turned out not to be a call; what it says follows as text.
     """
 
     place: int
     thinking: bool = False
     text: str = ""
     call: ToolCall | None = None
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A block of thinking or text has grown."""
+    """A block has grown."""
 
     block: Block
     text: str
@@ -57,7 +62,7 @@ class Blocks:
     """Puts the parts of an answer into blocks.
 
     Attributes:
-        blocks: Those so far; each but the last is whole.
+        blocks: Those so far; each but the last is whole, or broken.
     """
 
     blocks: list[Block] = field(default_factory=list)
@@ -68,10 +73,14 @@ class Blocks:
         steps: list[Step] = []
         for part in parts:
             if isinstance(part, ToolCall):
+                steps += [*self._begin(part), *self._grow(json_text(part.arguments)), *self.finish()]
+            elif isinstance(part, CallBegun):
+                steps += self._begin(ToolCall(part.name, {}, part.id))
+            elif isinstance(part, CallGrew):
+                steps += self._grow(part.text)
+            elif isinstance(part, CallEnded):
+                self._end(part.call)
                 steps += self.finish()
-                block = self._new(call=part if part.id is not None else replace(part, id=call_id()))
-                steps += [Opened(block), Closed(block)]
-                self._open = None
             else:
                 self._text(part, steps)
         return steps
@@ -81,17 +90,35 @@ class Blocks:
         block, self._open = self._open, None
         return [] if block is None else [Closed(block)]
 
+    def _begin(self, call: ToolCall) -> list[Step]:
+        steps = self.finish()
+        self._open = self._new(call=call if call.id is not None else replace(call, id=call_id()))
+        return [*steps, Opened(self._open)]
+
+    def _grow(self, text: str) -> list[Step]:
+        assert self._open is not None
+        self._open.text += text
+        return [Said(self._open, text)]
+
+    def _end(self, call: ToolCall | None) -> None:
+        block = self._open
+        assert block is not None
+        assert block.call is not None
+        block.broken = call is None
+        if call is not None:
+            block.call = replace(call, id=block.call.id)
+
     def _text(self, part: Thought | str, steps: list[Step]) -> None:
         thinking = isinstance(part, Thought)
         text = part.text if isinstance(part, Thought) else part
         if self._open is None or self._open.thinking != thinking:
             steps += self.finish()
-            # What sets words behind calls apart from those before them; a block of its own needs no such thing.
-            text = text if thinking or not self.blocks else text.removeprefix("\n")
+            if not thinking and self.blocks and not self.blocks[-1].broken:
+                # What sets words behind calls apart from those before them; a block of its own needs no such thing.
+                text = text.removeprefix("\n")
             self._open = self._new(thinking=thinking)
             steps.append(Opened(self._open))
-        self._open.text += text
-        steps.append(Said(self._open, text))
+        steps += self._grow(text)
 
     def _new(self, *, thinking: bool = False, call: ToolCall | None = None) -> Block:
         block = Block(len(self.blocks), thinking, call=call)

@@ -8,6 +8,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from swift.serving import links
 from swift.serving.errors import ApiError
 from swift.serving.http import JsonRoute, answer, service_of
 from swift.serving.service import Service
@@ -79,7 +80,10 @@ async def metrics(request: Request) -> Response:
 
 
 @router.get(
-    "/v1/models", summary="What is served", responses={200: {"model": ModelList}, **ERRORS}, response_class=Response
+    "/v1/models",
+    summary="What is served",
+    responses={200: {"model": ModelList, "links": links.OF_MODELS}, **ERRORS},
+    response_class=Response,
 )
 async def models(request: Request) -> Response:
     """The model, and each adapter as a model."""
@@ -90,7 +94,7 @@ async def models(request: Request) -> Response:
 @router.get(
     "/v1/models/{model}",
     summary="One of the models",
-    responses={200: {"model": ModelCard}, **ERRORS},
+    responses={200: {"model": ModelCard, "links": links.OF_MODEL}, **ERRORS},
     response_class=Response,
 )
 async def model(model: str, request: Request) -> Response:

@@ -61,7 +61,7 @@ class Keyring:
         return found
 
 
-def read_keys(given: Iterable[str], *, flag: str = "--api_keys") -> Keyring:
+def read_keys(given: Iterable[str], *, flag: str = "--api_keys", rates: bool = True) -> Keyring:
     """Keys from `NAME=KEY` words, or from files with such a line for each; `#` begins a comment.
 
     Behind a key may stand `requests=N` and `tokens=N`, what it may take in a minute.
@@ -69,9 +69,11 @@ def read_keys(given: Iterable[str], *, flag: str = "--api_keys") -> Keyring:
     Args:
         given: Words and paths.
         flag: Where they were given, for messages.
+        rates: Whether a key may have rates.
 
     Raises:
-        ConfigError: A word is neither, a key is short, or a name is given twice. The key itself is never told.
+        ConfigError: A word is neither, a key has rates where it may have none, a key is short, or a name is given
+            twice. The key itself is never told.
     """
     keys: dict[str, Key] = {}
     for place, word in enumerate(given, 1):
@@ -82,6 +84,12 @@ def read_keys(given: Iterable[str], *, flag: str = "--api_keys") -> Keyring:
                     _add(keys, line, f"{flag}: line {number} of {word}", flag)
         else:
             _add(keys, word, f"{flag}: number {place}", flag)
+    limited = next((name for name, key in keys.items() if key.requests or key.tokens), None)
+    if limited is not None and not rates:
+        raise ConfigError(
+            f"{flag}: {limited!r} has a rate, and none are kept here",
+            hint="take it out; `swift deploy --api_keys` keeps them",
+        )
     return Keyring(keys)
 
 

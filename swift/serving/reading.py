@@ -79,7 +79,7 @@ async def read_stream(
     async with aclosing(service.answers(visit, [work.request], stream=True)) as events:
         async for happened in events:
             if isinstance(happened, Begun):
-                readings = begun(work, reader, happened)
+                readings = begun(work, reader, happened, early=True)
                 continue
             reading = readings[0]
             if isinstance(happened, Finished):
@@ -89,7 +89,17 @@ async def read_stream(
                 yield reading, reading.blocks.add(reading.growing.add(happened.piece.text))
 
 
-def begun(work: Asked, reader: AnswerReader, event: Begun) -> list[Reading]:
-    """The answers to a chat whose prompt is rendered, before they say anything."""
+def begun(work: Asked, reader: AnswerReader, event: Begun, *, early: bool = False) -> list[Reading]:
+    """The answers to a chat whose prompt is rendered, before they say anything.
+
+    Args:
+        work: The chat.
+        reader: How answers are read.
+        event: What is known of the prompt.
+        early: Calls are told while they are written.
+    """
     opened = event.opened and not work.guided
-    return [Reading(GrowingAnswer(reader, work.tools, opened=opened), tokens=event.tokens) for _ in range(work.count)]
+    return [
+        Reading(GrowingAnswer(reader, work.tools, opened=opened, early=early), tokens=event.tokens)
+        for _ in range(work.count)
+    ]

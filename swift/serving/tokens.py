@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import Response
 
+from swift.serving import links
 from swift.serving.chat.convert import prompt_of
 from swift.serving.chat.wire import ChatMessage
 from swift.serving.errors import bad
@@ -57,7 +58,7 @@ class Detokenized(Told):
 @router.post(
     "/tokenize",
     summary="Tokens of a text or chat",
-    responses={200: {"model": Tokens}, **ERRORS},
+    responses={200: {"model": Tokens, "links": links.OF_TOKENIZE}, **ERRORS},
     response_class=Response,
 )
 async def tokenize(body: TokenizeRequest, request: Request) -> Response:
@@ -80,7 +81,10 @@ async def tokenize(body: TokenizeRequest, request: Request) -> Response:
 
 
 @router.post(
-    "/detokenize", summary="Text of tokens", responses={200: {"model": Detokenized}, **ERRORS}, response_class=Response
+    "/detokenize",
+    summary="Text of tokens",
+    responses={200: {"model": Detokenized, "links": links.OF_DETOKENIZE}, **ERRORS},
+    response_class=Response,
 )
 async def detokenize(body: DetokenizeRequest, request: Request) -> Response:
     """The text of token ids, special tokens included."""

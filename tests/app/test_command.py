@@ -30,6 +30,12 @@ def test_bad_passwords(auth: str) -> None:
     assert "sesame" not in str(refused.value)
 
 
+@pytest.mark.parametrize("auth", ["alice=open-sesame requests=5", "alice=open-sesame tokens=5"])
+def test_passwords_have_no_rates(auth: str) -> None:
+    with pytest.raises(ConfigError, match="has a rate, and none are kept here"):
+        run_app(config(host="0.0.0.0", auth=(auth,)))
+
+
 def test_a_port_that_is_taken() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -184,3 +184,25 @@ def test_uploaded_files_may_be_named() -> None:
     body = orjson.dumps({"data": [{"text": '{"path": "/etc/passwd"}', "files": files}, None, "path", {"path": 3}]})
     answer = ask(gate(), "/gradio_api/queue/join", method="POST", content=body)
     assert answer.text == f"/gradio_api/queue/join {len(body)}"
+
+
+def test_guessing_is_slow_for_whoever_guesses() -> None:
+    app = gate(keys=(f"{AUTH[0]}={AUTH[1]}",))
+    wrong = [ask(app, auth=("alice", f"guess-{number}")) for number in range(12)]
+    assert [answer.status_code for answer in wrong] == [401] * 10 + [429] * 2
+    assert 1 <= int(wrong[-1].headers["retry-after"]) <= 6
+    assert ask(app, auth=AUTH).status_code == 429  # so that it is not told which guess was right
+    assert ask(app).status_code == 401
+    other = httpx.ASGITransport(app=app, client=("192.0.2.7", 1))
+
+    async def run() -> httpx.Response:
+        async with httpx.AsyncClient(transport=other, base_url="http://127.0.0.1:7860") as client:
+            return await client.get("/", auth=AUTH)
+
+    assert asyncio.run(run()).status_code == 200
+
+
+def test_who_knows_the_password_is_never_slowed_down() -> None:
+    app = gate(keys=(f"{AUTH[0]}={AUTH[1]}",))
+    assert {ask(app, auth=AUTH).status_code for _ in range(30)} == {200}
+    assert {ask(app).status_code for _ in range(30)} == {401}

@@ -108,3 +108,16 @@ def test_pieces_join(pieces: list[str]) -> None:
     for piece in pieces:
         reply = grown(reply, Event(content=piece), 1.0)
     assert reply.content == "".join(pieces)
+
+
+def test_a_call_that_turned_out_to_be_none_is_left_out_at_the_end() -> None:
+    reply = Reply("m")
+    for event in (
+        Event(calls=(CallPart(0, "a", "look", ""),)),
+        Event(calls=(CallPart(0, None, "", '{"word": "b'),)),
+        Event(calls=(CallPart(1, "b", "look", '{"word": "sky"}'),)),
+    ):
+        reply = grown(reply, event, 1.0)
+    assert [call.arguments for call in reply.calls] == ['{"word": "b', '{"word": "sky"}']
+    reply = grown(reply, Event(content="<tool_call>", finish="stop"), 2.0)
+    assert [call.arguments for call in reply.calls] == ['{"word": "sky"}']

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swift.chat.early import CallBegun, CallEnded, CallGrew
 from swift.chat.growing import GrowingAnswer, Part
 from swift.chat.parse import AnswerReader, reader_of
 from swift.chat.template import Dialect
@@ -30,6 +32,12 @@ MARKS = Dialect(
 BETWEEN = Dialect(reasoning="field", think_open="", think_close="<|done|>")
 DIALECTS = {"plain": PLAIN, "tags": TAGS, "marks": MARKS, "between": BETWEEN}
 CALL = ToolCall("look", {"word": "blue sky"})
+EARLY = [
+    name
+    for name in sorted({id(tool_formats.get(n)): n for n in tool_formats}.values())
+    if tool_formats.get(name).begins
+]
+"""Formats whose calls can be told while they are written."""
 
 
 def grown(reader: AnswerReader, pieces: Sequence[str], *, tools: bool = True, opened: bool = False) -> Message:
@@ -112,6 +120,98 @@ def test_thinking_without_end_is_thinking() -> None:
 def test_a_broken_call_does_not_take_others_with_it() -> None:
     text = CALL_TEXT + "\n<tool_call>\n{"
     assert grown(AnswerReader(PLAIN, "hermes"), [text]).tool_calls == (CALL,)
+
+
+def told_early(reader: AnswerReader, pieces: Sequence[str], opened: bool = False) -> tuple[Message, int]:
+    """As `grown`, with calls told while they are written: they join to the same; and how many were begun."""
+    answer = GrowingAnswer(reader, TOOLS, opened=opened, early=True)
+    parts: list[Part] = []
+    for piece in pieces:
+        parts += answer.add(piece)
+    parts += answer.finish()
+    calls: list[ToolCall] = []
+    open_call: list[str] | None = None
+    begun: CallBegun | None = None
+    count = 0
+    for part in parts:
+        if isinstance(part, CallBegun):
+            assert open_call is None
+            begun, open_call, count = part, [], count + 1
+        elif isinstance(part, CallGrew):
+            assert open_call is not None
+            open_call.append(part.text)
+        elif isinstance(part, CallEnded):
+            assert open_call is not None
+            assert begun is not None
+            if part.call is not None:
+                assert json.loads("".join(open_call)) == part.call.arguments
+                assert (begun.name, begun.id) == (part.call.name, part.call.id)
+                calls.append(part.call)
+            open_call = None
+        else:
+            assert open_call is None  # nothing stands between the pieces of a call
+            calls += [part] if isinstance(part, ToolCall) else []
+    assert open_call is None
+    assert tuple(calls) == answer.message.tool_calls
+    assert "".join(part for part in parts if isinstance(part, str)) == answer.message.content
+    return answer.message, count
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", EARLY)
+def test_calls_that_are_told_early_are_those_that_are_told_whole(name: str, dialect: str) -> None:
+    reader = AnswerReader(DIALECTS[dialect], name)
+
+    @given(fragments(name), st.lists(st.integers(0, 300), max_size=12), st.booleans())
+    def check(text: str, places: list[int], opened: bool) -> None:
+        whole = grown(reader, [text], opened=opened)
+        for pieces in ([text], cut(text, places), list(text)):
+            assert told_early(reader, pieces, opened)[0] == whole
+
+    check()
+
+
+@pytest.mark.parametrize("name", EARLY)
+def test_a_written_call_is_told_early(name: str) -> None:
+    call = ToolCall("look", {"word": 'a "blue" {sky}\n\\', "deep": [{"a": {}}, 1.5, None]})
+    text = tool_formats.get(name).write("Words.", [call])
+    reader = AnswerReader(PLAIN, name)
+    message, begun = told_early(reader, list(text))
+    assert message == grown(reader, [text])
+    assert [(found.name, found.arguments) for found in message.tool_calls] == [(call.name, call.arguments)]
+    assert begun == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "other", "arguments": {"a": 1}}</tool_call>',
+        '<tool_call>{"name": "look", "parameters": {"a": 1}}</tool_call>',
+        '<tool_call>{"name": "look", "arguments": "{}"}</tool_call>',
+        '<tool_call>{"arguments": {}, "name": "look"}</tool_call>',
+    ],
+)
+def test_what_is_not_certain_is_told_whole(text: str) -> None:
+    """A function that is not offered, and arguments that are not verbatim, or that others may still replace."""
+    message, begun = told_early(AnswerReader(PLAIN, "hermes"), list(text))
+    assert (len(message.tool_calls), begun) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ('<tool_call>{"name": "look", "arguments": {"a": 1}, "arguments": {"a": 2}}</tool_call>', [("look", {"a": 2})]),
+        ('<tool_call>{"name": "look", "arguments": {"a": 1}, "name": "b"}</tool_call>', [("b", {"a": 1})]),
+        ('<tool_call>{"name": "look", "arguments": {"a": NaN}}</tool_call>', []),
+        ('<tool_call>{"name": "look", "arguments": {"a": "\\ud800"}}</tool_call>', []),
+        ('<tool_call>{"name": "look", "arguments": {"a": 1]}</tool_call>', []),
+    ],
+)
+def test_a_call_that_ends_as_another_is_taken_back(text: str, calls: list[tuple[str, object]]) -> None:
+    message, begun = told_early(AnswerReader(PLAIN, "hermes"), list(text))
+    assert begun == 1
+    assert [(call.name, call.arguments) for call in message.tool_calls] == calls
+    assert message == grown(AnswerReader(PLAIN, "hermes"), [text])
 
 
 CALL_TEXT = tool_formats.get("hermes").calls([CALL])

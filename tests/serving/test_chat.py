@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from typing import Any
 
 import openai
@@ -69,11 +71,45 @@ def test_a_call_is_told_apart_from_words(client: openai.OpenAI) -> None:
 def test_calls_come_one_by_one_in_a_stream(client: openai.OpenAI) -> None:
     chunks = list(ask(client, f"I look.\n{CALL}\n{CALL}", tools=TOOLS, stream=True))
     words = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
-    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    pieces = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
+    begun = [call for call in pieces if call.id]
     assert words == "I look."
-    assert [(call.index, call.function.name) for call in calls] == [(0, "look"), (1, "look")]
-    assert len({call.id for call in calls}) == 2
+    assert [(call.index, call.function.name) for call in begun] == [(0, "look"), (1, "look")]
+    assert [(call.type, call.function.arguments) for call in begun] == [("function", "")] * 2
+    assert len({call.id for call in begun}) == 2
+    for place in (0, 1):
+        more = [call.function for call in pieces if call.index == place][1:]
+        assert len(more) > 2
+        assert {function.name for function in more} == {None}
+        assert "".join(function.arguments for function in more) == '{"word": "sky"}'
     assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    for chunk in chunks:
+        wire.ChatChunk.model_validate(chunk.model_dump(exclude_unset=True))
+
+
+def test_the_clients_own_reading_of_a_stream_is_the_answer(client: openai.OpenAI) -> None:
+    said = f"I look.\n{CALL}\n{CALL}"
+    with client.chat.completions.stream(
+        model="tiny", messages=[{"role": "user", "content": said}], tools=TOOLS
+    ) as stream:
+        kinds = Counter(event.type for event in stream)
+        final = stream.get_final_completion().choices[0]
+    whole = ask(client, said, tools=TOOLS).choices[0]
+    assert kinds["tool_calls.function.arguments.delta"] > 4
+    assert kinds["tool_calls.function.arguments.done"] == 2
+    assert (final.message.content, final.finish_reason) == (whole.message.content, whole.finish_reason)
+    assert [(call.function.name, json.loads(call.function.arguments)) for call in final.message.tool_calls] == [
+        (call.function.name, json.loads(call.function.arguments)) for call in whole.message.tool_calls
+    ]
+
+
+def test_what_turns_out_to_be_no_call_is_told_as_words_too(client: openai.OpenAI) -> None:
+    said = "I look.\n" + CALL[: CALL.index("</tool_call>") - 4]
+    whole = ask(client, said, tools=TOOLS).choices[0]
+    chunks = list(ask(client, said, tools=TOOLS, stream=True))
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == whole.message.content
+    assert "tool_call" in whole.message.content
+    assert chunks[-1].choices[0].finish_reason == whole.finish_reason == "stop"
 
 
 @pytest.mark.parametrize("options", [{}, {"tools": TOOLS, "tool_choice": "none"}])

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import httpx
 import pytest
 
 from swift.serving.app import ROUTERS
+from tests.serving import chains
 from tests.serving.cases import run
 from tests.serving.support import Running, serving
 
@@ -40,6 +43,52 @@ def test_many_requests(server: Running) -> None:
     """`python -m tests.serving.cases --count 10000` asks a real model."""
     assert run(server.url, 2000, model="tiny", threads=2) >= 2000
     assert httpx.get(f"{server.url}/ready").status_code == 200
+
+
+def test_some_chains(server: Running) -> None:
+    seen = Counter[str]()
+    assert chains.run(server.url, 60, model="tiny", seen=seen) >= 60
+    assert any("->" in name and name.endswith(" 200") for name in seen), seen
+
+
+@pytest.mark.slow
+def test_many_chains(server: Running) -> None:
+    """`python -m tests.serving.cases --chained 1000` follows the links of adapters too, on a real model."""
+    seen = Counter[str]()
+    assert chains.run(server.url, 600, model="tiny", seen=seen) >= 600
+    for source, name in (
+        ("GET /v1/models", "card"),
+        ("GET /v1/models", "tokens"),
+        ("POST /tokenize", "text"),
+        ("POST /tokenize", "more"),
+        ("POST /detokenize", "tokens"),
+        ("POST /v1/completions", "tokens"),
+        ("POST /v1/chat/completions", "tokens"),
+        ("POST /v1/messages/count_tokens", "answer"),
+        ("POST /v1/messages", "count"),
+    ):
+        link = f"{source} -> [200] {name} -> "
+        assert any(found.startswith(link) and found.endswith(" 200") for found in seen), (link, seen)
+
+
+def test_links_lead_to_requests_that_their_targets_know(server: Running) -> None:
+    with server.client() as client:
+        document = client.get("/openapi.json").json()
+    operations = {found["operationId"]: found for path in document["paths"].values() for found in path.values()}
+    assert len(operations) == sum(len(path) for path in document["paths"].values())
+    linked = [
+        link for operation in operations.values() for link in operation["responses"]["200"].get("links", {}).values()
+    ]
+    assert len(linked) >= 12
+    for link in linked:
+        target = operations[link["operationId"]]
+        names = {f"{place['in']}.{place['name']}" for place in target.get("parameters", ())}
+        assert set(link.get("parameters", ())) == names
+        if "requestBody" in link:
+            schema = target["requestBody"]["content"]["application/json"]["schema"]
+            form = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            assert set(link["requestBody"]) <= set(form["properties"])
+            assert set(form.get("required", ())) <= set(link["requestBody"])
 
 
 def test_every_route_is_in_the_document(server: Running) -> None:

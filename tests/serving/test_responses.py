@@ -42,12 +42,33 @@ def test_a_stream_joins_to_the_answer(client: openai.OpenAI) -> None:
     events = list(ask(client, said, tools=TOOLS, stream=True))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     words = "".join(event.delta for event in events if event.type == "response.output_text.delta")
-    arguments = "".join(event.delta for event in events if event.type == "response.function_call_arguments.delta")
-    assert (words, arguments) == ("I look.", '{"word": "sky"}')
+    pieces = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
+    assert (words, "".join(pieces)) == ("I look.", '{"word": "sky"}')
+    assert len(pieces) > 2
+    (done,) = [event for event in events if event.type == "response.function_call_arguments.done"]
+    assert (done.name, done.arguments) == ("look", '{"word": "sky"}')
     final = events[-1].response
     assert events[-1].type == "response.completed"
     assert [item.type for item in final.output] == ["message", "function_call"]
     assert final.output_text == ask(client, said, tools=TOOLS).output_text == "I look."
+    with client.responses.stream(model="tiny", input=said, tools=TOOLS) as stream:
+        read = stream.get_final_response()
+    assert [(item.type, getattr(item, "arguments", None)) for item in read.output] == [
+        ("message", None),
+        ("function_call", '{"word": "sky"}'),
+    ]
+
+
+def test_what_turns_out_to_be_no_call_is_told_as_words_too(client: openai.OpenAI) -> None:
+    said = CALL[: CALL.index("</tool_call>") - 4]
+    events = list(ask(client, said, tools=TOOLS, stream=True))
+    words = "".join(event.delta for event in events if event.type == "response.output_text.delta")
+    assert words == ask(client, said, tools=TOOLS).output_text
+    assert "response.function_call_arguments.done" not in {event.type for event in events}
+    assert [(item.type, item.status) for item in events[-1].response.output] == [
+        ("function_call", "incomplete"),
+        ("message", "completed"),
+    ]
 
 
 def test_thinking(thinker: Running) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,6 +52,7 @@ class ToolFormat:
         lead: From a text before a mark, or before what may become one, to where that belongs to the call and no
             longer to the words; None where the mark itself comes first.
         anchored: A mark counts only at the beginning of a line.
+        begins: A call up to its arguments, where those are verbatim JSON (`tools.begins`); None where they are not.
     """
 
     offer: Callable[[Tools], str]
@@ -62,6 +64,7 @@ class ToolFormat:
     between: str = "\n"
     lead: Callable[[str], int] | None = None
     anchored: bool = False
+    begins: re.Pattern[str] | None = None
 
     def write(self, content: str, calls: Sequence[ToolCall]) -> str:
         """Words and calls as one text.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
+from swift.chat.tools.begins import in_json
 from swift.chat.tools.offer import listing
 from swift.chat.tools.scan import Scanner, calls_of, dumps, in_marks
 from swift.types import ToolCall
@@ -76,6 +78,7 @@ COMMAND_R = ToolFormat(
     parse,
     results,
     opens=("Action:",),
+    begins=in_json(re.escape(_BLOCK) + r"\s*\[?", name="tool_name", arguments="parameters"),
 )
 COMMAND_R7B = ToolFormat(
     listing(("", ""), f'{_HOW}{_OPEN}[\n{{"tool_call_id": "0", {_ITEM}}}\n]{_CLOSE}'),
@@ -84,4 +87,10 @@ COMMAND_R7B = ToolFormat(
     numbered_results,
     opens=(_OPEN,),
     between="",
+    begins=in_json(
+        re.escape(_OPEN) + r"\s*\[?",
+        name="tool_name",
+        arguments="parameters",
+        ahead=r'(?:"tool_call_id"\s*:\s*"[^"\\]*"\s*,\s*)?',
+    ),
 )

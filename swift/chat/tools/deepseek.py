@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
+from swift.chat.tools.begins import behind
 from swift.chat.tools.offer import listing
 from swift.chat.tools.scan import Scanner, dumps, in_marks
 from swift.types import ToolCall
@@ -65,6 +66,7 @@ V3 = ToolFormat(
     opens=(_OPEN,),
     role="tool",
     between="",
+    begins=behind(rf"{_OPEN}\s*{_BEGIN}function{_SEP}", r"\n```json\n\s*"),
 )
 V3_1 = ToolFormat(
     listing(("", ""), f"{_HOW}{_OPEN}{_BEGIN}<name>{_SEP}<arguments as JSON>{_END}{_CLOSE}"),
@@ -74,4 +76,5 @@ V3_1 = ToolFormat(
     opens=(_OPEN,),
     role="tool",
     between="",
+    begins=behind(rf"{_OPEN}\s*{_BEGIN}", rf"{_SEP}\s*"),
 )

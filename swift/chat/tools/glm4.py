@@ -10,7 +10,7 @@ from swift.chat.tools.offer import function_of
 from swift.chat.tools.scan import Scanner, dumps
 from swift.types import ToolCall
 
-_NAME = re.compile(r"^([\w.:/-]+)\n(?=\{)", re.MULTILINE)
+_NAME = re.compile(r"^(?P<name>[\w.:/-]+)\n(?=\{)", re.MULTILINE)
 
 
 def offer(tools: Tools) -> str:
@@ -61,4 +61,4 @@ def lead(text: str) -> int:
     return at
 
 
-GLM4 = ToolFormat(offer, calls, parse, results, opens=("\n{",), role="tool", lead=lead, anchored=True)
+GLM4 = ToolFormat(offer, calls, parse, results, opens=("\n{",), role="tool", lead=lead, anchored=True, begins=_NAME)

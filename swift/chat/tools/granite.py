@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
+from swift.chat.tools.begins import in_json
 from swift.chat.tools.offer import listing
 from swift.chat.tools.scan import Scanner, calls_of, dumps, in_marks
 from swift.types import ToolCall
@@ -36,6 +38,8 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(result.text for result in results)
 
 
+_BEGINS = in_json(re.escape(_OPEN) + r"\s*\[?")
+
 GRANITE = ToolFormat(
     listing(("", ""), f"To call functions, write:\n{_OPEN}{_LIST}", bare=True),
     calls,
@@ -43,6 +47,7 @@ GRANITE = ToolFormat(
     results,
     opens=(_OPEN,),
     role="tool",
+    begins=_BEGINS,
 )
 PHI4 = ToolFormat(
     listing(("<|tool|>", "<|/tool|>"), f"To call functions, write:\n{_OPEN}{_LIST}{_CLOSE}", bare=True),
@@ -51,4 +56,5 @@ PHI4 = ToolFormat(
     results,
     opens=(_OPEN,),
     role="tool",
+    begins=_BEGINS,
 )

@@ -11,7 +11,7 @@ from swift.chat.tools.scan import Scanner, dumps
 from swift.types import ToolCall
 
 _CALL = re.compile(
-    r"(?:<\|end\|>)?(?:<\|start\|>assistant)?(?:<\|channel\|>commentary)?\s*to=functions\.([^\s<]+)\s*"
+    r"(?:<\|end\|>)?(?:<\|start\|>assistant)?(?:<\|channel\|>commentary)?\s*to=functions\.(?P<name>[^\s<]+)\s*"
     r"(?:<\|channel\|>commentary)?\s*(?:<\|constrain\|>)?\s*(?:json)?\s*<\|message\|>"
 )
 _FORM = "<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{arguments}<|call|>"
@@ -60,4 +60,5 @@ HARMONY = ToolFormat(
     role="tool",
     between="",
     lead=lead,
+    begins=re.compile(_CALL.pattern + r"(?=\{)"),
 )

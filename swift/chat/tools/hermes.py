@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
+from swift.chat.tools.begins import in_json
 from swift.chat.tools.offer import listing
 from swift.chat.tools.scan import Scanner, call_of, dumps, in_marks
 from swift.types import ToolCall
@@ -51,12 +52,15 @@ def results(results: Sequence[Result], *, around: tuple[str, str] = ("", "")) ->
     return around[0] + written + around[1]
 
 
-HERMES = ToolFormat(_OFFER, calls, parse, results, opens=("<tool_call>",))
+_BEGINS = in_json(r"(?:<tool_calls>\s*)?<tool_call>")
+
+HERMES = ToolFormat(_OFFER, calls, parse, results, opens=("<tool_call>",), begins=_BEGINS)
 HUNYUAN = ToolFormat(
     _OFFER,
     partial(calls, around=("<tool_calls>\n", "\n</tool_calls>")),
     parse,
     partial(results, around=("<tool_responses>\n", "\n</tool_responses>")),
     opens=("<tool_calls>", "<tool_call>"),
+    begins=_BEGINS,
 )
-YOUTU = ToolFormat(_OFFER, partial(calls, line=""), parse, results, opens=("<tool_call>",))
+YOUTU = ToolFormat(_OFFER, partial(calls, line=""), parse, results, opens=("<tool_call>",), begins=_BEGINS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
@@ -59,4 +60,8 @@ KIMI_K2 = ToolFormat(
     opens=(_OPEN,),
     role="tool",
     between="",
+    begins=re.compile(
+        rf"{re.escape(_OPEN)}\s*{re.escape(_BEGIN)}\s*(?P<id>(?:functions\.)?(?P<name>[^\s:<]+):\d+)\s*"
+        rf"{re.escape(_SEP)}\s*(?=\{{)"
+    ),
 )

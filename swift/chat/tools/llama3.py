@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
+from swift.chat.tools.begins import in_json
 from swift.chat.tools.offer import listing
 from swift.chat.tools.scan import Scanner, call_of, dumps
 from swift.types import ToolCall
@@ -51,5 +52,12 @@ def results(results: Sequence[Result]) -> str:
 
 
 LLAMA3 = ToolFormat(
-    listing(("", ""), _HOW), calls, parse, results, opens=("<|python_", "{"), role="tool", anchored=True
+    listing(("", ""), _HOW),
+    calls,
+    parse,
+    results,
+    opens=("<|python_", "{"),
+    role="tool",
+    anchored=True,
+    begins=in_json(r"\s*(?:<\|python_(?:tag|start)\|>)?", arguments="parameters"),
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from swift.chat.tools.base import Parsed, Result, ToolFormat, Tools
+from swift.chat.tools.begins import behind, in_json
 from swift.chat.tools.scan import Scanner, calls_of, dumps, in_marks
 from swift.types import ToolCall
 
@@ -48,5 +50,15 @@ def results(results: Sequence[Result]) -> str:
     return "".join(f"[TOOL_RESULTS]{result.text}[/TOOL_RESULTS]" for result in results)
 
 
-MISTRAL = ToolFormat(offer, calls, parse, results, opens=(_OPEN,), between="")
-MISTRAL_ARGS = ToolFormat(offer, calls_with_args, parse, results, opens=(_OPEN,), between="")
+MISTRAL = ToolFormat(
+    offer, calls, parse, results, opens=(_OPEN,), between="", begins=in_json(re.escape(_OPEN) + r"\s*\[?")
+)
+MISTRAL_ARGS = ToolFormat(
+    offer,
+    calls_with_args,
+    parse,
+    results,
+    opens=(_OPEN,),
+    between="",
+    begins=behind(re.escape(_OPEN) + r"\s*", r"\s*(?:\[CALL_ID\][^\[]*)?\[ARGS\]\s*"),
+)

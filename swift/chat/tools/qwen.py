@@ -11,7 +11,7 @@ from swift.chat.tools.offer import function_of, names_of
 from swift.chat.tools.scan import Scanner, dumps
 from swift.types import ToolCall
 
-_CALL = re.compile(r"✿FUNCTION✿:[ \t]*(\S.*?)[ \t]*\n✿ARGS✿:[ \t]*")
+_CALL = re.compile(r"✿FUNCTION✿:[ \t]*(?P<name>\S.*?)[ \t]*\n✿ARGS✿:[ \t]*")
 _HOW_EN = """\
 To use a tool, write these lines in your answer:
 
@@ -65,5 +65,11 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(f"✿RESULT✿: {result.text}" for result in results) + "\n✿RETURN✿:"
 
 
-QWEN_EN = ToolFormat(partial(offer, head="Tools", how=_HOW_EN), calls, parse, results, opens=("✿FUNCTION✿",))
-QWEN_ZH = ToolFormat(partial(offer, head="工具", how=_HOW_ZH), calls, parse, results, opens=("✿FUNCTION✿",))
+_BEGINS = re.compile(_CALL.pattern + r"(?=\{)")
+
+QWEN_EN = ToolFormat(
+    partial(offer, head="Tools", how=_HOW_EN), calls, parse, results, opens=("✿FUNCTION✿",), begins=_BEGINS
+)
+QWEN_ZH = ToolFormat(
+    partial(offer, head="工具", how=_HOW_ZH), calls, parse, results, opens=("✿FUNCTION✿",), begins=_BEGINS
+)

@@ -11,7 +11,7 @@ from swift.chat.tools.offer import function_of, names_of
 from swift.chat.tools.scan import Scanner, dumps
 from swift.types import ToolCall
 
-_ACTION = re.compile(r"^Action:[ \t]*(\S.*?)[ \t]*\n+Action Input:[ \t]*", re.MULTILINE)
+_ACTION = re.compile(r"^Action:[ \t]*(?P<name>\S.*?)[ \t]*\n+Action Input:[ \t]*", re.MULTILINE)
 _HOW_EN = """\
 Answer in this form:
 
@@ -73,6 +73,9 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(f"Observation: {result.text}" for result in results)
 
 
+BEGINS = re.compile(r"\s*" + _ACTION.pattern + r"(?=\{)", re.MULTILINE)
+"""A call up to its arguments."""
+
 REACT_EN = ToolFormat(
     partial(offer, head="You can use these tools:", how=_HOW_EN),
     calls,
@@ -80,6 +83,7 @@ REACT_EN = ToolFormat(
     results,
     opens=("Action:",),
     anchored=True,
+    begins=BEGINS,
 )
 REACT_ZH = ToolFormat(
     partial(offer, head="你可以使用以下工具：", how=_HOW_ZH),
@@ -88,4 +92,5 @@ REACT_ZH = ToolFormat(
     results,
     opens=("Action:",),
     anchored=True,
+    begins=BEGINS,
 )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from swift.chat.tools.base import Result, ToolFormat, Tools
 from swift.chat.tools.offer import function_of
-from swift.chat.tools.react import calls, parse
+from swift.chat.tools.react import BEGINS, calls, parse
 from swift.chat.tools.scan import dumps
 
 FINISH = "Finish"
@@ -36,4 +36,4 @@ def results(results: Sequence[Result]) -> str:
     return "\n".join(result.text for result in results)
 
 
-TOOLBENCH = ToolFormat(offer, calls, parse, results, opens=("Action:",), role="tool", anchored=True)
+TOOLBENCH = ToolFormat(offer, calls, parse, results, opens=("Action:",), role="tool", anchored=True, begins=BEGINS)

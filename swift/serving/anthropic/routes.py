@@ -9,6 +9,7 @@ from functools import partial
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from swift.serving import links
 from swift.serving.anthropic import wire, write
 from swift.serving.anthropic.convert import asked, chat_of
 from swift.serving.chat.convert import Asked
@@ -30,7 +31,7 @@ ROUTE = "/v1/messages"
     ROUTE,
     summary="Answer a chat, in Anthropic's form",
     responses={
-        200: {"model": wire.MessageAnswer, "content": EVENTS},
+        200: {"model": wire.MessageAnswer, "content": EVENTS, "links": links.OF_MESSAGES},
         **wire.ERRORS,
     },
     response_class=Response,
@@ -48,7 +49,7 @@ async def messages(body: wire.MessageRequest, request: Request) -> Response:
 @router.post(
     f"{ROUTE}/count_tokens",
     summary="Count the tokens of a chat",
-    responses={200: {"model": wire.Counted}, **wire.ERRORS},
+    responses={200: {"model": wire.Counted, "links": links.OF_COUNT}, **wire.ERRORS},
     response_class=Response,
 )
 async def count_tokens(body: wire.CountRequest, request: Request) -> Response:

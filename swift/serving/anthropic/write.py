@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from swift.serving.blocks import Block, Closed, Opened, Step
-from swift.serving.http import event, json_text
+from swift.serving.http import event
 from swift.serving.reading import Reading
 from swift.types import Completion
 
@@ -21,7 +21,7 @@ def message(model: str, reading: Reading) -> dict[str, Any]:
     """
     return {
         **_head(model),
-        "content": [_content(block) for block in reading.blocks.blocks],
+        "content": [_content(block) for block in reading.blocks.blocks if not block.broken],
         **_ending(reading),
         "usage": _usage_of(reading.ending.completion),
     }
@@ -42,10 +42,10 @@ def steps(found: Iterable[Step]) -> Iterator[bytes]:
                 {"type": "content_block_start", "index": block.place, "content_block": _content(block, empty=True)},
                 "content_block_start",
             )
-            if block.call is not None:
-                yield _grown(block, {"type": "input_json_delta", "partial_json": json_text(block.call.arguments)})
         elif isinstance(step, Closed):
             yield event({"type": "content_block_stop", "index": block.place}, "content_block_stop")
+        elif block.call is not None:
+            yield _grown(block, {"type": "input_json_delta", "partial_json": step.text})
         elif block.thinking:
             yield _grown(block, {"type": "thinking_delta", "thinking": step.text})
         else:

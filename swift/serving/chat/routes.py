@@ -10,9 +10,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from swift.chat.growing import GrowingAnswer
+from swift.serving import links
 from swift.serving.chat import wire
 from swift.serving.chat.convert import Asked, asked
-from swift.serving.chat.write import Writer, choice, delta, finish_of, logprobs_json
+from swift.serving.chat.write import Deltas, Writer, choice, finish_of, logprobs_json
 from swift.serving.guard import Visit
 from swift.serving.http import DONE, JsonRoute, answer, event, service_of, streamed, unless_gone, visit_of
 from swift.serving.link.wire import Ready
@@ -30,7 +31,7 @@ ROUTE = "/v1/chat/completions"
     ROUTE,
     summary="Answer a chat",
     responses={
-        200: {"model": wire.ChatCompletion, "content": EVENTS},
+        200: {"model": wire.ChatCompletion, "content": EVENTS, "links": links.OF_CHAT},
         **ERRORS,
     },
     response_class=Response,
@@ -60,11 +61,13 @@ async def _events(
     """The events of a stream."""
     writer = Writer(body.model)
     readings: list[Reading] = []
+    deltas: list[Deltas] = []
     named: set[int] = set()
     async with aclosing(service.answers(visit, [work.request], count=work.count, stream=True)) as events:
         async for happened in events:
             if isinstance(happened, Begun):
-                readings = begun(work, ready.reader, happened)
+                readings = begun(work, ready.reader, happened, early=True)
+                deltas = [Deltas() for _ in readings]
                 continue
             index = happened.index
             if index not in named:
@@ -72,7 +75,7 @@ async def _events(
                 yield event(writer.chunk(index, {"role": "assistant", "content": ""}))
             if isinstance(happened, Finished):
                 readings[index].done = happened
-            for chunk in _chunks(writer, readings[index].growing, happened):
+            for chunk in _chunks(writer, readings[index].growing, deltas[index], happened):
                 yield event(chunk)
     usage = usage_of([reading.ending for reading in readings], work.count)
     if body.stream_options is not None and body.stream_options.include_usage:
@@ -82,15 +85,19 @@ async def _events(
     service.keep(visit, ROUTE, body.model_dump(exclude_none=True), writer.completion(choices, usage))
 
 
-def _chunks(writer: Writer, growing: GrowingAnswer, happened: Grew | Finished) -> Iterator[dict[str, Any]]:
+def _chunks(
+    writer: Writer, growing: GrowingAnswer, deltas: Deltas, happened: Grew | Finished
+) -> Iterator[dict[str, Any]]:
     """What is told of an event: nothing, where it may still become something else."""
-    calls, index = growing.calls, happened.index
+    index = happened.index
     if isinstance(happened, Grew):
-        parts = growing.add(happened.piece.text)
+        told = deltas.of(growing.add(happened.piece.text))
         logprobs = logprobs_json(happened.piece.logprobs or None)
-        if parts or logprobs:
-            yield writer.chunk(index, delta(parts, calls), logprobs=logprobs)
+        if logprobs and not told:
+            told = [{}]
+        for place, delta in enumerate(told):
+            yield writer.chunk(index, delta, logprobs=None if place else logprobs)
         return
-    if parts := growing.finish():
-        yield writer.chunk(index, delta(parts, calls))
+    for delta in deltas.of(growing.finish()):
+        yield writer.chunk(index, delta)
     yield writer.chunk(index, {}, finish=finish_of(happened.completion, calls=growing.calls > 0))

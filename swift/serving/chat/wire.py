@@ -236,10 +236,20 @@ class ChatCompletion(Told):
     usage: Usage
 
 
-class DeltaCall(AnswerCall):
-    """A call that has become whole, with its place among the calls."""
+class DeltaFunction(Told):
+    """A function that is called, or a piece of its arguments."""
+
+    name: str | None = None
+    arguments: str
+
+
+class DeltaCall(Told):
+    """A call that begins, a piece of its arguments, or a whole call; with its place among the calls."""
 
     index: int
+    id: str | None = None
+    type: Literal["function"] | None = None
+    function: DeltaFunction
 
 
 class Delta(Told):

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from swift.chat.early import CallBegun, CallEnded, CallGrew
 from swift.chat.growing import Part, Thought
 from swift.serving.http import json_text
 from swift.serving.service import Finished
@@ -67,23 +68,37 @@ def finish_of(completion: Completion, *, calls: bool) -> str:
     return "tool_calls" if calls and completion.finish == "stop" else completion.finish
 
 
-def delta(parts: Sequence[Part], calls: int) -> dict[str, Any]:
-    """What an answer has grown by; empty for nothing.
+class Deltas:
+    """What one answer has grown by, as its client is told; counts its calls."""
 
-    Args:
-        parts: It.
-        calls: How many calls it had before.
-    """
-    found: dict[str, Any] = {}
-    for part in parts:
-        if isinstance(part, Thought):
-            found["reasoning_content"] = found.get("reasoning_content", "") + part.text
-        elif isinstance(part, str):
-            found["content"] = found.get("content", "") + part
-        else:
-            found.setdefault("tool_calls", []).append({"index": calls, **call_json(part)})
-            calls += 1
-    return found
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def of(self, parts: Sequence[Part]) -> list[dict[str, Any]]:
+        """Parts as deltas: one, and a further one for each next piece of a call."""
+        found: list[dict[str, Any]] = []
+        for part in parts:
+            if isinstance(part, CallEnded):
+                continue  # its client has seen all of it
+            last = found[-1] if found and not isinstance(part, CallGrew) else {}
+            if isinstance(part, Thought):
+                last["reasoning_content"] = last.get("reasoning_content", "") + part.text
+            elif isinstance(part, str):
+                last["content"] = last.get("content", "") + part
+            else:
+                last.setdefault("tool_calls", []).append(self._call(part))
+            if not found or last is not found[-1]:
+                found.append(last)
+        return found
+
+    def _call(self, part: ToolCall | CallBegun | CallGrew) -> dict[str, Any]:
+        if isinstance(part, CallGrew):
+            return {"index": self._calls - 1, "function": {"arguments": part.text}}
+        self._calls += 1
+        if isinstance(part, ToolCall):
+            return {"index": self._calls - 1, **call_json(part)}
+        function = {"name": part.name, "arguments": ""}
+        return {"index": self._calls - 1, "id": part.id or call_id(), "type": "function", "function": function}
 
 
 def call_json(call: ToolCall) -> dict[str, Any]:

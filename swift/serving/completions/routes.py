@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from swift.serving import links
 from swift.serving.completions.convert import logprobs_json, requests_of
 from swift.serving.completions.wire import Completion, CompletionRequest
 from swift.serving.guard import Visit
@@ -32,7 +33,7 @@ ROUTE = "/v1/completions"
     ROUTE,
     summary="Go on with a text",
     responses={
-        200: {"model": Completion, "content": EVENTS},
+        200: {"model": Completion, "content": EVENTS, "links": links.OF_COMPLETIONS},
         **ERRORS,
     },
     response_class=Response,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from swift.serving.blocks import Block, Closed, Opened, Step
-from swift.serving.http import event, json_text
+from swift.serving.http import event
 from swift.serving.reading import Reading
 from swift.serving.responses.wire import ResponseRequest
 from swift.types import Completion
@@ -70,6 +70,8 @@ class Writer:
                 yield from self._opened(step.block)
             elif isinstance(step, Closed):
                 yield from self._closed(step.block)
+            elif step.block.call is not None:
+                yield self._event("response.function_call_arguments.delta", step.block, delta=step.text)
             else:
                 kind = "reasoning_text" if step.block.thinking else "output_text"
                 more: dict[str, Any] = {} if step.block.thinking else {"logprobs": []}
@@ -81,20 +83,15 @@ class Writer:
 
     def _opened(self, block: Block) -> Iterator[bytes]:
         yield self._event("response.output_item.added", item=self._item(block, begun=True), output_index=block.place)
-        if block.call is not None:
-            yield self._event("response.function_call_arguments.delta", block, delta=json_text(block.call.arguments))
-        else:
+        if block.call is None:
             yield self._event("response.content_part.added", block, content_index=0, part=_part(block, ""))
 
     def _closed(self, block: Block) -> Iterator[bytes]:
-        if block.call is not None:
+        if block.call is not None and not block.broken:
             yield self._event(
-                "response.function_call_arguments.done",
-                block,
-                name=block.call.name,
-                arguments=json_text(block.call.arguments),
+                "response.function_call_arguments.done", block, name=block.call.name, arguments=block.text
             )
-        else:
+        elif block.call is None:
             kind = "reasoning_text" if block.thinking else "output_text"
             more: dict[str, Any] = {} if block.thinking else {"logprobs": []}
             yield self._event(f"response.{kind}.done", block, content_index=0, text=block.text, **more)
@@ -111,15 +108,17 @@ class Writer:
         return self._names.setdefault(block.place, f"{prefix}_{uuid.uuid4().hex[:24]}")
 
     def _item(self, block: Block, *, begun: bool = False) -> dict[str, Any]:
-        head = {"id": self._name(block), "status": "in_progress" if begun else "completed"}
+        head = {
+            "id": self._name(block),
+            "status": "in_progress" if begun else "incomplete" if block.broken else "completed",
+        }
         if block.call is not None:
-            arguments = "" if begun else json_text(block.call.arguments)
             return {
                 "type": "function_call",
                 **head,
                 "call_id": block.call.id,
                 "name": block.call.name,
-                "arguments": arguments,
+                "arguments": "" if begun else block.text,
             }
         content = [] if begun else [_part(block, block.text)]
         if block.thinking:
