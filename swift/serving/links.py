@@ -39,6 +39,7 @@ OF_MODELS: Links = {
 
 OF_MODEL: Links = {
     "tokens": _link("tokenize", "A text in tokens of the model.", body={"model": _ID, "prompt": "Hello"}),
+    "answer": _link("chat_completions", "An answer of the model.", body=_hello(_ID)),
 }
 """Behind `GET /v1/models/{model}`."""
 

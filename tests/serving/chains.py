@@ -57,9 +57,14 @@ def _machine(schema: Any, model: str, key: str | None, tally: Counter[str], adap
 
     class Chains(base):  # type: ignore[misc]
         def step(self, input: Any) -> Any:
-            served(input.case, model, keep={name for _, name in input.applied_parameters}, adapter=adapter)
-            output = super().step(input)
             followed = input.transition is not None and input.is_applied
+            kept = {name for _, name in input.applied_parameters}
+            if followed and isinstance(input.case.body, dict) and kept & input.case.body.keys():
+                # A link's body is whole; what was drawn beside it would only make it a wrong one.
+                input.case.body = {name: value for name, value in input.case.body.items() if name in kept}
+            else:
+                served(input.case, model, keep=kept, adapter=adapter)
+            output = super().step(input)
             label = input.transition.id if followed else input.case.operation.label
             tally[f"{label} {output.response.status_code}"] += 1
             return output
