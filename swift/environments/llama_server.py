@@ -16,7 +16,8 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,6 +40,9 @@ class Model:
     def __init__(self, path: str, context: int, threads: int) -> None:
         self.context = context
         self.lock = threading.Lock()
+        # All is computed in one thread: OpenMP keeps threads for each one that asks for some, and where there are more
+        # of them than cores they sleep between any two operations instead of waiting for work, at a third of the speed.
+        self._thread = ThreadPoolExecutor(1)
         self._path, self._threads = path, threads
         self._llama = self._opened(every=False)
         self._scorer: llama_cpp.Llama | None = None
@@ -46,7 +50,8 @@ class Model:
 
     def _opened(self, *, every: bool) -> llama_cpp.Llama:
         """A context over the file; `every` keeps the logits behind each token, which makes prompts slow."""
-        return llama_cpp.Llama(
+        return self._compute(
+            llama_cpp.Llama,
             self._path,
             n_ctx=self.context,
             n_threads=self._threads,
@@ -54,6 +59,9 @@ class Model:
             logits_all=every,
             verbose=False,
         )
+
+    def _compute(self, work: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        return self._thread.submit(work, *given, **named).result()
 
     def answer(self, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """The tokens of an answer, an event each, then one with the reason of its end."""
@@ -63,7 +71,8 @@ class Model:
         least, logprobs = int(body.get("min_tokens") or 0), body.get("logprobs")
         yield {"prompt_token_ids": prompt}
         count, finish = 0, "length"
-        for token in self._tokens(body, prompt, stops if least else frozenset(), least):
+        tokens = self._compute(self._tokens, body, prompt, stops if least else frozenset(), least)
+        while (token := self._compute(next, tokens, None)) is not None:
             event: dict[str, Any] = {"token_ids": [token]}
             if logprobs is not None:
                 event["logprobs"] = self._logprobs(token, int(logprobs))
@@ -80,7 +89,7 @@ class Model:
         if self._scorer is None:  # a context of its own, over the same mapped weights
             self._scorer = self._opened(every=True)
         self._scorer.reset()
-        self._scorer.eval(ids)
+        self._compute(self._scorer.eval, ids)
         found: list[dict[str, Any] | None] = [None]
         for place, token in enumerate(ids[1:]):
             found.append({str(token): {"logprob": float(_log_softmax(self._scorer.scores[place])[token])}})
