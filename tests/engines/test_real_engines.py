@@ -7,6 +7,8 @@ engine, token for token, and have the same answers but for ties.
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +32,8 @@ from swift.engines.load import load_engine
 from swift.engines.open import open_remote
 from swift.engines.openai import OpenAIEngine
 from swift.engines.transformers import TransformersEngine
+from swift.environments import llama_server_file
+from swift.environments.process import cores
 from swift.environments.store import home, require
 from swift.errors import EngineError, HubError, RowError
 from swift.inference.batch import read_items
@@ -51,6 +55,7 @@ TOOL = {
     },
 }
 CITIES = "Paris Rome Madrid Berlin Vienna Lisbon Athens Dublin Oslo Prague".split()
+SERVER = os.fsencode(llama_server_file())
 ENGINES = {"vllm-cpu": VllmConfig(max_length=1024), "llamacpp": LlamacppConfig(max_length=1024)}
 
 
@@ -197,6 +202,27 @@ def test_too_long_a_prompt_is_one_rows_error(engine: OpenAIEngine) -> None:
     assert isinstance(found[0], RowError)
     assert found[0].reason == "too_long"
     assert isinstance(found[1], Completion)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_llama_has_no_more_threads_at_work_than_cores(plan: Plan) -> None:
+    """With more of them, OpenMP lets threads sleep between any two operations, at a third of the speed."""
+    need("llamacpp")
+    with running(ENGINES["llamacpp"], plan) as engine:
+        answers(engine.generate([ask(f"Count from {number}.", max_new_tokens=32) for number in range(6)]))
+        servers = [folder for folder in Path("/proc").glob("[0-9]*") if b"-I\0" + SERVER in words_of(folder)]
+        assert servers
+        for server in servers:
+            spent = [int(Path(task, "stat").read_text().split()[13]) for task in server.glob("task/*")]
+            assert sum(ticks > 0.2 * max(spent) for ticks in spent) <= cores(), spent
+
+
+def words_of(process: Path) -> bytes:
+    """A process's command, its words ended by zeros; empty where it has ended."""
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def test_fifty_conversations_are_the_same_prompts_everywhere(engine: OpenAIEngine, plan: Plan, data: Path) -> None:
