@@ -113,6 +113,9 @@ class EvalConfig(Config):
         "aside; without both, data.train.",
     )
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
+    eval_backend: Literal["native"] = option(
+        "native", "Who judges. native: swift itself, by --dataset and --metric.", "eval_backend"
+    )
     metric: Literal["toolbench", "exact", "choice"] = option(
         "toolbench",
         "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents. exact: share of answers that are the "
