@@ -102,5 +102,5 @@ def _judge(config: EvalConfig) -> Iterator[Problem]:
 
 
 RULES: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (
-    _what, _asks, _sets, _schema, _compared, _judge,
+    _asks, _what, _sets, _schema, _compared, _judge,
 )  # fmt: skip

@@ -22,6 +22,7 @@ from swift.evaluation.paired import Comparison, compared
 from swift.evaluation.result import REPORT, SAMPLES, Line, Result, read_lines, read_summary, set_folders, values_of
 
 FILE = "comparison.json"
+_JUDGED = "judged better"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +79,19 @@ def compare(config: EvalConfig) -> tuple[Row, ...]:
     for name in names:
         for one, other in combinations([sets[name] for sets in runs.values()], 2):
             rows += _rows(name, one, other)
-            if judged:
+            if judged and _has_answers(one) and _has_answers(other):
                 place = folder / f"judged-{name}-{one.label}-{other.label}"
                 found = judge_pairs(config, one.lines, other.lines, place)
-                rows.append(Row(name, "judged better", one.label, other.label, found))
+                rows.append(Row(name, _JUDGED, one.label, other.label, found))
+    if judged and not any(row.title == _JUDGED for row in rows):
+        raise DataError("--judge: the runs have no generated answers", hint="compare without it")
     _write(folder, rows, runs, names)
     _show(rows, folder)
     return tuple(rows)
+
+
+def _has_answers(run: Run) -> bool:
+    return any("response" in line for line in run.lines)
 
 
 def _labels(folders: Sequence[str]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def judge_pairs(config: EvalConfig, first: Sequence[Line], second: Sequence[Line
     clusters = tuple(one["cluster"] for (one, _), _ in known)
     wins = Values(ids, tuple(value for _, value in known), clusters)
     losses = Values(ids, tuple(1 - value for _, value in known), clusters)
-    comparison = compared(losses, wins, Measure("judged better", named("")))
+    comparison = compared(losses, wins, Measure("", named("")))
     assert comparison is not None
     return comparison
 
