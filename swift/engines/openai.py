@@ -19,14 +19,14 @@ from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.engines import waiting
 from swift.engines.answer import Answer
-from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Event, Listener, OnDone, Piece
+from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Event, Listener, OnDone, OnScored, Piece
 from swift.engines.completions import Completions
 from swift.engines.link import Link
 from swift.engines.messages import Messages
 from swift.engines.remote_scoring import likelihood, scoring_body
 from swift.engines.wires import UNSUPPORTED, Asked, Reader, Takes, Wire
 from swift.errors import ConfigError, EngineError, RowError, SwiftError
-from swift.types import Ability, Completion, Conversation, Ids, Request, Scored, Text
+from swift.types import Ability, Completion, Conversation, Given, Ids, Request, Scored, Text
 
 T = TypeVar("T")
 
@@ -225,6 +225,21 @@ class OpenAIEngine:
         """
         return self._gather([self._scored(sample, adapter) for sample in samples])
 
+    def score_ids(self, samples: Sequence[Given], on_done: OnScored, *, adapter: str | None = None) -> None:
+        """How likely given tokens are behind those before them.
+
+        Raises:
+            RowError: The server does not tell it.
+            SwiftError: The server cannot be reached, or has died.
+        """
+
+        async def judge(number: int, sample: Given) -> None:
+            on_done(number, await self._judged(sample, self._name(adapter)))
+
+        for result in self._gather([judge(number, sample) for number, sample in enumerate(samples)]):
+            if isinstance(result, RowError):
+                raise result
+
     def seen(self, requests: Sequence[Request]) -> list[tuple[int, ...] | RowError | None]:
         """The prompts as the server tells to have seen them; None where it does not tell.
 
@@ -288,17 +303,24 @@ class OpenAIEngine:
     async def _scored(self, sample: Conversation, adapter: str | None) -> Scored:
         from swift.engines.scoring import answer_tokens  # brings torch, which a client alone can do without
 
-        if not self._served.takes.scores or self._served.send != "ids":
-            raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell how likely given answers are")
+        self._require_scores()
         tokens = answer_tokens(sample, self._codec, self._chat, self._served.context)
         if tokens.shown is not None:
             raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell it where there are media")
-        ids = [int(token) for token in tokens.ids]
         targets = [place for place, weight in enumerate(tokens.weights) if weight > 0]
-        body = scoring_body(self._name(adapter), ids, self._served.takes)
+        return await self._judged(Given([int(token) for token in tokens.ids], targets), self._name(adapter))
+
+    async def _judged(self, given: Given, name: str) -> Scored:
+        """The score of tokens that are sent as they are, under the server's name for who judges."""
+        self._require_scores()
+        body = scoring_body(name, given.ids, self._served.takes)
         async with self._link.room():
             data = await self._link.post("/completions", body)
-        return likelihood(data, ids, targets, self._served.takes)
+        return likelihood(data, given.ids, given.targets, self._served.takes)
+
+    def _require_scores(self) -> None:
+        if not self._served.takes.scores or self._served.send != "ids":
+            raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell how likely given answers are")
 
     async def _shown(self, request: Request) -> tuple[int, ...] | None:
         short = replace(request, sampling=replace(request.sampling, max_new_tokens=1))
