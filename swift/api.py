@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from swift.comparing.result import Result
     from swift.engines.base import Engine
     from swift.engines.encoding.engine import EncoderEngine
-    from swift.evaluation.metrics import Summary
+    from swift.evaluation.result import Result as EvalResult
     from swift.train.parallel.place import Place
 
 
@@ -126,8 +126,8 @@ def load_encoder(config: InferConfig) -> EncoderEngine:
     return run(plan, config.encoding, limits=limits, merge_lora=config.merge_lora, found=found)
 
 
-def evaluate(config: EvalConfig) -> Summary:
-    """Judge a model by a data set; returns the summary."""
+def evaluate(config: EvalConfig) -> tuple[EvalResult, ...]:
+    """Judge a model by a data set or by benchmarks; returns the result of each set."""
     from swift.evaluation.run import evaluate as run
 
     return run(config)

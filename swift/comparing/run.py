@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import orjson
 from rich.console import Console
 from rich.status import Status
 
@@ -21,10 +20,13 @@ from swift.config.bench import BenchConfig
 from swift.config.chat import ChatConfig
 from swift.config.option import Config
 from swift.errors import ConfigError, TrainingError, UnknownNameError
+from swift.evaluation.result import read_summary, set_folders
 from swift.train.atomic import write_atomic
 from swift.train.listeners.jsonl import FILE, read_lines
 
 RUN, LOG = "run", "log.txt"
+_MAIN = {"toolbench": "act_em"}
+"""The score that stands in the table, where it is not the metric's first."""
 
 
 def bench(config: BenchConfig) -> tuple[Result, ...]:
@@ -130,11 +132,13 @@ def _judged(result: Result, experiment: Experiment, task: Task, own: Path) -> Re
     error = run_command("eval", _written(task.config.model_copy(update=update), own / "eval.json"), own / LOG, _nothing)
     if error:
         return replace(result, error=f"{task.name}: {error}")
-    summary = orjson.loads((folder / "summary.json").read_bytes())
-    score = summary.get("accuracy", summary.get("act_em"))
-    result = replace(result, tasks={**result.tasks, task.name: score})
-    if summary.get("new_tokens") and result.infer_tokens_per_second is None:
-        result = replace(result, infer_tokens_per_second=summary["new_tokens"] / summary["seconds"])
+    found = [read_summary(place) for place in set_folders(folder)]
+    for one in found:
+        name = next(name for name in (_MAIN.get(one.metric, ""), *one.scores) if name in one.scores)
+        title = task.name if len(found) == 1 else f"{task.name}: {one.name}"
+        result = replace(result, tasks={**result.tasks, title: one.scores[name].value})
+        if one.facts.get("new_tokens") and result.infer_tokens_per_second is None:
+            result = replace(result, infer_tokens_per_second=one.facts["new_tokens"] / one.facts["seconds"])
     return result
 
 

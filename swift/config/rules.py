@@ -6,14 +6,14 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from swift.config import engine_rules, lever_rules, quantization_rules, tuner_rules
+from swift.config import engine_rules, eval_rules, lever_rules, quantization_rules, tuner_rules
 from swift.config.app import AppConfig
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
 from swift.config.engine import TransformersConfig
 from swift.config.export import ExportConfig
 from swift.config.looks import CheckConfig
-from swift.config.model import ModelConfig
+from swift.config.model_rules import model_problems
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
 from swift.config.runs import EvalConfig, InferConfig, SftConfig
@@ -45,7 +45,9 @@ def find(config: Config) -> list[Problem]:
     if isinstance(config, InferConfig):
         return [problem for infer_rule in INFERENCE for problem in infer_rule(config)]
     if isinstance(config, EvalConfig):
-        return [problem for eval_rule in EVALUATION for problem in eval_rule(config)]
+        return [
+            problem for eval_rule in (*eval_rules.RULES, _media, engine_rules.answers) for problem in eval_rule(config)
+        ]
     if isinstance(config, ExportConfig):
         return [problem for export_rule in EXPORT for problem in export_rule(config)]
     if isinstance(config, ServeConfig):
@@ -55,22 +57,8 @@ def find(config: Config) -> list[Problem]:
     return []
 
 
-def _model(model: ModelConfig | None, adapters: tuple[str, ...], *, required: bool = True) -> Iterator[Problem]:
-    if required and not adapters and (model is None or not model.id):
-        yield Problem("--model", "is required", "such as --model HuggingFaceTB/SmolLM2-135M-Instruct or a local folder")
-    if model is None:
-        return
-    if model.use_hf is not None and model.hub != "auto" and model.use_hf != (model.hub == "hf"):
-        yield Problem("--use_hf", f"{str(model.use_hf).lower()} contradicts --hub {model.hub}", "give one of them")
-    is_id = bool(model.id) and not Path(model.id).exists()
-    if is_id and model.revision is not None and "@" in model.id:
-        yield Problem("--model_revision", f"the model {model.id!r} names a revision too", "give one of them")
-    if model.id.startswith("ms://") and (model.hub == "hf" or model.use_hf):
-        yield Problem("--model", f"{model.id!r} is on ModelScope, but the hub is Hugging Face", "take one of them out")
-
-
 def _sft_model(config: SftConfig) -> Iterator[Problem]:
-    yield from _model(config.model, ())
+    yield from model_problems(config.model, ())
     if config.model.id and Path(config.output_dir).absolute() == Path(config.model.id).absolute():
         yield Problem("--output_dir", f"{config.output_dir!r} is the model's own folder", "choose another folder")
 
@@ -229,7 +217,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
 
 
 def _comparison(config: CheckConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters)
+    yield from model_problems(config.model, config.adapters)
     if not config.data.train and not config.data.validation:
         yield Problem("--dataset", "is required", "such as --dataset rows.jsonl")
     if len(config.adapters) > 1:
@@ -241,7 +229,7 @@ COMPARISON: tuple[Callable[[CheckConfig], Iterator[Problem]], ...] = (_compariso
 
 
 def _infer_model(config: InferConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
+    yield from model_problems(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
     if config.compare_base and not config.adapters:
         yield Problem("--compare_base", "there is no adapter to compare with", "add --adapters")
     if config.merge_lora and len(config.adapters) != 1:
@@ -274,27 +262,8 @@ INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
 """Rules of infer."""
 
 
-def _eval(config: EvalConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
-    data = config.data
-    if not data.train and not data.validation:
-        yield Problem("--dataset", "is required", "such as --dataset rows.jsonl")
-    if data.train and data.validation:
-        yield Problem("--val_dataset", "there is --dataset too", "give one of them")
-    if data.streaming:
-        yield Problem("--streaming", "rows are counted before they are judged", "take it out")
-    if len(config.adapters) > 1:
-        yield Problem("--adapters", f"{len(config.adapters)} adapters", "judge one at a time")
-    if config.merge_lora and not config.adapters:
-        yield Problem("--merge_lora", "there is no adapter", "add --adapters")
-
-
-EVALUATION: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (_eval, _media, engine_rules.answers)
-"""Rules of eval."""
-
-
 def _export(config: ExportConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters)
+    yield from model_problems(config.model, config.adapters)
     if config.merge_lora and not config.adapters:
         yield Problem("--merge_lora", "there is no adapter to merge", "add --adapters CHECKPOINT")
     if config.in_pieces and not config.merge_lora:
@@ -323,7 +292,7 @@ def _certificate(chain: str | None, key: str | None) -> Iterator[Problem]:
 
 
 def _serve(config: ServeConfig) -> Iterator[Problem]:
-    yield from _model(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
+    yield from model_problems(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
     if config.merge_lora and len(config.adapters) != 1:
         yield Problem("--merge_lora", f"{len(config.adapters)} adapters", "it takes exactly one")
     yield from _adapter_root(config)
@@ -367,7 +336,7 @@ def _app(config: AppConfig) -> Iterator[Problem]:
     yield from _certificate(config.page.ssl_certfile, config.page.ssl_keyfile)
     url, has_model = config.remote.url, config.model is not None and bool(config.model.id)
     if url is None:
-        yield from _model(config.model, config.adapters)
+        yield from model_problems(config.model, config.adapters)
         if config.remote.api_key_variable is not None:
             yield Problem("--api_key_env", "there is no --base_url whose key it could be", "take it out")
     elif has_model or config.adapters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from swift.config.batch import BatchConfig
+from swift.config.benchmark import BenchmarkConfig, JudgeConfig
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
 from swift.config.encoding import EncodingConfig
@@ -100,6 +101,18 @@ class InferConfig(Config):
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")
 
 
+EvalMetric = Literal[
+    "toolbench", "exact", "choice", "f1", "rouge", "bleu", "number", "json", "calls", "vqa", "anls", "iou", "judge"
+]
+METRIC_HELP = (
+    "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents. exact: share of answers that are the "
+    "reference, but for case, white space and punctuation around them. choice: share of turns where the right one of "
+    "the row's `choices` is the likeliest. f1: words in common, as SQuAD counts them. rouge, bleu: by overlap. "
+    "number: the last number is the reference's. json: answers that are JSON. calls: the same tool calls. vqa, anls: "
+    "of the row's `answers`, as VQA and DocVQA count. iou: boxes. judge: a grade from 1 to 10 by --judge."
+)
+
+
 class EvalConfig(Config):
     """`swift eval`: judge a model by what it says in the place of each of the assistant's turns."""
 
@@ -116,14 +129,21 @@ class EvalConfig(Config):
     eval_backend: Literal["native"] = option(
         "native", "Who judges. native: swift itself, by --dataset and --metric.", "eval_backend"
     )
-    metric: Literal["toolbench", "exact", "choice"] = option(
-        "toolbench",
-        "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents. exact: share of answers that are the "
-        "reference, but for case, white space and punctuation around them. choice: share of turns where the right one "
-        "of the row's `choices` is the likeliest.",
-        "metric",
+    benchmark: BenchmarkConfig = option(BenchmarkConfig, "Named benchmarks.")
+    metric: EvalMetric = option("toolbench", "How the rows of --dataset are judged. " + METRIC_HELP, "metric")
+    json_schema: str | None = option(
+        None, "File of the JSON Schema that answers are held against by --metric json.", "json_schema"
     )
-    output_dir: str = option("eval", "Folder of predictions.jsonl and summary.json.", "output_dir", "eval_output_dir")
+    judge: JudgeConfig = option(JudgeConfig, "The model that judges answers.")
+    compare: tuple[str, ...] = option(
+        (), "Folders of two or more finished evaluations: compare them, sample by sample, and ask nothing.", "compare"
+    )
+    output_dir: str = option(
+        "eval",
+        "Folder of predictions.jsonl, summary.json and report.html; of a folder for each benchmark.",
+        "output_dir",
+        "eval_output_dir",
+    )
     max_batch_tokens: int = option(
         8192, "Tokens of prompt and cache in one generation batch.", "max_batch_tokens", ge=1
     )

@@ -1,174 +1,166 @@
-"""The metrics of `swift eval` by name: which turns they judge, how an answer is got, and what it sums up to."""
+"""The metrics of `swift eval` by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import partial
-from typing import Any
 
-from swift.chat.parse import parse_answer
-from swift.chat.tools.offer import names_of
-from swift.engines.base import Engine
-from swift.errors import RowError
-from swift.evaluation.exact import ChoiceSummary, ExactSummary, is_exact, likeliest, percent
-from swift.evaluation.toolbench import Summary as ToolbenchSummary
-from swift.evaluation.toolbench import Verdict, judge, summarize
-from swift.evaluation.turns import Filter, Turn
-from swift.inference.results import message_json
-from swift.types import Completion, Conversation, Message, Request, Sampling, Scored
+from swift.evaluation.boxes import boxes_in, mean_iou
+from swift.evaluation.calls import same_calls, same_names
+from swift.evaluation.exact import is_exact
+from swift.evaluation.item import Item
+from swift.evaluation.metric import Filter, Measure, Metric, Scores, named
+from swift.evaluation.structured import Check, json_in
+from swift.evaluation.toolbench import judge
+from swift.evaluation.words import anls, f1, letter_in, same_number, squad_exact, vqa
+from swift.inference.overlap import bleu_counts, bleu_of, rouge_l, rouge_n
+from swift.types import Conversation, Message
 
-Line = dict[str, Any]
-"""One object of the file of predictions; `scores` is what the summary is made of."""
-
-Scores = Mapping[str, Any]
-Summary = ToolbenchSummary | ExactSummary | ChoiceSummary
-OnDone = Callable[[int], None]
-Predict = Callable[[Engine, Sequence[Turn], Sampling, OnDone], list[Line]]
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A way to judge.
-
-    Attributes:
-        titles: Names under which values of the summary are shown.
-        filter: What is left out.
-        predict: Answers of an engine to turns, a line each; the last argument is called with how many are done.
-        summarize: The summary of all lines' `scores`.
-    """
-
-    titles: Mapping[str, str]
-    filter: Filter
-    predict: Predict
-    summarize: Callable[[Sequence[Scores]], Summary]
-
-
-def _generate(
-    compare: Callable[[Message, Turn], Scores],
-    engine: Engine,
-    turns: Sequence[Turn],
-    rules: Sampling,
-    on_done: OnDone,
-) -> list[Line]:
-    """Generate an answer to each turn, and compare it with the reference."""
-    requests = [Request(turn.prompt, rules) for turn in turns]
-    answers = engine.generate(requests, on_done=lambda number, completion: on_done(1))
-    on_done(sum(isinstance(answer, RowError) for answer in answers))
-    return [_line(engine, compare, turn, answer) for turn, answer in zip(turns, answers, strict=True)]
-
-
-def _line(
-    engine: Engine, compare: Callable[[Message, Turn], Scores], turn: Turn, answer: Completion | RowError
-) -> Line:
-    told = {**turn.key(), "reference": message_json(turn.reference)}
-    if isinstance(answer, RowError):
-        return {**told, "error": str(answer)}
-    predicted = parse_answer(answer.text, engine.codec, turn.prompt.tools)
-    return {
-        **told,
-        "prediction": message_json(predicted),
-        "response": answer.text,
-        "finish": answer.finish,
-        "prompt_tokens": answer.prompt_tokens,
-        "completion_tokens": answer.new_tokens,
-        "scores": compare(predicted, turn),
-    }
-
-
-def _choose(engine: Engine, turns: Sequence[Turn], rules: Sampling, on_done: OnDone) -> list[Line]:
-    """The likelihood of each choice, instead of an answer."""
-    samples = [
-        replace(turn.prompt, messages=(*turn.prompt.messages, Message("assistant", choice)))
-        for turn in turns
-        for choice in turn.choices
-    ]
-    scored = iter(engine.score(samples))
-    lines = [_chosen(turn, [next(scored) for _ in turn.choices]) for turn in turns]
-    on_done(len(turns))
-    return lines
-
-
-def _chosen(turn: Turn, scored: Sequence[Scored | RowError]) -> Line:
-    told = {**turn.key(), "reference": message_json(turn.reference), "choices": turn.choices}
-    failed = next((item for item in scored if isinstance(item, RowError)), None)
-    if failed is not None:
-        return {**told, "error": str(failed)}
-    likely = [item for item in scored if isinstance(item, Scored)]
-    right = turn.choices.index(turn.reference.content)
-    whole, norm = likeliest(likely, turn.choices)
-    return {
-        **told,
-        "prediction": turn.choices[whole],
-        "logprobs": [item.logprob for item in likely],
-        "scores": {"right": whole == right, "right_norm": norm == right, "choices": len(turn.choices)},
-    }
-
-
-def _exact_summary(scores: Sequence[Scores]) -> ExactSummary:
-    return ExactSummary(percent([line["right"] for line in scores]), len(scores))
-
-
-def _choice_summary(scores: Sequence[Scores]) -> ChoiceSummary:
-    return ChoiceSummary(
-        percent([line["right"] for line in scores]),
-        percent([line["right_norm"] for line in scores]),
-        percent([1 / line["choices"] for line in scores]),
-        len(scores),
-    )
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _without_tools(sample: Conversation) -> str:
     return "" if sample.tools else "no tools"
 
 
-def _calls_the_unknown(turn: Turn) -> str:
-    unknown = any(call.name not in names_of(turn.prompt.tools) for call in turn.reference.tool_calls)
+def _calls_the_unknown(item: Item) -> str:
+    unknown = any(call.name not in item.offered for call in item.reference.tool_calls)
     return "unknown reference" if unknown else ""
 
 
-def _without_choices(turn: Turn) -> str:
-    return "" if len(turn.choices) > 1 and turn.reference.content in turn.choices else "no choices"
+def _without_calls(item: Item) -> str:
+    return "" if item.reference.tool_calls else "no calls"
 
 
-def _without_text(turn: Turn) -> str:
-    return "" if turn.reference.content.strip() else "no text"
+def _without_choices(item: Item) -> str:
+    return "" if len(item.choices) > 1 and item.reference.content in item.choices else "no choices"
 
+
+def _without_text(item: Item) -> str:
+    return "" if any(text.strip() for text in item.expected) else "no text"
+
+
+def _without_boxes(item: Item) -> str:
+    return "" if boxes_in(item.expected[0]) else "no boxes"
+
+
+_TEXT = Filter(turn=_without_text, told={"no text": "turns whose reference has no text"})
+_AGENT = Filter(
+    row=_without_tools,
+    turn=_calls_the_unknown,
+    told={"no tools": "rows without tools", "unknown reference": "turns whose reference calls what is not offered"},
+)
+_RIGHT = {"accuracy": Measure("Accuracy", named("right"))}
+
+
+def _of_texts(
+    functions: Mapping[str, Callable[[str, Sequence[str]], float | bool]],
+) -> Callable[[Message, Item], Scores]:
+    """Scores of the answer's text against the right ones, by functions of both."""
+    return lambda answer, item: {name: score(answer.content, item.expected) for name, score in functions.items()}
+
+
+def _best(score: Callable[[str, str], float]) -> Callable[[str, Sequence[str]], float]:
+    return lambda predicted, references: max(score(predicted, reference) for reference in references)
+
+
+def _bleu(answer: Message, item: Item) -> Scores:
+    return {"counts": bleu_counts(answer.content, item.expected)}
+
+
+def _calls(answer: Message, item: Item) -> Scores:
+    mine, theirs = answer.tool_calls, item.reference.tool_calls
+    return {"right": same_calls(mine, theirs), "names": same_names(mine, theirs)}
+
+
+def _json(check: Check | None, answer: Message, item: Item) -> Scores:
+    valid, value = json_in(answer.content)
+    return {"valid": valid} if check is None else {"valid": valid, "fits": valid and check(value)}
+
+
+def json_metric(check: Check | None) -> Metric:
+    """Whether answers are JSON, and with a check also whether they fit a schema."""
+    measures = {"valid": Measure("JSON", named("valid"))}
+    if check is not None:
+        measures = {"fits": Measure("fits schema", named("fits")), **measures}
+    return Metric(measures, partial(_json, check))
+
+
+def letter_score(answer: Message, item: Item) -> Scores:
+    """Whether the letter that an answer names is the right one's."""
+    letter = letter_in(answer.content, LETTERS[: len(item.choices)])
+    return {"right": letter == item.reference, "read": letter is not None, "choices": len(item.choices)}
+
+
+CHANCE = Measure("chance", lambda scores: 1 / scores["choices"])
+CHOICE = {
+    "accuracy": Measure("Accuracy", named("right")),
+    "accuracy_norm": Measure("by length", named("right_norm")),
+    "chance": CHANCE,
+}
 
 METRICS: dict[str, Metric] = {
     "toolbench": Metric(
         {
-            "plan_em": "Plan.EM",
-            "act_em": "Act.EM",
-            "f1": "Avg.F1",
-            "hallucination": "Hallucination",
-            "rouge_l": "Rouge-L",
-            "turns": "turns",
-            "calls": "calls",
-            "answers": "answers",
+            "plan_em": Measure("Plan.EM", named("plan")),
+            "act_em": Measure("Act.EM", named("action")),
+            "f1": Measure("Avg.F1", named("f1")),
+            "hallucination": Measure("Hallucination", named("hallucinated")),
+            "rouge_l": Measure("Rouge-L", named("rouge")),
         },
-        Filter(
-            row=_without_tools,
-            turn=_calls_the_unknown,
-            told={
-                "no tools": "rows without tools",
-                "unknown reference": "turns whose reference calls what is not offered",
-            },
-        ),
-        partial(_generate, lambda predicted, turn: asdict(judge(predicted, turn.reference, turn.offered))),
-        lambda scores: summarize([Verdict(**line) for line in scores]),
+        lambda answer, item: asdict(judge(answer, item.reference, item.offered)),
+        filter=_AGENT,
     ),
     "exact": Metric(
-        {"accuracy": "Accuracy", "turns": "turns"},
-        Filter(turn=_without_text, told={"no text": "turns whose reference has no text"}),
-        partial(_generate, lambda predicted, turn: {"right": is_exact(predicted.content, turn.reference.content)}),
-        _exact_summary,
+        _RIGHT,
+        _of_texts({"right": lambda predicted, right: any(is_exact(predicted, text) for text in right)}),
+        filter=_TEXT,
     ),
     "choice": Metric(
-        {"accuracy": "Accuracy", "accuracy_norm": "by length", "chance": "chance", "turns": "turns"},
-        Filter(turn=_without_choices, told={"no choices": "turns whose answer is not one of two or more `choices`"}),
-        _choose,
-        _choice_summary,
+        CHOICE,
+        way="choose",
+        filter=Filter(
+            turn=_without_choices, told={"no choices": "turns whose answer is not one of two or more `choices`"}
+        ),
+    ),
+    "letter": Metric({**_RIGHT, "read": Measure("letter found", named("read")), "chance": CHANCE}, letter_score),
+    "f1": Metric(
+        {"f1": Measure("F1", named("f1")), "exact": Measure("exact", named("exact"))},
+        _of_texts({"f1": f1, "exact": squad_exact}),
+        filter=_TEXT,
+    ),
+    "rouge": Metric(
+        {name: Measure(name.upper().replace("_", "-"), named(name)) for name in ("rouge_l", "rouge_1", "rouge_2")},
+        _of_texts(
+            {
+                "rouge_l": _best(rouge_l),
+                "rouge_1": _best(partial(rouge_n, size=1)),
+                "rouge_2": _best(partial(rouge_n, size=2)),
+            }
+        ),
+        filter=_TEXT,
+    ),
+    "bleu": Metric({"bleu": Measure("BLEU", named("counts"), pooled=bleu_of)}, _bleu, filter=_TEXT),
+    "number": Metric(_RIGHT, _of_texts({"right": same_number}), filter=_TEXT),
+    "json": json_metric(None),
+    "calls": Metric(
+        {"accuracy": Measure("Accuracy", named("right")), "names": Measure("names", named("names"))},
+        _calls,
+        filter=Filter(row=_without_tools, turn=_without_calls, told={**_AGENT.told, "no calls": "turns without calls"}),
+    ),
+    "vqa": Metric({"vqa": Measure("VQA accuracy", named("vqa"))}, _of_texts({"vqa": vqa}), filter=_TEXT),
+    "anls": Metric({"anls": Measure("ANLS", named("anls"))}, _of_texts({"anls": anls}), filter=_TEXT),
+    "iou": Metric(
+        {
+            "iou": Measure("IoU", named("iou")),
+            "at_half": Measure("IoU > 0.5", lambda scores: float(scores["iou"] > 0.5)),
+        },
+        lambda answer, item: {"iou": mean_iou(boxes_in(answer.content), boxes_in(item.expected[0]))},
+        filter=Filter(turn=_without_boxes, told={"no boxes": "turns whose reference names no boxes"}),
+    ),
+    "judge": Metric(
+        {"grade": Measure("grade, 1 to 10", lambda scores: (scores["grade"] - 1) / 9)}, filter=_TEXT, judged=True
     ),
 }
-"""By the name of `--metric`."""
+"""By the name of `--metric`, or of a benchmark's metric."""

@@ -1,37 +1,44 @@
-"""A summary on the terminal."""
+"""A result on the terminal."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from swift.evaluation.metrics import Metric, Summary
-from swift.evaluation.turns import BAD
+from swift.evaluation.intervals import Estimate
+from swift.evaluation.result import Result
+from swift.evaluation.task import Task
 
 
-def show(metric: Metric, summary: Summary, skipped: Mapping[str, int], failed: int, folder: Path) -> None:
-    """Print the summary as a table, and what was left out."""
+def show(task: Task, result: Result) -> None:
+    """Print the result of a set as a table, and what was left out."""
     console = Console(highlight=False)
-    table = Table(box=None, pad_edge=False)
-    for title in metric.titles.values():
-        table.add_column(title, justify="right")
-    values = asdict(summary)
-    table.add_row(*(_shown(values[name]) for name in metric.titles))
-    console.print(table)
-    told = {BAD: "bad rows", **metric.filter.told}
-    left_out = [f"{count:,} {told[reason]}" for reason, count in skipped.items() if count]
+    console.print(_table(task, result))
+    left_out = [f"{count:,} {task.told[reason]}" for reason, count in result.skipped.items() if count]
     if left_out:
         console.print(f"left out: {', '.join(left_out)}")
-    if failed:
-        console.print(f"{failed:,} turns without a prediction; predictions.jsonl says why")
-    console.print(f"{folder}: predictions.jsonl, summary.json")
+    if result.failed:
+        how = "that count as wrong" if task.metric.failed is not None else "without a prediction"
+        console.print(f"{result.failed:,} turns {how}; predictions.jsonl says why")
+    console.print(f"{task.folder}: samples.jsonl, summary.json")
 
 
-def _shown(value: float | int | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
+def _table(task: Task, result: Result) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column(task.name, no_wrap=True)
+    table.add_column("", justify="right")
+    table.add_column("95 %", justify="right")
+    table.add_column("of", justify="right")
+    for name, measure in task.metric.measures.items():
+        table.add_row(measure.title, *cells(result.scores[name]))
+    first = next(iter(task.metric.measures))
+    for group, scores in result.groups.items():
+        table.add_row(f"  {group}", *cells(scores[first]))
+    return table
+
+
+def cells(estimate: Estimate) -> tuple[str, str, str]:
+    """A value, its interval and of how many answers it is, as texts."""
+    value = "-" if estimate.value is None else f"{estimate.value:.2f}"
+    interval = "" if estimate.low is None or estimate.high is None else f"{estimate.low:.1f} to {estimate.high:.1f}"
+    return value, interval, f"{estimate.count:,}"

@@ -13,12 +13,11 @@ Each turn of the assistant is predicted behind the true history, and compared wi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from swift.chat.tools.toolbench import FINISH
-from swift.evaluation.exact import percent
 from swift.inference.overlap import rouge_l
 from swift.types import Message
 
@@ -42,26 +41,6 @@ class Verdict:
     f1: float | None
     rouge: float | None
     hallucinated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Means over turns, in percent; None where no turn counts.
-
-    Attributes:
-        turns: How many turns were judged.
-        calls: How many of their references call functions.
-        answers: How many of their references answer.
-    """
-
-    plan_em: float | None
-    act_em: float | None
-    f1: float | None
-    hallucination: float | None
-    rouge_l: float | None
-    turns: int
-    calls: int
-    answers: int
 
 
 def plan_of(message: Message) -> Plan:
@@ -117,35 +96,22 @@ def arguments_f1(predicted: Any, reference: Any) -> float:
     to the reference. No arguments where none are wanted is 1. Arguments without names are equal or not.
     """
     if not isinstance(predicted, Mapping) or not isinstance(reference, Mapping):
-        return float(_same(predicted, reference))
+        return float(same_value(predicted, reference))
     if not reference or not predicted:
         return float(len(reference) == len(predicted))
-    matched = sum((1.0 if _same(predicted[name], reference[name]) else 0.5) for name in reference if name in predicted)
+    matched = sum(
+        (1.0 if same_value(predicted[name], reference[name]) else 0.5) for name in reference if name in predicted
+    )
     recall, precision = matched / len(reference), matched / len(predicted)
     return 2 * recall * precision / (recall + precision) if matched else 0.0
 
 
-def _same(left: Any, right: Any) -> bool:
+def same_value(left: Any, right: Any) -> bool:
+    """Whether two JSON values are equal; 1 and true differ."""
     if isinstance(left, bool) != isinstance(right, bool):
         return False
     if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(same_value(left[key], right[key]) for key in left)
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(map(_same, left, right))
+        return len(left) == len(right) and all(map(same_value, left, right))
     return bool(left == right)
-
-
-def summarize(verdicts: Sequence[Verdict]) -> Summary:
-    """Means over all turns that count for each metric."""
-    actions = [verdict.action for verdict in verdicts if verdict.action is not None]
-    rouges = [verdict.rouge for verdict in verdicts if verdict.rouge is not None]
-    return Summary(
-        plan_em=percent([verdict.plan for verdict in verdicts]),
-        act_em=percent(actions),
-        f1=percent([verdict.f1 for verdict in verdicts if verdict.f1 is not None]),
-        hallucination=percent([verdict.hallucinated for verdict in verdicts]),
-        rouge_l=percent(rouges),
-        turns=len(verdicts),
-        calls=len(actions),
-        answers=len(rouges),
-    )

@@ -2,63 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from swift.chat.tools.offer import names_of
 from swift.config.data import DataConfig
 from swift.data.columns import to_sample
 from swift.data.rows import BadRow
 from swift.data.select import Selection, select
 from swift.data.source import rename
 from swift.errors import DataError, RowError
-from swift.types import Conversation, Message, Text
+from swift.evaluation.item import Item
+from swift.evaluation.metric import Filter
+from swift.types import Conversation, Text
 
 BAD = "bad"
 """Why a row is left out that could not be read as a conversation."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One turn to be predicted.
-
-    Attributes:
-        prompt: What stands before it.
-        reference: What the data set says.
-        index: Which message of the row it is, from 0.
-        choices: Answers of which one is right, where the row has the column `choices`.
-    """
-
-    prompt: Conversation
-    reference: Message
-    index: int
-    choices: tuple[str, ...] = ()
-
-    @property
-    def offered(self) -> frozenset[str]:
-        """Names of the functions that may be called."""
-        return frozenset(names_of(self.prompt.tools))
-
-    def key(self) -> dict[str, Any]:
-        """What identifies it."""
-        origin = self.prompt.origin
-        return {"row": origin.index, "source": origin.source, "turn": self.index + 1}
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a metric leaves out: functions that tell why, or say nothing.
-
-    Attributes:
-        row: Of a whole row.
-        turn: Of one turn.
-        told: Reason to what the user reads, behind a number.
-    """
-
-    row: Callable[[Conversation], str] = field(default=lambda sample: "")
-    turn: Callable[[Turn], str] = field(default=lambda turn: "")
-    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def selected(data: DataConfig) -> Selection:
@@ -76,7 +35,7 @@ def selected(data: DataConfig) -> Selection:
     return found
 
 
-def turns_of(selection: Selection, data: DataConfig, wanted: Filter, skipped: dict[str, int]) -> Iterator[Turn]:
+def turns_of(selection: Selection, data: DataConfig, wanted: Filter, skipped: dict[str, int]) -> Iterator[Item]:
     """All turns, in the order of the files; what is left out is counted in `skipped`, by reason."""
     for number, source in enumerate(selection.sources):
         chosen = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
@@ -86,7 +45,7 @@ def turns_of(selection: Selection, data: DataConfig, wanted: Filter, skipped: di
                 yield from _of_row(row, data, wanted, skipped, times=chosen.count(place))
 
 
-def _of_row(row: Any, data: DataConfig, wanted: Filter, skipped: dict[str, int], *, times: int) -> Iterator[Turn]:
+def _of_row(row: Any, data: DataConfig, wanted: Filter, skipped: dict[str, int], *, times: int) -> Iterator[Item]:
     try:
         if isinstance(row, BadRow):
             raise RowError(row.reason, row.detail)
@@ -100,22 +59,37 @@ def _of_row(row: Any, data: DataConfig, wanted: Filter, skipped: dict[str, int],
     if reason:
         skipped[reason] += times
         return
-    choices = _choices(rename(row.values, data.columns))
+    values = rename(row.values, data.columns)
+    choices, answers = _texts(values, "choices"), _texts(values, "answers")
     for index, message in enumerate(sample.messages):
         before = sample.messages[:index]
         if message.role != "assistant" or not any(earlier.role in ("user", "tool") for earlier in before):
             continue
-        turn = Turn(replace(sample, messages=before), message, index, choices)
-        reason = wanted.turn(turn)
+        item = _item(sample, index, choices, answers)
+        reason = wanted.turn(item)
         if reason:
             skipped[reason] += times
             continue
-        for _ in range(times):
-            yield turn
+        for time in range(times):
+            yield replace(item, sample=time)
 
 
-def _choices(values: Mapping[str, Any]) -> tuple[str, ...]:
-    found = values.get("choices")
-    if isinstance(found, (list, tuple)) and all(isinstance(choice, str) for choice in found):
+def _item(sample: Conversation, index: int, choices: tuple[str, ...], answers: tuple[str, ...]) -> Item:
+    origin = sample.origin
+    row = f"{origin.source}:{origin.index}"
+    return Item(
+        id=f"{row}:{index + 1}",
+        prompt=replace(sample, messages=sample.messages[:index]),
+        reference=sample.messages[index],
+        choices=choices,
+        answers=answers,
+        cluster=row,
+        told={"row": origin.index, "source": origin.source, "turn": index + 1},
+    )
+
+
+def _texts(values: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    found = values.get(column)
+    if isinstance(found, (list, tuple)) and all(isinstance(text, str) for text in found):
         return tuple(found)
     return ()

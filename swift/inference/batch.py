@@ -128,14 +128,14 @@ def answer_data(
 
 def identity(config: InferConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
     """All that decides what the answers are: results are only added to those of the same identity."""
-    return {**answers_identity(config, plan, selection), "base_too": config.compare_base}
-
-
-def answers_identity(config: InferConfig | EvalConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
-    """All that decides what a model and its adapters answer to rows."""
     rows = hashlib.sha256(selection.validation.tobytes())
     for source in selection.sources:
         rows.update(source.fingerprint().encode())
+    return {**answers_identity(config, plan), "rows": rows.hexdigest(), "base_too": config.compare_base}
+
+
+def answers_identity(config: InferConfig | EvalConfig, plan: Plan) -> dict[str, Any]:
+    """All that decides what a model and its adapters answer to given prompts."""
     return {
         "model": plan.model.model_dump(mode="json", exclude={"hub_token", "device", "device_map", "hub", "use_hf"}),
         "adapters": {name: str(path.resolve()) for name, path in plan.adapters.items()},
@@ -146,7 +146,6 @@ def answers_identity(config: InferConfig | EvalConfig, plan: Plan, selection: Se
         "engine": engine_identity(config.engine),
         "seed": config.seed,
         "columns": config.data.columns,
-        "rows": rows.hexdigest(),
     }
 
 

@@ -56,6 +56,24 @@ def bleu(predicted: Sequence[str], references: Sequence[str]) -> float:
     return float(_bleu(references).corpus_score(list(predicted), [list(references)]).score)
 
 
+def bleu_counts(predicted: str, references: Sequence[str]) -> tuple[float, ...]:
+    """What BLEU counts in one answer; the sums over many answers make the BLEU of all, see `bleu_of`.
+
+    Returns:
+        N-grams that are right, N-grams in all (each for 1 to 4 words), words of the answer, and of the reference.
+    """
+    score = _bleu(references, effective=True).sentence_score(predicted, list(references))
+    return (*score.counts, *score.totals, score.sys_len, score.ref_len)
+
+
+def bleu_of(sums: Sequence[float]) -> float:
+    """BLEU (Papineni 2002) of summed `bleu_counts`, from 0 to 100."""
+    from sacrebleu.metrics.bleu import BLEU
+
+    whole = [round(number) for number in sums]
+    return float(BLEU.compute_bleu(whole[:4], whole[4:8], whole[8], whole[9], smooth_method="exp").score)
+
+
 def require_bleu() -> None:
     """Make sure that BLEU can be computed.
 
@@ -68,12 +86,12 @@ def require_bleu() -> None:
         raise MissingExtraError("sacrebleu", extra="eval", why="--metric bleu") from error
 
 
-def _bleu(references: Sequence[str]) -> BLEU:
+def _bleu(references: Sequence[str], *, effective: bool = False) -> BLEU:
     from sacrebleu.metrics.bleu import BLEU
 
     letters = "".join(references)
     chinese = len(re.findall(r"[\u4e00-\u9fff]", letters)) > 0.2 * len(letters)
-    return BLEU(tokenize="zh" if chinese else "13a")
+    return BLEU(tokenize="zh" if chinese else "13a", effective_order=effective)
 
 
 def _sequences(found: Sequence[str], size: int) -> Counter[tuple[str, ...]]:

@@ -42,10 +42,15 @@ class Results:
 
 
 @contextmanager
-def open_results(path: Path, identity: Mapping[str, Any]) -> Iterator[Results]:
+def open_results(path: Path, identity: Mapping[str, Any], flag: str = "result_path") -> Iterator[Results]:
     """Open `path` to go on where an earlier run of the same identity stopped.
 
     A last line that was cut in the middle is removed. What the answers are made with stands in a file beside it.
+
+    Args:
+        path: The file.
+        identity: All that decides what is written.
+        flag: The option by which another place is chosen.
 
     Raises:
         DataError: The file is of another run, or of no run.
@@ -54,7 +59,7 @@ def open_results(path: Path, identity: Mapping[str, Any]) -> Iterator[Results]:
     if path.is_dir():
         raise DataError(f"result_path {path} is a folder", hint="name a file, such as results.jsonl")
     if path.exists() and path.stat().st_size:
-        _require_same(path, beside, identity)
+        _require_same(path, beside, identity, flag)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside.with_name(beside.name + ".tmp")
     temporary.write_bytes(orjson.dumps(identity, option=orjson.OPT_INDENT_2))
@@ -104,15 +109,15 @@ def _named(media: Media) -> str | list[str]:
     return media.source if isinstance(media.source, str) else f"<{len(media.source)} bytes>"
 
 
-def _require_same(path: Path, beside: Path, identity: Mapping[str, Any]) -> None:
-    way_out = "choose another --result_path, or delete the file"
+def _require_same(path: Path, beside: Path, identity: Mapping[str, Any], flag: str) -> None:
+    way_out = f"choose another --{flag}, or delete the file"
     if not beside.is_file():
-        raise DataError(f"result_path {path} exists and does not say what it was made with", hint=way_out)
+        raise DataError(f"{flag} {path} exists and does not say what it was made with", hint=way_out)
     before = orjson.loads(beside.read_bytes())
     now = orjson.loads(orjson.dumps(identity))
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
-        raise DataError(f"result_path {path} holds answers made with another {' and '.join(changed)}", hint=way_out)
+        raise DataError(f"{flag} {path} holds answers made with another {' and '.join(changed)}", hint=way_out)
 
 
 def _repair(file: BinaryIO) -> int:

@@ -11,6 +11,7 @@ import pytest
 from swift.config.runs import EvalConfig
 from swift.errors import DataError
 from swift.evaluation.metrics import METRICS
+from swift.evaluation.result import read_summary
 from swift.evaluation.run import evaluate
 from swift.evaluation.turns import selected, turns_of
 from swift.models.tiny import save_tiny
@@ -69,19 +70,28 @@ def read(folder: Path) -> list[dict[str, Any]]:
 def test_every_turn_is_predicted_behind_the_true_history(
     model: Path, rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    summary = evaluate(config(model, rows, tmp_path / "out"))
+    (result,) = evaluate(config(model, rows, tmp_path / "out"))
     lines = read(tmp_path / "out")
     assert [(line["row"], line["turn"]) for line in lines] == [(1, 2), (1, 4), (5, 2)]
     assert lines[0]["reference"]["tool_calls"][0]["function"] == {"name": "find", "arguments": {"word": "one"}}
     assert lines[1]["prompt_tokens"] > lines[0]["prompt_tokens"]
     assert all(line["completion_tokens"] <= 6 for line in lines)
-    assert (summary.turns, summary.calls, summary.answers) == (3, 1, 2)
+    scores = result.scores
+    assert (scores["plan_em"].count, scores["act_em"].count, scores["rouge_l"].count) == (3, 1, 2)
     # A random model calls nothing.
-    assert (summary.act_em, summary.f1, summary.hallucination) == (0.0, 0.0, 0.0)
-    assert summary.plan_em == pytest.approx(200 / 3)
+    assert [scores[name].value for name in ("act_em", "f1", "hallucination")] == [0.0, 0.0, 0.0]
+    assert scores["plan_em"].value == pytest.approx(200 / 3)
+    # Two of the turns are of one row: the interval is of draws of rows.
+    assert scores["plan_em"].low is not None
     written = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert written["skipped"] == {"bad": 1, "no tools": 1, "unknown reference": 1}
-    assert written["plan_em"] == summary.plan_em
+    assert written["scores"]["plan_em"]["value"] == scores["plan_em"].value
+    assert read_summary(tmp_path / "out") == result
+    samples = (tmp_path / "out" / "samples.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in samples] == [f"{rows}:1:2", f"{rows}:1:4", f"{rows}:5:2"]
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "<svg" in page
+    assert "Plan.EM" in page
     out = capsys.readouterr().out
     assert "Plan.EM" in out
     assert "66.67" in out
@@ -109,9 +119,9 @@ def test_predictions_of_another_model_or_format_are_not_added_to(model: Path, ro
 def test_a_turn_that_cannot_be_asked_is_told(model: Path, rows: Path, tmp_path: Path) -> None:
     long = {"conversations": [{"from": "human", "value": "x " * 4000}, {"from": "gpt", "value": "y"}], "tools": TOOLS}
     rows.write_text(rows.read_text() + json.dumps(long) + "\n")
-    summary = evaluate(config(model, rows, tmp_path / "out"))
+    (result,) = evaluate(config(model, rows, tmp_path / "out"))
     assert "too_long" in read(tmp_path / "out")[-1]["error"]
-    assert summary.turns == 3
+    assert result.scores["plan_em"].count == 3
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["failed"] == 1
 
 
@@ -140,15 +150,15 @@ def test_answers_word_for_word(model: Path, tmp_path: Path, capsys: pytest.Captu
         rows.write_text("".join(json.dumps({"query": q, "response": a}) + "\n" for q, a in pairs))
 
     write(["x"] * len(questions))
-    first = evaluate(config(model, rows, tmp_path / "first", metric="exact"))
-    assert (first.accuracy, first.turns) == (0.0, 6)
+    (first,) = evaluate(config(model, rows, tmp_path / "first", metric="exact"))
+    assert (first.scores["accuracy"].value, first.scores["accuracy"].count) == (0.0, 6)
     said = [line["prediction"]["content"] for line in read(tmp_path / "first")]
     assert all(said)
     write([f" {text.upper()}." if number % 2 else "x" for number, text in enumerate(said)])
-    assert evaluate(config(model, rows, tmp_path / "second", metric="exact")).accuracy == 50.0
-    written = json.loads((tmp_path / "second" / "summary.json").read_text())
-    assert written["new_tokens"] == sum(line["completion_tokens"] for line in read(tmp_path / "second"))
-    assert written["seconds"] > 0
+    (second,) = evaluate(config(model, rows, tmp_path / "second", metric="exact"))
+    assert second.scores["accuracy"].value == 50.0
+    assert second.facts["new_tokens"] == sum(line["completion_tokens"] for line in read(tmp_path / "second"))
+    assert second.facts["seconds"] > 0
     assert "50.00" in capsys.readouterr().out
 
 
@@ -158,9 +168,9 @@ def test_the_likeliest_choice(model: Path, tmp_path: Path, capsys: pytest.Captur
     values = [{"query": f"{word}?", "response": "x", "choices": choices} for word in ("one", "two", "three")]
     others = [{**values[0], "choices": ["y", "z"]}, {**values[0], "choices": None}, {"text": "x"}]
     rows.write_text("".join(json.dumps(row) + "\n" for row in [*values, *others]))
-    first = evaluate(config(model, rows, tmp_path / "first", metric="choice"))
-    assert first.turns == 3
-    assert first.chance == pytest.approx(100 / 3)
+    (first,) = evaluate(config(model, rows, tmp_path / "first", metric="choice"))
+    assert first.scores["accuracy"].count == 3
+    assert first.scores["chance"].value == pytest.approx(100 / 3)
     lines = read(tmp_path / "first")
     for line in lines:
         assert line["prediction"] == choices[line["logprobs"].index(max(line["logprobs"]))]
@@ -169,8 +179,8 @@ def test_the_likeliest_choice(model: Path, tmp_path: Path, capsys: pytest.Captur
     for row, line in zip(values, lines, strict=True):
         row["response"] = line["prediction"]
     rows.write_text("".join(json.dumps(row) + "\n" for row in values))
-    second = evaluate(config(model, rows, tmp_path / "second", metric="choice"))
-    assert second.accuracy == 100.0
+    (second,) = evaluate(config(model, rows, tmp_path / "second", metric="choice"))
+    assert second.scores["accuracy"].value == 100.0
     assert "by length" in capsys.readouterr().out
 
 
@@ -178,3 +188,28 @@ def test_predictions_by_another_metric_are_not_added_to(model: Path, rows: Path,
     evaluate(config(model, rows, tmp_path / "out"))
     with pytest.raises(DataError, match="made with another metric"):
         evaluate(config(model, rows, tmp_path / "out", metric="exact"))
+
+
+def test_rows_that_are_new_are_all_that_is_asked(
+    model: Path, rows: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Answers are kept by question: more rows, in another order, and a row that changed."""
+    evaluate(config(model, rows, tmp_path / "out"))
+    before = read(tmp_path / "out")
+    changed = {**ROWS[4], "conversations": [{"from": "human", "value": "ten"}, {"from": "gpt", "value": "nine"}]}
+    rows.write_text("".join(json.dumps(row) + "\n" for row in (ROWS[0], changed)))
+    capfd.readouterr()
+    (result,) = evaluate(config(model, rows, tmp_path / "out"))
+    assert "2 of 3 answers are there already" in capfd.readouterr().err
+    assert read(tmp_path / "out")[:3] == before
+    assert len(read(tmp_path / "out")) == 4
+    assert result.scores["plan_em"].count == 3
+
+
+@pytest.mark.parametrize("metric", ["f1", "rouge", "bleu", "number", "json", "vqa", "anls"])
+def test_every_metric_of_texts(metric: str, model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    values = [{"query": f"{word} is", "response": "12", "answers": ["12", "seven"]} for word in ("one", "two")]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in values))
+    (result,) = evaluate(config(model, rows, tmp_path / "out", metric=metric))
+    assert all(score.count == 2 and 0 <= (score.value or 0) <= 100 for score in result.scores.values())

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
+from swift.evaluation.metrics import METRICS
+from swift.evaluation.result import estimates
 from swift.evaluation.toolbench import (
-    Summary,
     Verdict,
     answer_of,
     arguments_f1,
     judge,
     plan_of,
-    summarize,
 )
 from swift.types import Message, ToolCall
 
@@ -93,5 +95,14 @@ def test_a_summary_has_means_over_what_counts() -> None:
         Verdict(True, None, None, 0.3, False),
         Verdict(True, None, None, 0.5, False),
     ]
-    assert summarize(verdicts) == Summary(75.0, 50.0, 50.0, 25.0, pytest.approx(40.0), turns=4, calls=2, answers=2)
-    assert summarize([]) == Summary(None, None, None, None, None, 0, 0, 0)
+    lines = [{"id": str(n), "cluster": str(n), "scores": asdict(one)} for n, one in enumerate(verdicts)]
+    found = estimates(lines, METRICS["toolbench"])
+    values = {name: (score.value, score.count) for name, score in found.items()}
+    assert values == {
+        "plan_em": (75.0, 4),
+        "act_em": (50.0, 2),
+        "f1": (50.0, 2),
+        "hallucination": (25.0, 4),
+        "rouge_l": (pytest.approx(40.0), 2),
+    }
+    assert {score.value for score in estimates([], METRICS["toolbench"]).values()} == {None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from swift.cli.arguments import read
+from swift.config.eval_rules import LIST
 from swift.config.runs import EvalConfig
 
 
@@ -12,6 +13,16 @@ def main(argv: Sequence[str]) -> int:
     """Judge a model by a data set."""
     config = read("eval", "judge a model by a data set", EvalConfig, argv)
     if config is None:
+        return 0
+    if config.benchmark.sets == LIST:
+        from swift.evaluation.benchmarks.listing import show_benchmarks
+
+        show_benchmarks()
+        return 0
+    if config.compare:
+        from swift.evaluation.compare import compare
+
+        compare(config)
         return 0
     from swift.api import evaluate
 

@@ -1,0 +1,106 @@
+"""Rules of eval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from swift.config import engine_rules
+from swift.config.benchmark import BenchmarkConfig
+from swift.config.model_rules import model_problems
+from swift.config.problems import Problem
+from swift.config.runs import EvalConfig
+
+LIST = ("list",)
+"""The word in place of a set that asks which there are."""
+
+
+def _what(config: EvalConfig) -> Iterator[Problem]:
+    data, sets = config.data, config.benchmark.sets
+    rows = data.train or data.validation
+    if not rows and not sets and not config.compare:
+        yield Problem("--dataset", "is required", "such as --dataset rows.jsonl, or --eval_dataset humaneval")
+    if data.train and data.validation:
+        yield Problem("--val_dataset", "there is --dataset too", "give one of them")
+    if rows and sets:
+        yield Problem("--eval_dataset", "there is --dataset too", "run it once for each")
+    if config.compare and (rows or sets):
+        yield Problem("--compare", "asks nothing, but there are rows to ask", "take --dataset and --eval_dataset out")
+    if data.streaming:
+        yield Problem("--streaming", "rows are counted before they are judged", "take it out")
+
+
+def _asks(config: EvalConfig) -> Iterator[Problem]:
+    if config.compare or config.benchmark.sets == LIST:
+        return
+    yield from model_problems(config.model, config.adapters, required=not engine_rules.needs_no_model(config))
+    if len(config.adapters) > 1:
+        yield Problem("--adapters", f"{len(config.adapters)} adapters", "judge one at a time")
+    if config.merge_lora and not config.adapters:
+        yield Problem("--merge_lora", "there is no adapter", "add --adapters")
+
+
+def _sets(config: EvalConfig) -> Iterator[Problem]:
+    options = config.benchmark
+    twice = [name for name, count in Counter(options.sets).items() if count > 1]
+    if twice:
+        yield Problem("--eval_dataset", f"{twice[0]} stands there twice", "name it once")
+    if options.sets and config.metric != EvalConfig.model_fields["metric"].default:
+        yield Problem("--metric", "benchmarks bring their own", "take it out")
+    if options.shots is not None and not options.sets:
+        yield Problem("--few_shot", "solved examples stand in front of benchmarks only", "add --eval_dataset")
+    if options.run_code and not options.sets:
+        yield Problem("--run_code", "only benchmarks run code", "add --eval_dataset humaneval")
+    yield from _code(options, config.generation.temperature)
+
+
+def _code(options: BenchmarkConfig, temperature: float) -> Iterator[Problem]:
+    wrong = [k for k in options.pass_at if k < 1]
+    if wrong or not options.pass_at:
+        yield Problem("--pass_at", f"{wrong[0] if wrong else 'nothing'} is no number of answers", "such as 1 10")
+    elif max(options.pass_at) > options.samples:
+        most = max(options.pass_at)
+        why = f"{most} needs as many answers, but --eval_samples is {options.samples}"
+        yield Problem("--pass_at", why, f"add --eval_samples {most}")
+    if options.samples > 1 and temperature == 0:
+        yield Problem("--eval_samples", "answers at --temperature 0 are all the same", "add --temperature 0.8")
+
+
+def _schema(config: EvalConfig) -> Iterator[Problem]:
+    if config.json_schema is None:
+        return
+    if config.metric != "json":
+        yield Problem("--json_schema", f"has no meaning with --metric {config.metric}", "add --metric json")
+    if not Path(config.json_schema).is_file():
+        yield Problem("--json_schema", f"no such file: {config.json_schema}", "name a file of JSON Schema")
+
+
+def _compared(config: EvalConfig) -> Iterator[Problem]:
+    if len(config.compare) == 1:
+        yield Problem("--compare", "one run has nothing to be compared with", "name two or more output folders")
+    twice = [name for name, count in Counter(config.compare).items() if count > 1]
+    if twice:
+        yield Problem("--compare", f"{twice[0]} stands there twice", "name it once")
+
+
+def _judge(config: EvalConfig) -> Iterator[Problem]:
+    judge = config.judge
+    named = judge.model is not None or judge.url is not None
+    if config.metric == "judge" and not config.compare and not named:
+        yield Problem(
+            "--judge", "is required by --metric judge", "such as --judge MODEL, or --judge_url http://HOST/v1"
+        )
+    if named and config.metric != "judge" and not config.compare:
+        yield Problem("--judge", "there is nothing to judge", "add --metric judge, or --compare")
+    if judge.url is not None and judge.engine not in ("transformers", "openai"):
+        yield Problem("--judge_url", f"there is --judge_engine {judge.engine} too", "give one of them")
+    if judge.url is not None and not judge.url.startswith(("http://", "https://")):
+        yield Problem("--judge_url", f"{judge.url!r} is no address", "such as http://127.0.0.1:8000/v1")
+    if judge.engine == "openai" and judge.url is None:
+        yield Problem("--judge_engine", "openai needs an address", "add --judge_url http://HOST:PORT/v1")
+
+
+RULES: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (
+    _what, _asks, _sets, _schema, _compared, _judge,
+)  # fmt: skip

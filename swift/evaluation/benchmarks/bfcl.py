@@ -1,0 +1,118 @@
+"""The Berkeley Function Calling Leaderboard (Patil et al. 2025), version 4: its categories of one turn, of Python.
+
+Official scores average categories; here the set's score is over all questions, and each category stands beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from swift.errors import DataError, RowError
+from swift.evaluation.benchmarks.base import Benchmark, Package, Question, Rows, Values
+from swift.evaluation.benchmarks.bfcl_match import mismatch
+from swift.evaluation.item import Item
+from swift.evaluation.metric import Scores
+from swift.types import Message
+
+_ANSWERED = (
+    "simple_python", "multiple", "parallel", "parallel_multiple",
+    "live_simple", "live_multiple", "live_parallel", "live_parallel_multiple",
+)  # fmt: skip
+_NOT_ANSWERED = ("irrelevance", "live_irrelevance", "live_relevance")
+_TYPES = {"dict": "object", "float": "number", "tuple": "array", "any": "string"}
+_ROLES = ("system", "user", "assistant")
+
+
+def _read(path: Path, subsets: Sequence[str]) -> Rows:
+    """Questions with what is right, of the categories, from the folder of the package or one of its form."""
+    rows: list[Values] = []
+    for category in subsets:
+        questions = _lines(path, f"BFCL_v4_{category}.json", answers=False)
+        right = (
+            _lines(path, f"BFCL_v4_{category}.json", answers=True) if category in _ANSWERED else [{}] * len(questions)
+        )
+        if len(questions) != len(right):
+            raise DataError(f"BFCL {category} has {len(questions)} questions and {len(right)} answers", hint="mend it")
+        rows += [
+            {**question, "category": category, "ground_truth": answer.get("ground_truth", [])}
+            for question, answer in zip(questions, right, strict=True)
+        ]
+    return Rows(rows, f"BFCL in {path}")
+
+
+def _lines(path: Path, name: str, *, answers: bool) -> list[Values]:
+    found = [file for file in path.rglob(name) if (file.parent.name == "possible_answer") == answers]
+    found = [file for file in found if "unused_datasets" not in file.parts]
+    if len(found) != 1:
+        where = "possible_answer/" if answers else ""
+        raise DataError(f"{path} holds no {where}{name}", hint="name the folder `data` of bfcl-eval")
+    lines: list[Values] = []
+    for number, line in enumerate(found[0].read_bytes().splitlines(), 1):
+        try:
+            value = orjson.loads(line)
+        except ValueError as error:
+            raise DataError(f"row {number} of {found[0]} is no JSON", hint="mend the row") from error
+        lines.append(value if isinstance(value, dict) else {})
+    return lines
+
+
+def _ask(row: Values) -> Question:
+    turns, functions = row.get("question"), row.get("function")
+    if not isinstance(turns, list) or len(turns) != 1 or not isinstance(functions, list) or not functions:
+        raise RowError("bad_row", "it is not one turn with a list `function`")
+    messages = []
+    for turn in turns[0]:
+        if not isinstance(turn, dict) or turn.get("role") not in _ROLES or not isinstance(turn.get("content"), str):
+            raise RowError("bad_row", f"a message has not role and content: {turn!r}"[:120])
+        messages.append(Message(turn["role"], turn["content"]))
+    if not messages or messages[-1].role != "user":
+        raise RowError("bad_row", "the user does not have the last word")
+    category = str(row["category"])
+    right = row["ground_truth"]
+    return Question(
+        tuple(messages),
+        reference={"category": category, "functions": functions, "right": right},
+        tools=tuple({"type": "function", "function": _openai(function)} for function in functions),
+        group=category,
+        id=str(row.get("id", "")),
+    )
+
+
+def _openai(schema: Any) -> Any:
+    """The schema with the names of types that JSON Schema has."""
+    if isinstance(schema, list):
+        return [_openai(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    found = {key: _openai(value) for key, value in schema.items()}
+    kind = found.get("type")
+    return {**found, "type": _TYPES.get(kind, kind)} if isinstance(kind, str) else found
+
+
+def score(answer: Message, item: Item) -> Scores:
+    """Whether an answer calls what it should, and why not."""
+    category = item.reference["category"]
+    calls = [(call.name, call.arguments) for call in answer.tool_calls]
+    if category in _NOT_ANSWERED:
+        right = bool(calls) == (category == "live_relevance")
+        return {"right": right, "why": "" if right else ("it calls a function" if calls else "it calls nothing")}
+    why = mismatch(category, item.reference["functions"], calls, item.reference["right"])
+    return {"right": not why, "why": why}
+
+
+BFCL = Benchmark(
+    about="calls of functions: one, several, the right one of many, or none",
+    licence="Apache-2.0",
+    origin=Package("bfcl-eval==2026.3.23", ("bfcl_eval/data/BFCL_v4_*.json", "bfcl_eval/data/possible_answer/*.json")),
+    metric="bfcl",
+    prompt="tools-1",
+    ask=_ask,
+    subsets=(*_ANSWERED, *_NOT_ANSWERED),
+    default=(*_ANSWERED, *_NOT_ANSWERED),
+    max_new_tokens=512,
+    read=_read,
+)

@@ -1,0 +1,181 @@
+"""`swift eval --compare`: finished runs, question by question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from swift.config.runs import EvalConfig
+from swift.errors import DataError
+from swift.evaluation.intervals import Estimate
+from swift.evaluation.judging.pairs import judge_pairs
+from swift.evaluation.metric import Metric
+from swift.evaluation.metrics import METRICS
+from swift.evaluation.page import bars, rendered
+from swift.evaluation.paired import Comparison, compared
+from swift.evaluation.result import REPORT, SAMPLES, Line, Result, read_lines, read_summary, set_folders, values_of
+
+FILE = "comparison.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A set of a finished run.
+
+    Attributes:
+        label: What the run is called in the table.
+        result: Its summary.
+        lines: Its answers.
+    """
+
+    label: str
+    result: Result
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the comparison.
+
+    Attributes:
+        set: Name of the set.
+        title: Of the measure.
+        first: A run.
+        second: Another.
+        found: How they compare.
+    """
+
+    set: str
+    title: str
+    first: str
+    second: str
+    found: Comparison
+
+
+def compare(config: EvalConfig) -> tuple[Row, ...]:
+    """Compare runs by every measure of the sets that they have in common; with a judge, also their answers directly.
+
+    The output folder gets `comparison.json` and `report.html`.
+
+    Raises:
+        DataError: A folder is of no finished run, or runs have no set, or no question, in common.
+        SwiftError: The judge cannot be loaded.
+    """
+    runs = {label: _sets(Path(folder), label) for label, folder in _labels(config.compare).items()}
+    names = [name for name in next(iter(runs.values())) if all(name in sets for sets in runs.values())]
+    if not names:
+        there = "; ".join(f"{label}: {', '.join(sets)}" for label, sets in runs.items())
+        raise DataError(f"the runs have no set in common ({there})", hint="evaluate them with the same --eval_dataset")
+    rows: list[Row] = []
+    for name in names:
+        for first, second in combinations([sets[name] for sets in runs.values()], 2):
+            rows += _rows(name, first, second)
+    folder = Path(config.output_dir)
+    if config.judge.model is not None or config.judge.url is not None:
+        for name in names:
+            for one, other in combinations([sets[name] for sets in runs.values()], 2):
+                found = judge_pairs(config, one.lines, other.lines, folder / f"judged-{name}-{one.label}-{other.label}")
+                rows.append(Row(name, "judged better", one.label, other.label, found))
+    _write(folder, rows, runs, names)
+    _show(rows, folder)
+    return tuple(rows)
+
+
+def _labels(folders: Sequence[str]) -> dict[str, str]:
+    """The shortest ends of the paths by which they differ."""
+    for length in range(1, 1 + max(len(Path(folder).parts) for folder in folders)):
+        labels = {"-".join(Path(folder).parts[-length:]): folder for folder in folders}
+        if len(labels) == len(folders):
+            return labels
+    return {folder: folder for folder in folders}
+
+
+def _sets(folder: Path, label: str) -> dict[str, Run]:
+    found = {}
+    for place in set_folders(folder):
+        result = read_summary(place)
+        found[result.name] = Run(label, result, tuple(read_lines(place / SAMPLES)))
+    return found
+
+
+def metric_of(result: Result) -> Metric:
+    """The metric by which a set was judged.
+
+    Raises:
+        DataError: There is none of that name any more.
+    """
+    if result.metric == "code":
+        from swift.evaluation.code.passing import measures
+
+        ks = [int(name.removeprefix("pass@")) for name in result.scores]
+        return Metric(measures(ks))
+    if result.metric in ("bfcl", "ifeval"):
+        from swift.evaluation.benchmarks.metrics import OWN
+
+        return Metric(OWN[result.metric])
+    if result.metric == "json" and "fits" in result.scores:
+        from swift.evaluation.metrics import json_metric
+
+        return json_metric(lambda value: True)
+    if result.metric not in METRICS:
+        raise DataError(f"the set {result.name} was judged by {result.metric!r}, which is not known", hint="judge anew")
+    return METRICS[result.metric]
+
+
+def _rows(name: str, first: Run, second: Run) -> list[Row]:
+    if first.result.metric != second.result.metric:
+        raise DataError(
+            f"{name} was judged by {first.result.metric} in {first.label}, by {second.result.metric} in {second.label}",
+            hint="judge both by the same",
+        )
+    rows = []
+    for title, measure in ((one.title, one) for one in metric_of(first.result).measures.values()):
+        found = compared(values_of(first.lines, measure), values_of(second.lines, measure), measure)
+        if found is not None:
+            rows.append(Row(name, title, first.label, second.label, found))
+    if not rows:
+        raise DataError(
+            f"{first.label} and {second.label} have no question of {name} in common",
+            hint="evaluate them with the same rows and seed",
+        )
+    return rows
+
+
+def _write(folder: Path, rows: Sequence[Row], runs: Mapping[str, Mapping[str, Run]], names: Sequence[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / FILE).write_bytes(orjson.dumps([asdict(row) for row in rows], option=orjson.OPT_INDENT_2))
+    pictures = [(name, bars([(label, _first(sets[name])) for label, sets in runs.items()])) for name in names]
+    page = rendered("comparison.html.j2", rows=[(row, _cells(row.found)) for row in rows], pictures=pictures)
+    (folder / REPORT).write_text(page, encoding="utf-8")
+
+
+def _first(run: Run) -> Estimate:
+    return run.result.scores[next(iter(metric_of(run.result).measures))]
+
+
+def _cells(found: Comparison) -> tuple[str, ...]:
+    interval = "" if found.low is None or found.high is None else f"{found.low:+.1f} to {found.high:+.1f}"
+    p = "-" if found.p is None else ("< 0.001" if found.p < 0.001 else f"{found.p:.3f}")
+    return (
+        f"{found.first:.2f}", f"{found.second:.2f}", f"{found.difference:+.2f}", interval, p, found.test,
+        f"{found.better} / {found.worse}", f"{found.count:,}",
+    )  # fmt: skip
+
+
+def _show(rows: Sequence[Row], folder: Path) -> None:
+    table = Table(box=None, pad_edge=False)
+    for title in ("set", "", "A", "B"):
+        table.add_column(title)
+    for title in ("A", "B", "B - A", "95 %", "p", "test", "better / worse", "of"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(row.set, row.title, row.first, row.second, *_cells(row.found))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{folder}: {FILE}, {REPORT}")
