@@ -133,7 +133,7 @@ class OpenAIEngine:
     @property
     def ability(self) -> Ability:
         """It answers."""
-        return Ability(longest=self._served.context)
+        return Ability(longest=self._served.context, scores=self._tells_scores)
 
     @property
     def takes_chats(self) -> bool:
@@ -318,8 +318,12 @@ class OpenAIEngine:
             data = await self._link.post("/completions", body)
         return likelihood(data, given.ids, given.targets, self._served.takes)
 
+    @property
+    def _tells_scores(self) -> bool:
+        return bool(self._served.takes.scores) and self._served.send == "ids"
+
     def _require_scores(self) -> None:
-        if not self._served.takes.scores or self._served.send != "ids":
+        if not self._tells_scores:
             raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell how likely given answers are")
 
     async def _shown(self, request: Request) -> tuple[int, ...] | None:

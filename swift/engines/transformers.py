@@ -105,7 +105,7 @@ class TransformersEngine:
     @property
     def ability(self) -> Ability:
         """It answers."""
-        return Ability(longest=self._context)
+        return Ability(longest=self._context, scores=True)
 
     def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in; it is answered by further calls of `step`. May be called from any thread.
