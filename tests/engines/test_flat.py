@@ -10,9 +10,9 @@ import torch
 
 from swift.engines.adjust import Chooser
 from swift.engines.flat import FlatLane
-from swift.engines.prefix import common
 from swift.engines.job import Job
 from swift.engines.lanes import Limits
+from swift.engines.prefix import common
 from swift.engines.probe import flat_is_right
 from swift.engines.shape import forward_parameters
 from swift.engines.transformers import TransformersEngine

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from swift.evaluation.intervals import Z, Estimate
+from swift.evaluation.intervals import Estimate, Z
 from swift.evaluation.metric import Measure, Metric, named
 from swift.evaluation.result import Line, Result
 from swift.evaluation.task import Task
@@ -71,12 +71,13 @@ def result_of(
             continue
         title = _key(metric, filter_name)
         found = [line["scores"].get(title) for line in lines]
+        value = float(value)
         share = bool(0 <= value <= 1 and all(score is not None and 0 <= score <= 1 for score in found))
         factor = 100.0 if share else 1.0
         error = values.get(f"{metric}_stderr,{filter_name}")
         low = high = None
         if isinstance(error, int | float):
-            low, high = factor * (value - Z * error), factor * (value + Z * error)
+            low, high = factor * (value - Z * float(error)), factor * (value + Z * float(error))
             if share:
                 low, high = max(0.0, low), min(100.0, high)
         scores[title] = Estimate(factor * value, low, high, count)
