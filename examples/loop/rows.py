@@ -1,4 +1,4 @@
-"""Rows of a small skill: dates in words become dates in figures. `python rows.py FOLDER` writes train.jsonl and test.jsonl.
+"""Rows of a small skill, dates in figures: `python rows.py FOLDER` writes train.jsonl and test.jsonl.
 
 No date of the test is among those of the training.
 """
