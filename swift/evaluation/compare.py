@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, groupby
 from pathlib import Path
 
 import orjson
@@ -73,14 +73,14 @@ def compare(config: EvalConfig) -> tuple[Row, ...]:
         there = "; ".join(f"{label}: {', '.join(sets)}" for label, sets in runs.items())
         raise DataError(f"the runs have no set in common ({there})", hint="evaluate them with the same --eval_dataset")
     rows: list[Row] = []
-    for name in names:
-        for first, second in combinations([sets[name] for sets in runs.values()], 2):
-            rows += _rows(name, first, second)
     folder = Path(config.output_dir)
-    if config.judge.model is not None or config.judge.url is not None:
-        for name in names:
-            for one, other in combinations([sets[name] for sets in runs.values()], 2):
-                found = judge_pairs(config, one.lines, other.lines, folder / f"judged-{name}-{one.label}-{other.label}")
+    judged = config.judge.model is not None or config.judge.url is not None
+    for name in names:
+        for one, other in combinations([sets[name] for sets in runs.values()], 2):
+            rows += _rows(name, one, other)
+            if judged:
+                place = folder / f"judged-{name}-{one.label}-{other.label}"
+                found = judge_pairs(config, one.lines, other.lines, place)
                 rows.append(Row(name, "judged better", one.label, other.label, found))
     _write(folder, rows, runs, names)
     _show(rows, folder)
@@ -169,13 +169,14 @@ def _cells(found: Comparison) -> tuple[str, ...]:
 
 
 def _show(rows: Sequence[Row], folder: Path) -> None:
-    table = Table(box=None, pad_edge=False)
-    for title in ("set", "", "A", "B"):
-        table.add_column(title)
-    for title in ("A", "B", "B - A", "95 %", "p", "test", "better / worse", "of"):
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(row.set, row.title, row.first, row.second, *_cells(row.found))
     console = Console(highlight=False)
-    console.print(table)
-    console.print(f"{folder}: {FILE}, {REPORT}")
+    for (name, first, second), some in groupby(rows, key=lambda row: (row.set, row.first, row.second)):
+        table = Table(box=None, pad_edge=False)
+        table.add_column("", no_wrap=True)
+        for title in ("A", "B", "B - A", "95 %", "p", "test", "+ / -", "of"):
+            table.add_column(title, justify="right")
+        for row in some:
+            table.add_row(row.title, *_cells(row.found))
+        console.print(f"{name}: A is {first}, B is {second}", markup=False)
+        console.print(table)
+    console.print(f"{folder}: {FILE}, {REPORT}", markup=False)

@@ -68,7 +68,7 @@ def pooled(stats: Sequence[Sequence[float]], clusters: Sequence[str], pool: Pool
     if not stats:
         return Estimate(None, None, None, 0)
     values = np.asarray(stats, float)
-    return Estimate(pool(values.sum(0)), *_resampled(by_cluster(values, clusters), pool), len(stats))  # type: ignore[arg-type]
+    return Estimate(pool(values.sum(0)), *_resampled(by_cluster(values, clusters), pool), len(stats))
 
 
 def wilson(right: int, count: int) -> tuple[float, float]:

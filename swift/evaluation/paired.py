@@ -88,7 +88,7 @@ def mcnemar(better: int, worse: int) -> float:
     if not count:
         return 1.0
     tail = sum(math.comb(count, number) for number in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / 2**count)
+    return float(min(1.0, 2 * tail / 2**count))
 
 
 def sign_flips(differences: NDArray[np.float64]) -> float:
@@ -125,7 +125,7 @@ def _pooled(
 ) -> Comparison:
     assert measure.pooled is not None
     width = mine.shape[1]
-    first, second = measure.pooled(mine.sum(0)), measure.pooled(theirs.sum(0))  # type: ignore[arg-type]
+    first, second = measure.pooled(mine.sum(0)), measure.pooled(theirs.sum(0))
     sums = by_cluster(np.column_stack([mine, theirs]), clusters)
     low = high = p = None
     if len(sums) > 1:

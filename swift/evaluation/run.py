@@ -17,7 +17,7 @@ from swift.data.progress import row_progress
 from swift.engines.base import Engine
 from swift.engines.folders import Plan
 from swift.engines.open import opened, plan_of
-from swift.errors import SwiftError
+from swift.errors import ConfigError
 from swift.evaluation.answers import answered
 from swift.evaluation.item import Item
 from swift.evaluation.judging.grades import graded
@@ -122,13 +122,12 @@ def _opened(task: Task, config: EvalConfig, plan: Plan) -> Iterator[tuple[Result
     path = task.folder / PREDICTIONS
     identity = {**answers_identity(config, plan), **task.identity, "metric": task.metric_name}
     try:
-        with open_results(path, identity, "output_dir") as results:
-            known = {line["key"] for line in read_lines(path)}
-            yield results, [item for item in task.items if item.key() not in known]
+        task.folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SwiftError(
-            f"--output_dir {task.folder}: {error.strerror}", hint="name a folder that can be written"
-        ) from error
+        raise ConfigError(f"--output_dir {task.folder}: {error.strerror}", hint="name another folder") from error
+    with open_results(path, identity, "output_dir") as results:
+        known = {line["key"] for line in read_lines(path)}
+        yield results, [item for item in task.items if item.key() not in known]
 
 
 def _lines(task: Task) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from swift.config.runs import EvalConfig
+from swift.errors import DataError
 from swift.evaluation.benchmarks.ask import asked
 from swift.evaluation.benchmarks.registry import parse_wish
 from swift.evaluation.metric import Metric
@@ -33,6 +34,11 @@ def _rows(config: EvalConfig) -> Task:
     told = {BAD: "bad rows", **metric.filter.told}
     skipped = dict.fromkeys(told, 0)
     items = list(turns_of(selected(config.data), config.data, metric.filter, skipped))
+    if not items:
+        why = ", ".join(f"{count:,} {told[reason]}" for reason, count in skipped.items() if count)
+        raise DataError(
+            f"no turn is left to judge: {why or 'no turn of the assistant'}", hint="choose another --metric"
+        )
     if config.benchmark.limit is not None:
         items = items[: config.benchmark.limit]
     return Task(

@@ -99,9 +99,8 @@ def arguments_f1(predicted: Any, reference: Any) -> float:
         return float(same_value(predicted, reference))
     if not reference or not predicted:
         return float(len(reference) == len(predicted))
-    matched = sum(
-        (1.0 if same_value(predicted[name], reference[name]) else 0.5) for name in reference if name in predicted
-    )
+    known = [name for name in reference if name in predicted]
+    matched = sum(1.0 if same_value(predicted[name], reference[name]) else 0.5 for name in known)
     recall, precision = matched / len(reference), matched / len(predicted)
     return 2 * recall * precision / (recall + precision) if matched else 0.0
 

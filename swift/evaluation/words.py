@@ -68,9 +68,7 @@ def letter_in(text: str, letters: Sequence[str]) -> str | None:
         letters: The names of the choices.
     """
     some = "".join(map(re.escape, letters))
-    said = re.findall(
-        rf"(?i:answer(?:\s+is)?|答案(?:是|为|選項|选项)?)\s*[:：]?\s*[(\[*`\"'\s]*([{some}])(?![\w'])", text
-    )
+    said = re.findall(rf"(?i:answer(?:\s+is)?|答案(?:是|为)?)\s*[:：]?\s*[(\[*`\"'\s]*([{some}])(?![\w'])", text)
     if said:
         return str(said[-1])
     first = re.match(rf"\s*[(\[*`\"']*([{some}])(?:[)\].:,*`\"']|\s*$|\s*\n)", text)

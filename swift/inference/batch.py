@@ -128,10 +128,15 @@ def answer_data(
 
 def identity(config: InferConfig, plan: Plan, selection: Selection) -> dict[str, Any]:
     """All that decides what the answers are: results are only added to those of the same identity."""
+    return {**answers_identity(config, plan), **rows_identity(selection), "base_too": config.compare_base}
+
+
+def rows_identity(selection: Selection) -> dict[str, Any]:
+    """Which rows are asked: a hash of their content and numbers."""
     rows = hashlib.sha256(selection.validation.tobytes())
     for source in selection.sources:
         rows.update(source.fingerprint().encode())
-    return {**answers_identity(config, plan), "rows": rows.hexdigest(), "base_too": config.compare_base}
+    return {"rows": rows.hexdigest()}
 
 
 def answers_identity(config: InferConfig | EvalConfig, plan: Plan) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from swift.engines.encoding.load import Found, load_encoder
 from swift.engines.folders import Plan
 from swift.engines.lanes import Limits
 from swift.errors import ConfigError, RowError
-from swift.inference.batch import Stretch, answers_identity, read_rows, selection_of
+from swift.inference.batch import Stretch, answers_identity, read_rows, rows_identity, selection_of
 from swift.inference.results import Results, message_json, open_results
 from swift.types import Encodable, Encoded, EncodeRequest, Origin, Row, Task, Text, TextPair
 
@@ -94,7 +94,8 @@ def encode_data(config: InferConfig, plan: Plan, found: Found, stretch: Stretch 
     part = stretch or Stretch(0, len(selection.validation))
     total, path = part.end - part.begin, part.path or Path(config.result_path)
     identity = {
-        **answers_identity(config, plan, selection),
+        **answers_identity(config, plan),
+        **rows_identity(selection),
         "base_too": config.compare_base,
         "encoding": {**config.encoding.model_dump(mode="json"), "task": found.task},
         "length": [config.truncate_prompt_tokens, config.dimensions],

@@ -11,7 +11,7 @@ from swift.config.generation import GenerationConfig
 from swift.config.runs import EvalConfig
 from swift.data.mix import generator
 from swift.errors import ConfigError, DataError, RowError
-from swift.evaluation.benchmarks.base import Benchmark, Question, Rows
+from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Question, Rows
 from swift.evaluation.benchmarks.metrics import benchmark_metric
 from swift.evaluation.benchmarks.registry import Wish, benchmarks
 from swift.evaluation.benchmarks.rows import find
@@ -40,8 +40,8 @@ def asked(wish: Wish, config: EvalConfig) -> Task:
     metric_name, metric = benchmark_metric(benchmark, options)
     found = find(wish, benchmark)
     wanted = benchmark.shots if options.shots is None else options.shots
-    questions = _questions(found.rows, benchmark)
-    examples = None if found.shots is None else _questions(found.shots, benchmark)
+    questions, left_out = _questions(found.rows, benchmark)
+    examples = None if found.shots is None else _questions(found.shots, benchmark)[0]
     order = generator(config.seed, _DRAW).permutation(len(questions)).tolist()
     if examples is None and wanted:
         _enough(len(questions) - 1, wanted, found.rows.name)
@@ -61,19 +61,24 @@ def asked(wish: Wish, config: EvalConfig) -> Task:
         folder=Path(config.output_dir) / wish.label,
         rules=_rules(config, benchmark, metric),
         identity={"prompt": f"{wish.name} {benchmark.prompt}"},
+        skipped={LEFT_OUT: left_out},
+        told={LEFT_OUT: "rows that cannot be judged here"},
         facts=facts,
     )
 
 
-def _questions(rows: Rows, benchmark: Benchmark) -> list[Question]:
-    questions = []
+def _questions(rows: Rows, benchmark: Benchmark) -> tuple[list[Question], int]:
+    """Every row as a question, and how many were left out because they cannot be judged here."""
+    questions, left_out = [], 0
     for number, row in enumerate(rows.values, 1):
         try:
             questions.append(benchmark.ask(row))
         except RowError as error:
-            hint = "mend the row, or name another file"
-            raise DataError(f"row {number} of {rows.name}: {error.detail or error.reason}", hint=hint) from error
-    return questions
+            if error.reason != LEFT_OUT:
+                hint = "mend the row, or name another file"
+                raise DataError(f"row {number} of {rows.name}: {error.detail or error.reason}", hint=hint) from error
+            left_out += 1
+    return questions, left_out
 
 
 def _shots(question: Question, examples: Sequence[Question], wanted: int, seed: int) -> list[Message]:

@@ -131,6 +131,10 @@ class Benchmark:
     runs_code: bool = False
 
 
+LEFT_OUT = "left_out"
+"""Reason of a RowError: the row is in order, but cannot be judged here. It is counted and told."""
+
+
 def text_of(row: Values, column: str) -> str:
     """The text, or the number as a text, in a column.
 

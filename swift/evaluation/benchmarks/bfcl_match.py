@@ -70,8 +70,8 @@ def _call(function: Mapping[str, Any], call: Call, possible: Mapping[str, Sequen
 
 def _fits(value: Any, schema: Mapping[str, Any], possible: Sequence[Any]) -> bool:
     """Whether a value has the type that it should have, and is one of those that are right."""
-    wanted = _TYPES[schema["type"]]
-    inner = _TYPES[schema["items"]["type"]] if schema["type"] in ("array", "tuple") else None
+    wanted: Any = _TYPES.get(schema["type"], str)
+    inner = _TYPES.get(schema["items"]["type"], str) if schema["type"] in ("array", "tuple") else None
     if wanted is float and type(value) is int:
         value = float(value)
     told = _type_of(possible)
@@ -114,7 +114,7 @@ def _object(value: Any, answer: Any) -> bool:
 
 
 def _objects(values: Sequence[Any], answer: Any) -> bool:
-    if len(values) != len(answer):
+    if not isinstance(answer, list | str) or len(values) != len(answer):
         return False
     return all(_object(value, possible) for value, possible in zip(values, answer, strict=True))
 

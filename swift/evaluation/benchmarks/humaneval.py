@@ -1,4 +1,4 @@
-"""HumanEval (Chen et al. 2021, arXiv 2107.03374): 164 functions of Python to complete, judged by running their tests."""
+"""HumanEval (Chen et al. 2021, arXiv 2107.03374): 164 functions of Python to complete, judged by their tests."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ benchmarks: Registry[Benchmark] = Registry(
         "gsm8k": f"{_HERE}.answers:GSM8K",
         "squad": f"{_HERE}.answers:SQUAD",
         "triviaqa": f"{_HERE}.answers:TRIVIAQA",
+        "ifeval": f"{_HERE}.ifeval:IFEVAL",
     },
 )
 """A user's own are added by `--plugins`, with `@benchmarks.register(NAME)` or `benchmarks.register(NAME)(VALUE)`."""

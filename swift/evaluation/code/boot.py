@@ -7,6 +7,7 @@ then, where the code ran to its end, the token. Nothing of it is a sandbox again
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -15,6 +16,7 @@ import resource
 import struct
 import sys
 
+_LINUX = sys.platform == "linux"
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NO_NEW_PRIVS, _SECCOMP, _DEATH_SIGNAL, _DUMPABLE = 38, 22, 1, 4
 _NEW_NET, _NEW_USER, _NEW_IPC = 0x40000000, 0x10000000, 0x08000000
@@ -22,14 +24,16 @@ _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 # Numbers of system calls that are refused: processes, signals, sockets, other processes' memory, the kernel itself.
 _REFUSED = {
     "x86_64": (0xC000003E, (
-        41, 42, 43, 44, 45, 46, 47, 49, 50, 53, 56, 57, 58, 59, 62, 101, 109, 112, 129, 134, 154, 155, 160, 161, 165, 166,
-        167, 168, 169, 170, 175, 176, 200, 203, 234, 246, 248, 249, 250, 272, 288, 297, 298, 299, 304, 308, 310, 311, 312,
-        313, 320, 321, 322, 323, 302, 424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
+        41, 42, 43, 44, 45, 46, 47, 49, 50, 53, 56, 57, 58, 59, 62, 101, 109, 112, 129, 134, 154, 155, 160, 161, 165,
+        166, 167, 168, 169, 170, 175, 176, 200, 203, 234, 246, 248, 249, 250, 272, 288, 297, 298, 299, 304, 308, 310,
+        311, 312, 313, 320, 321, 322, 323, 302,
+        424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
     )),
     "aarch64": (0xC00000B7, (
         117, 122, 129, 130, 131, 138, 154, 240, 157, 164, 198, 199, 200, 201, 202, 203, 204, 205, 206, 207, 211, 212,
         217, 218, 219, 220, 221, 224, 225, 39, 40, 41, 51, 89, 97, 104, 105, 106, 142, 161, 162, 241, 242, 243, 261,
-        265, 268, 270, 271, 272, 273, 280, 281, 282, 294, 424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
+        265, 268, 270, 271, 272, 273, 280, 281, 282, 294,
+        424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
     )),
 }  # fmt: skip
 _CLONE3 = 435
@@ -41,6 +45,8 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 def limits(memory: int, file: int, seconds: float) -> None:
     """What the process may use at most; none of it can be raised again."""
     cpu = int(seconds) + 1
+    # Other systems know some of these by name only.
+    harmless = () if _LINUX else (OSError, ValueError)
     for what, most in (
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_AS, memory),
@@ -50,12 +56,14 @@ def limits(memory: int, file: int, seconds: float) -> None:
         (resource.RLIMIT_NOFILE, 64),
         (resource.RLIMIT_STACK, min(memory, 1 << 26)),
     ):
-        resource.setrlimit(what, (most, most))
+        with contextlib.suppress(*harmless):
+            resource.setrlimit(what, (most, most))
 
 
 def without_network() -> bool:
     """Whether the process got a network of its own, with nothing in it."""
-    return _LIBC.unshare(_NEW_NET | _NEW_IPC) == 0 or _LIBC.unshare(_NEW_USER | _NEW_NET | _NEW_IPC) == 0
+    alone = _NEW_NET | _NEW_IPC
+    return any(_LIBC.unshare(kinds) == 0 for kinds in (alone, alone | _NEW_USER))
 
 
 def files_only(read: list[str], folder: str) -> bool:
@@ -81,7 +89,7 @@ def files_only(read: list[str], folder: str) -> bool:
         if _LIBC.syscall(add, ruleset, 1, ctypes.c_char_p(rule), 0) != 0:
             return False
         os.close(place)
-    done = _LIBC.syscall(restrict, ruleset, 0) == 0
+    done = bool(_LIBC.syscall(restrict, ruleset, 0) == 0)
     os.close(ruleset)
     return done
 
@@ -102,23 +110,24 @@ def calls_refused() -> bool:
     code = b"".join(struct.pack("=HBBI", *line) for line in program)
     held = ctypes.create_string_buffer(code, len(code))
     head = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(held)), 16)
-    return _LIBC.prctl(_SECCOMP, 2, head, 0, 0) == 0
+    return bool(_LIBC.prctl(_SECCOMP, 2, head, 0, 0) == 0)
 
 
 def main() -> None:
     """Shut in, run, tell."""
     job = json.loads(sys.stdin.buffer.read())
     token, code = job.pop("token"), job.pop("code")
-    _LIBC.prctl(_DEATH_SIGNAL, 9, 0, 0, 0)
-    _LIBC.prctl(_DUMPABLE, 0, 0, 0, 0)
-    _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
-    done = {"network": without_network(), "files": files_only(job["read"], os.getcwd())}
+    if _LINUX:
+        _LIBC.prctl(_DEATH_SIGNAL, 9, 0, 0, 0)
+        _LIBC.prctl(_DUMPABLE, 0, 0, 0, 0)
+        _LIBC.prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+    done = {"network": _LINUX and without_network(), "files": _LINUX and files_only(job["read"], os.getcwd())}
     limits(job["memory"], job["file"], job["seconds"])
-    done["calls"] = calls_refused()
+    done["calls"] = _LINUX and calls_refused()
     os.write(3, json.dumps(done).encode() + b"\n")
     empty = os.open("/dev/null", os.O_RDWR)
     os.dup2(empty, 0)
-    exec(compile(code, "answer.py", "exec"), {"__name__": "__main__"})
+    exec(compile(code, "answer.py", "exec"), {"__name__": "__main__"})  # noqa: S102
     os.write(3, token.encode())
 
 

@@ -108,7 +108,8 @@ def test_no_processes_signals_or_sockets(code: str) -> None:
 @needs_calls
 def test_a_signal_by_way_of_a_pipe_does_not_arrive() -> None:
     found = ended(
-        "import fcntl, os, time\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, os.getppid())\nfcntl.fcntl(r, 10, 9)\n"
+        "import fcntl, os, time\nr, w = os.pipe()\nfcntl.fcntl(r, fcntl.F_SETOWN, os.getppid())\n"
+        "fcntl.fcntl(r, 10, 9)\n"
         "fcntl.fcntl(r, fcntl.F_SETFL, os.O_ASYNC | os.O_NONBLOCK)\nos.write(w, b'x')\ntime.sleep(0.2)"
     )
     assert found.outcome in ("passed", "failed")  # and this process is there to say so
