@@ -21,11 +21,12 @@ from statistics import median
 from typing import Any
 
 from benchmarks.arguments import DEFAULT_MODEL, model_folder
-from benchmarks.lm_eval_tasks import ANSWER, CHOICE, TEXT, write_tasks
+from benchmarks.lm_eval_tasks import ANSWER, CHOICE, ENDING, TEXT, write_tasks
 from benchmarks.markdown import table
 from benchmarks.surroundings import machine
 
 Runs = list[dict[str, Any]]
+TASKS = [CHOICE, ENDING, ANSWER, TEXT]
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=32)
     parser.add_argument("--characters", type=int, default=2000)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16])
-    parser.add_argument("--tasks", nargs="+", default=[CHOICE, ANSWER, TEXT], choices=(CHOICE, ANSWER, TEXT))
+    parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     given = parser.parse_args()

