@@ -16,7 +16,7 @@ from swift.errors import DataError
 from swift.evaluation.intervals import Estimate
 from swift.evaluation.judging.pairs import judge_pairs
 from swift.evaluation.metric import Metric
-from swift.evaluation.metrics import METRICS
+from swift.evaluation.metrics import CHANCE, METRICS
 from swift.evaluation.page import bars, rendered
 from swift.evaluation.paired import Comparison, compared
 from swift.evaluation.result import REPORT, SAMPLES, Line, Result, read_lines, read_summary, set_folders, values_of
@@ -135,10 +135,12 @@ def _rows(name: str, first: Run, second: Run) -> list[Row]:
             hint="judge both by the same",
         )
     rows = []
-    for title, measure in ((one.title, one) for one in metric_of(first.result).measures.values()):
+    for measure in metric_of(first.result).measures.values():
+        if measure is CHANCE:
+            continue
         found = compared(values_of(first.lines, measure), values_of(second.lines, measure), measure)
         if found is not None:
-            rows.append(Row(name, title, first.label, second.label, found))
+            rows.append(Row(name, measure.title, first.label, second.label, found))
     if not rows:
         raise DataError(
             f"{first.label} and {second.label} have no question of {name} in common",

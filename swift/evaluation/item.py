@@ -11,7 +11,7 @@ import orjson
 
 from swift.chat.tools.offer import names_of
 from swift.inference.results import message_json
-from swift.types import Conversation, Message
+from swift.types import Conversation, Media, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class Item:
             "id": self.id,
             "sample": self.sample,
             "messages": [message_json(message) for message in self.prompt.messages],
+            "media": [_digest(placed.media) for message in self.prompt.messages for placed in message.media],
             "tools": self.prompt.tools,
             "template": self.prompt.template_kwargs,
             "objects": None if self.prompt.objects is None else asdict(self.prompt.objects),
@@ -80,6 +81,11 @@ class Item:
         if self.sample:
             values["sample"] = self.sample
         return {**values, "asked": said(self.prompt.messages), "reference": self.shown_reference()}
+
+
+def _digest(media: Media) -> str:
+    """Hash of a medium as the row has it: its bytes, or where it lies and what of it is shown."""
+    return sha256(repr((media.kind, media.source, sorted(media.options.items()))).encode()).hexdigest()
 
 
 def said(messages: Sequence[Message]) -> str:

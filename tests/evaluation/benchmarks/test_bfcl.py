@@ -162,7 +162,7 @@ def _value(value: Any, random_: random.Random) -> Any:
 
 def _call(possible: Mapping[str, Any], random_: random.Random) -> tuple[str, dict[str, Any]]:
     ((name, arguments),) = possible.items()
-    chosen = {key: random_.choice(values) for key, values in arguments.items()}
+    chosen = {key: random_.choice(values) for key, values in arguments.items() if values}
     return name, {key: _value(value, random_) for key, value in chosen.items() if value != ""}
 
 
