@@ -36,7 +36,7 @@ echo "=== deploy, and evaluate over its address"
 $swift deploy --model "$out/quantized" --torch_dtype float32 --port "$port" &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
-"$python" - "http://127.0.0.1:$port/health" "$server" <<'WAIT'
+"$python" - "http://127.0.0.1:$port/ready" "$server" <<'WAIT'
 import os, sys, time, urllib.request
 
 for _ in range(300):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -119,24 +120,25 @@ class EngineModel(TemplateLM):  # type: ignore[misc]
                 some = [make_disjoint_window(window) for window in windows]
                 pairs += some
                 owners += [number] * len(some)
-            parts: dict[int, dict[int, float]] = {number: {} for number in numbers}
+            left = Counter(owners)
+            sums = dict.fromkeys(numbers, 0.0)
 
             def part(place: int, answer: tuple[float, bool]) -> None:
                 owner = owners[place]
-                parts[owner][place] = answer[0]
-                if len(parts[owner]) == owners.count(owner):
-                    done(owner, sum(parts[owner].values()))
+                sums[owner] += answer[0]
+                left[owner] -= 1
+                if not left[owner]:
+                    done(owner, sums[owner])
 
             self._judge(pairs, part, "windows")
-            for number in numbers:
-                if not parts[number]:
-                    done(number, 0.0)
+            for number in set(numbers) - set(owners):  # empty texts
+                done(number, 0.0)
 
         return [float(answer) for answer in self._kept.answers(keys, ask)]
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """An answer to each (context, how)."""
-        sampled = [bool(request.args[1].get("do_sample")) for request in requests]
+        sampled = [normalize_gen_kwargs(request.args[1])["do_sample"] for request in requests]
         plain = keys_of("generate", [request.args for request in requests])
         apart = keys_of("generate", [[*request.args, self._seed] for request in requests], repeats=True)
         keys = [one if random else other for one, other, random in zip(apart, plain, sampled, strict=True)]
