@@ -19,7 +19,7 @@ LIST = ("list",)
 def _what(config: EvalConfig) -> Iterator[Problem]:
     data, sets = config.data, config.benchmark.sets
     rows = data.train or data.validation
-    if not rows and not sets and not config.compare:
+    if not rows and not sets and not config.compare and config.eval_backend == "native":
         yield Problem("--dataset", "is required", "such as --dataset rows.jsonl, or --eval_dataset humaneval")
     if data.train and data.validation:
         yield Problem("--val_dataset", "there is --dataset too", "give one of them")
@@ -101,6 +101,26 @@ def _judge(config: EvalConfig) -> Iterator[Problem]:
         yield Problem("--judge_engine", "openai needs an address", "add --judge_url http://HOST:PORT/v1")
 
 
+def _harness(config: EvalConfig) -> Iterator[Problem]:
+    """lm-eval brings its own questions and metrics."""
+    given = config.harness
+    if config.eval_backend == "native":
+        if given != type(given)():
+            yield Problem("--include_path", "lm-eval's options need --eval_backend lm_eval", "add it")
+        return
+    rows, sets = config.data.train or config.data.validation, config.benchmark.sets
+    if rows or config.compare or config.judge.model or config.judge.url:
+        flag = "--dataset" if rows else "--compare" if config.compare else "--judge"
+        yield Problem(flag, "lm-eval judges by its own tasks", "take it out, and name tasks with --eval_dataset")
+    elif not sets or sets == LIST:
+        yield Problem("--eval_dataset", "names no task of lm-eval", "such as --eval_dataset arc_easy hellaswag")
+    for folder in given.include_path:
+        if not Path(folder).is_dir():
+            yield Problem("--include_path", f"there is no folder {folder}", "name a folder of task files")
+    if config.chat.system is not None and not given.apply_chat_template:
+        yield Problem("--system", "bare text has no system message", "add --apply_chat_template")
+
+
 RULES: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (
-    _asks, _what, _sets, _schema, _compared, _judge,
+    _asks, _what, _sets, _schema, _compared, _judge, _harness,
 )  # fmt: skip

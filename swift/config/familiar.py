@@ -20,11 +20,13 @@ class Familiar:
         accepts: Values for which nothing needs to change: the flag is accepted with a note. `(ANY,)` is every value.
         becomes: Value to (our flag, our value). `ANY` stands for every value, passed on as it is.
             A value that is neither here nor accepted is refused, with the sentence as the way out.
+        also: Further flags of ours that it sets, where they are not given.
     """
 
     sentence: str
     accepts: tuple[str, ...] = ()
     becomes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    also: Mapping[str, str] = field(default_factory=dict)
 
 
 def _nothing(sentence: str, *accepts: str) -> Familiar:
@@ -51,6 +53,9 @@ FLAGS: dict[str, Familiar] = {
     "fp16": Familiar("the type is set by --torch_dtype", ("false",), {"true": ("torch_dtype", "float16")}),
     "use_cpu": Familiar("the device is set by --device", ("false",), {"true": ("device", "cpu")}),
     "no_cuda": Familiar("the device is set by --device", ("false",), {"true": ("device", "cpu")}),
+    "eval_url": Familiar(
+        "it is --engine openai --base_url", becomes={ANY: ("base_url", ANY)}, also={"engine": "openai"}
+    ),
     "to_ollama": Familiar("it is --to ollama", ("false",), {"true": ("to", "ollama")}),
     "strict": Familiar(
         "a bad row stops the run or is dropped: --on_data_error error|drop",

@@ -118,6 +118,9 @@ class _Reader:
                 self.add(Given(name, given.value, given.where, given.words))
             else:
                 self.add(Given(name, (value,), given.where, words=True))
+            for name, value in entry.also.items():
+                option = self.table.by_name[name][0]
+                self.chosen.setdefault(option.key, Given(name, (value,), given.where, words=True))
         elif text in entry.accepts or familiar.ANY in entry.accepts:
             self.notes.append(f"{given.where} changes nothing: {entry.sentence}")
         else:

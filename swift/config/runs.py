@@ -11,6 +11,7 @@ from swift.config.data import DataConfig
 from swift.config.encoding import EncodingConfig
 from swift.config.engine import EngineConfig, default_engine
 from swift.config.generation import GenerationConfig
+from swift.config.harness import HarnessConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
 from swift.config.optim import OptimizerConfig, ScheduleConfig
@@ -126,9 +127,13 @@ class EvalConfig(Config):
         "aside; without both, data.train.",
     )
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
-    eval_backend: Literal["native"] = option(
-        "native", "Who judges. native: swift itself, by --dataset and --metric.", "eval_backend"
+    eval_backend: Literal["native", "lm_eval"] = option(
+        "native",
+        "Who judges. native: swift itself, by --dataset and --metric, or its benchmarks. lm_eval: EleutherAI's "
+        "harness, by its tasks.",
+        "eval_backend",
     )
+    harness: HarnessConfig = option(HarnessConfig, "Tasks of lm-eval.")
     benchmark: BenchmarkConfig = option(BenchmarkConfig, "Named benchmarks.")
     metric: EvalMetric = option("toolbench", "How the rows of --dataset are judged. " + METRIC_HELP, "metric")
     json_schema: str | None = option(

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from swift.chat.codec import Codec
 from swift.errors import RowError, SwiftError
-from swift.types import Ability, Completion, Conversation, Encoded, EncodeRequest, Request, Scored, TokenLogprob
+from swift.types import Ability, Completion, Conversation, Encoded, EncodeRequest, Given, Request, Scored, TokenLogprob
 
 BASE = "base"
 """The adapter name that always means the bare model."""
@@ -19,6 +19,10 @@ WRONG_TASK = "wrong_task"
 
 OnDone = Callable[[int, Completion], None]
 """Called with the number of a request and its answer as soon as it is finished, in any order."""
+
+
+OnScored = Callable[[int, Scored], None]
+"""Called with the number of a sample and how likely it is as soon as that is known, in any order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,10 @@ class Engine(Protocol):
     def description(self) -> str:
         """One line for banners."""
 
+    @property
+    def ability(self) -> Ability:
+        """What the model does."""
+
     def generate(self, requests: Sequence[Request], *, on_done: OnDone | None = None) -> list[Completion | RowError]:
         """Answer all requests, batched; a request that cannot be answered has a RowError in its place."""
 
@@ -140,4 +148,16 @@ class Engine(Protocol):
 
         Args:
             adapter: As in a request.
+        """
+
+    def score_ids(self, samples: Sequence[Given], on_done: OnScored, *, adapter: str | None = None) -> None:
+        """How likely given tokens are behind those before them.
+
+        Args:
+            on_done: Called with the number of each sample and its score, in any order.
+            adapter: As in a request.
+
+        Raises:
+            RowError: A sample cannot be judged, or the engine judges none.
+            SwiftError: There is not enough memory, or an engine elsewhere has died.
         """

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from swift.engines.job import Job, advance
+from swift.engines.prefix import common
 from swift.engines.shape import cache_parameter, input_device
 from swift.engines.slots import Chunk, Run, SlotLayer, Step, in_step, slot_cache
 
@@ -222,7 +223,7 @@ class FlatLane:
         held = self._kept.pop(slot, [])
         self._rows[slot] = row
         self._fit()
-        own = 0 if row.slot != slot else min(_common(tokens, held, len(tokens) - 1), self._room[1])
+        own = 0 if row.slot != slot else min(common(tokens, held, len(tokens) - 1), self._room[1])
         source, shared = self._donor(tokens)
         if max(own, shared) < _WORTH:
             return
@@ -235,7 +236,7 @@ class FlatLane:
         best = (0, 0)
         held = [(slot, row.tokens[: row.filled]) for slot, row in self._rows.items()] + list(self._kept.items())
         for slot, others in held:
-            shared = _common(tokens, others, len(tokens) - 1)
+            shared = common(tokens, others, len(tokens) - 1)
             if shared > best[1]:
                 best = (slot, shared)
         return best
@@ -311,15 +312,3 @@ def _arrival(job: Job) -> int:
 
 def _work_left(job: Job) -> tuple[int, int]:
     return job.limit - len(job.ids), job.length
-
-
-def _common(tokens: Sequence[int], others: Sequence[int], limit: int) -> int:
-    """How many of the first `limit` tokens are the same."""
-    most = min(len(others), limit)
-    if tokens[:most] == others[:most]:
-        return most
-    low, high = 0, most
-    while low < high:  # the first difference, by halves: slices are compared much faster than tokens
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if tokens[:middle] == others[:middle] else (low, middle - 1)
-    return low

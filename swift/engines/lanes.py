@@ -156,14 +156,14 @@ class Lanes:
             return "rows"  # where rows may not stand side by side, they go one by one
         if not self.own_loop or (job.media is not None and _grows(job.media)):
             return "generic"
-        if job.media is None and self._flat_is_right():
+        if job.media is None and self.flat_is_right():
             return "flat"
         # nearly all architectures take position ids; one that does not may differ in other ways too
         if not self.busy and "position_ids" in self._parameters:
             return "rows"
         return "rows" if self.padding_safe() else "generic"
 
-    def _flat_is_right(self) -> bool:
+    def flat_is_right(self) -> bool:
         """Prove once, on the bare model, that flat batches compute the same."""
         if self._flat is None:
             self.activate(BASE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import concurrent.futures
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,56 +19,17 @@ from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.engines import waiting
 from swift.engines.answer import Answer
-from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Event, Listener, OnDone, Piece
+from swift.engines.base import WRONG_TASK, AnyRequest, Event, Listener, OnDone, OnScored, Piece
 from swift.engines.completions import Completions
 from swift.engines.link import Link
 from swift.engines.messages import Messages
 from swift.engines.remote_scoring import likelihood, scoring_body
-from swift.engines.wires import UNSUPPORTED, Asked, Reader, Takes, Wire
+from swift.engines.served import Served
+from swift.engines.wires import UNSUPPORTED, Asked, Reader
 from swift.errors import ConfigError, EngineError, RowError, SwiftError
-from swift.types import Ability, Completion, Conversation, Ids, Request, Scored, Text
+from swift.types import Ability, Completion, Conversation, Given, Ids, Request, Scored, Text
 
 T = TypeVar("T")
-
-Send = str
-"""`ids`, `text` or `messages`; see `OpenaiConfig`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """What is known of a server.
-
-    Attributes:
-        model: Its name for the model.
-        takes: What it takes and tells.
-        send: How prompts are sent: `ids`, `text`, or `messages`.
-        adapters: Names of adapters to its names for them.
-        context: Tokens that it takes, prompt and answer; None where that is not known.
-        wire: How prompts of ids are sent, where not to `/completions`.
-        about: One line for banners.
-    """
-
-    model: str
-    takes: Takes
-    send: Send = "ids"
-    adapters: Mapping[str, str] = field(default_factory=dict)
-    context: int | None = None
-    wire: Wire | None = None
-    about: str = ""
-
-    def name_of(self, wanted: str | None) -> str:
-        """The server's name for what a request asks for.
-
-        Raises:
-            RowError: It has no such adapter.
-        """
-        name = wanted or next(iter(self.adapters), BASE)
-        if name == BASE:
-            return self.model
-        if name not in self.adapters:
-            loaded = ", ".join(self.adapters) or "none"
-            raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {loaded}")
-        return self.adapters[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +108,7 @@ class OpenAIEngine:
     @property
     def ability(self) -> Ability:
         """It answers."""
-        return Ability(longest=self._served.context)
+        return Ability(longest=self._served.context, scores=self._tells_scores)
 
     @property
     def takes_chats(self) -> bool:
@@ -239,6 +200,21 @@ class OpenAIEngine:
         """
         return self._gather([self._scored(sample, adapter) for sample in samples])
 
+    def score_ids(self, samples: Sequence[Given], on_done: OnScored, *, adapter: str | None = None) -> None:
+        """How likely given tokens are behind those before them.
+
+        Raises:
+            RowError: The server does not tell it.
+            SwiftError: The server cannot be reached, or has died.
+        """
+
+        async def judge(number: int, sample: Given) -> None:
+            on_done(number, await self._judged(sample, self._served.name_of(adapter)))
+
+        for result in self._gather([judge(number, sample) for number, sample in enumerate(samples)]):
+            if isinstance(result, RowError):
+                raise result
+
     def seen(self, requests: Sequence[Request]) -> list[tuple[int, ...] | RowError | None]:
         """The prompts as the server tells to have seen them; None where it does not tell.
 
@@ -302,17 +278,28 @@ class OpenAIEngine:
     async def _scored(self, sample: Conversation, adapter: str | None) -> Scored:
         from swift.engines.scoring import answer_tokens  # brings torch, which a client alone can do without
 
-        if not self._served.takes.scores or self._served.send != "ids":
-            raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell how likely given answers are")
+        self._require_scores()
         tokens = answer_tokens(sample, self._codec, self._chat, self._served.context)
         if tokens.shown is not None:
             raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell it where there are media")
-        ids = [int(token) for token in tokens.ids]
         targets = [place for place, weight in enumerate(tokens.weights) if weight > 0]
-        body = scoring_body(self._served.name_of(adapter), ids, self._served.takes)
+        return await self._judged(Given([int(token) for token in tokens.ids], targets), self._served.name_of(adapter))
+
+    async def _judged(self, given: Given, name: str) -> Scored:
+        """The score of tokens that are sent as they are, under the server's name for who judges."""
+        self._require_scores()
+        body = scoring_body(name, given.ids, self._served.takes)
         async with self._link.room():
             data = await self._link.post("/completions", body)
-        return likelihood(data, ids, targets, self._served.takes)
+        return likelihood(data, given.ids, given.targets, self._served.takes)
+
+    @property
+    def _tells_scores(self) -> bool:
+        return bool(self._served.takes.scores) and self._served.send == "ids"
+
+    def _require_scores(self) -> None:
+        if not self._tells_scores:
+            raise RowError(UNSUPPORTED, f"{self._served.takes.server} does not tell how likely given answers are")
 
     async def _shown(self, request: Request) -> tuple[int, ...] | None:
         short = replace(request, sampling=replace(request.sampling, max_new_tokens=1))

@@ -11,12 +11,15 @@ from transformers import PreTrainedModel
 
 from swift.engines.adjust import Chooser
 from swift.engines.batching import RowBatch
+from swift.engines.branches import batches
 from swift.engines.flat import FlatLane
 from swift.engines.job import Job
+from swift.engines.likelihood import TreeModel
 from swift.engines.shape import input_device
 from swift.engines.slots import SLOTS, can_slot, register_slots
+from swift.models.head import HeadTransform
 from swift.models.structure import embedding_rows, special_ids
-from swift.types import Sampling
+from swift.types import Given, Sampling
 
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.03}
 """Largest relative difference of logits that rounding explains; a wrong position or mask makes far more."""
@@ -49,7 +52,7 @@ def flat_is_right(model: PreTrainedModel, parameters: Set[str]) -> bool:
         parameters: Names of the parameters of its forward pass.
     """
     before = model.config._attn_implementation
-    if not can_slot(model.config) or "position_ids" not in parameters or before not in ("sdpa", "eager"):
+    if not can_slot(model.config) or "position_ids" not in parameters or before not in ("sdpa", "eager", SLOTS):
         return False
     register_slots()
     try:
@@ -64,6 +67,30 @@ def flat_is_right(model: PreTrainedModel, parameters: Set[str]) -> bool:
         pass  # an architecture that does not attend through transformers' interface, or not as others do
     model.set_attn_implementation(before)
     return False
+
+
+@torch.inference_mode()
+def tree_is_right(model: PreTrainedModel, transform: HeadTransform | None) -> bool:
+    """Whether a tree of branches computes what the model computes for each row alone.
+
+    Args:
+        model: One for which `flat_is_right`.
+        transform: What the architecture does to the head's output.
+    """
+    prompts = _prompts(model)
+    samples = [Given((*ids, ids[0], ids[0]), (len(ids), len(ids) + 1)) for ids in prompts]
+    found: dict[int, list[Tensor]] = {number: [] for number in range(len(prompts))}
+    try:
+        tree = TreeModel(model, transform)
+        for batch in batches(samples, _PIECE):
+            rows = torch.tensor(batch.rows, dtype=torch.int64, device=input_device(model))
+            for number, logits in zip(batch.numbers, tree.logits(tree.states(batch, rows)), strict=True):
+                found[number].append(logits)
+        return _close([logits for some in found.values() for logits in some], _alone(model), model.dtype)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError):
+        return False  # as in `flat_is_right`
 
 
 _LENGTHS = (5, 40, 23)

@@ -18,7 +18,8 @@ from swift.engines.folders import Plan
 from swift.engines.link import Address, Link, base_url
 from swift.engines.merged import TextSide, text_side
 from swift.engines.messages import TOOLS
-from swift.engines.openai import OpenAIEngine, Served
+from swift.engines.openai import OpenAIEngine
+from swift.engines.served import Served
 from swift.engines.wires import Takes, Wire
 from swift.environments.process import variable
 from swift.errors import ConfigError, RowError

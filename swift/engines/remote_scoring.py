@@ -15,7 +15,7 @@ def scoring_body(model: str, ids: Sequence[int], takes: Takes) -> dict[str, Any]
     body: dict[str, Any] = {"model": model, "prompt": list(ids), "max_tokens": 1, "temperature": 0.0}
     if takes.scores == "prompt_logprobs":
         return body | {"prompt_logprobs": 0}
-    return body | {"echo": True, "logprobs": 0}
+    return body | {"echo": True, "logprobs": 1}
 
 
 def likelihood(data: Mapping[str, Any], ids: Sequence[int], targets: Sequence[int], takes: Takes) -> Scored:
@@ -40,7 +40,24 @@ def likelihood(data: Mapping[str, Any], ids: Sequence[int], targets: Sequence[in
     # An echo may be followed by the one token that had to be generated.
     if len(values) not in (len(ids), len(ids) + 1) or any(values[place] is None for place in targets):
         raise RowError(OTHER_PROMPT, f"{takes.server} has made {len(values)} tokens of {len(ids)}")
-    return Scored(sum(values[place] or 0.0 for place in targets), len(targets))
+    by_id = takes.scores == "prompt_logprobs"
+    best = [_is_best_by_id(choice, place, ids[place]) if by_id else _is_best(choice, place) for place in targets]
+    greedy = None if None in best else all(best)
+    return Scored(sum(values[place] or 0.0 for place in targets), len(targets), greedy)
+
+
+def _is_best_by_id(choice: Mapping[str, Any], place: int, token: int) -> bool | None:
+    """Whether vLLM ranks a token first; None where it does not tell."""
+    rank = choice["prompt_logprobs"][place][str(token)].get("rank")
+    return None if rank is None else rank == 1
+
+
+def _is_best(choice: Mapping[str, Any], place: int) -> bool | None:
+    """Whether no token is told that is likelier than an echo's own; None where none is told."""
+    told = choice["logprobs"]
+    top = told.get("top_logprobs") or []
+    others = top[place] if place < len(top) else None
+    return max(others.values()) <= told["token_logprobs"][place] if others else None
 
 
 def _by_id(choice: Mapping[str, Any], ids: Sequence[int]) -> list[float | None] | None:

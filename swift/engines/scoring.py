@@ -15,12 +15,13 @@ from swift.chat.encode import encode
 from swift.chat.loss_scale import LossScale
 from swift.config.chat import ChatConfig
 from swift.data.collate import Media, collate
+from swift.engines.base import OnScored
 from swift.engines.shape import input_device
 from swift.errors import RowError
 from swift.models.forward import Caller
 from swift.models.head import HeadTransform
 from swift.models.structure import embedding_rows, output_head
-from swift.types import Conversation, Scored, Tokens
+from swift.types import Conversation, Given, Origin, Scored, Tokens
 
 _CHUNK = 1 << 26
 """Logits held at a time."""
@@ -55,8 +56,9 @@ def scores(
     max_tokens: int,
     max_rows: int,
     before: Callable[[], None],
-) -> list[Scored]:
-    """Log-likelihoods of the targets of samples.
+    on_done: OnScored,
+) -> None:
+    """Tell the log-likelihoods of the targets of samples.
 
     Args:
         backbone: What takes a batch through the model.
@@ -65,8 +67,8 @@ def scores(
         max_tokens: Tokens of a batch, padding included.
         max_rows: Rows of a batch.
         before: Called before every forward pass.
+        on_done: Called for each sample.
     """
-    found: dict[int, Scored] = {}
     head = output_head(model)
     for numbers in batches([len(sample) for sample in samples], max_tokens, max_rows):
         batch = collate([samples[number] for number in numbers], padding_free=False, pad_id=0, media=media)
@@ -76,14 +78,17 @@ def scores(
         states: Tensor = output["logits" if transform is None else "last_hidden_state"]
         states = states.reshape(-1, states.shape[-1])[batch.target_index]
         rows = max(1, _CHUNK // embedding_rows(model))
-        parts = []
+        parts, likeliest = [], []
         for some, targets in zip(states.split(rows), batch.targets.split(rows), strict=True):
-            logits = some if transform is None else transform(head(some))
-            parts.append(logits.float().log_softmax(-1).gather(-1, targets[:, None])[:, 0])
+            logits = (some if transform is None else transform(head(some))).float()
+            parts.append(logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0])
+            likeliest.append(logits.argmax(-1) == targets)
         counts = [int(np.count_nonzero(samples[number].weights > 0)) for number in numbers]
-        for number, values in zip(numbers, torch.cat(parts).double().cpu().split(counts), strict=True):
-            found[number] = Scored(float(values.sum()), len(values))
-    return [found[number] for number in range(len(samples))]
+        pairs = zip(
+            torch.cat(parts).double().cpu().split(counts), torch.cat(likeliest).cpu().split(counts), strict=True
+        )
+        for number, (values, best) in zip(numbers, pairs, strict=True):
+            on_done(number, Scored(float(values.sum()), len(values), bool(best.all())))
 
 
 def batches(lengths: Sequence[int], max_tokens: int, max_rows: int) -> Iterator[list[int]]:
@@ -96,3 +101,30 @@ def batches(lengths: Sequence[int], max_tokens: int, max_rows: int) -> Iterator[
         batch.append(number)
     if batch:
         yield batch
+
+
+def given_of(tokens: Tokens) -> Given:
+    """The same without media and weights."""
+    return Given(tokens.ids.tolist(), np.flatnonzero(tokens.weights > 0).tolist())
+
+
+def tokens_of(given: Given) -> Tokens:
+    """The same for a batch with padding."""
+    weights = np.zeros(len(given.ids), np.float32)
+    weights[list(given.targets)] = 1.0
+    return Tokens(np.array(given.ids, np.int32), weights, Origin("given tokens", 1))
+
+
+def require_given(given: Given, room: int | None) -> None:
+    """Make sure that the model can judge given tokens.
+
+    Args:
+        room: Tokens that it takes; None where it sets no limit. The last target is not among them: it is not read.
+
+    Raises:
+        RowError: There is no target, or the first token is one, or there is not enough room.
+    """
+    if not given.targets or given.targets[0] < 1:
+        raise RowError("no_answer", "no token behind another one is to be judged")
+    if room is not None and given.targets[-1] > room:
+        raise RowError("too_long", f"{given.targets[-1]} tokens stand before the last target, the model takes {room}")

@@ -4,7 +4,8 @@ All new tokens of a step lie back to back in one row, whatever they are: one tok
 prompts. Linear layers see no padding, and rows come and go without anything being moved. Attention is computed for
 neighbouring slots together where each has one new token, and for each piece of a prompt alone.
 
-Registered with transformers' attention interface under the name `SLOTS`. Outside of a step it is `sdpa`.
+Registered with transformers' attention interface under the name `SLOTS`. Within a tree it is that of
+`swift.engines.tree`; outside of both it is `sdpa`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
+from swift.engines.attend import Rules, attend, causal_mask
 from swift.engines.cache import FullLayer, WindowLayer, new_cache
+from swift.engines.tree import current_tree, tree_attention
 
 SLOTS = "swift_slots"
 """Name under which the attention is registered with transformers."""
@@ -173,10 +175,10 @@ def register_slots() -> None:
 
 
 def slot_mask(*args: Any, **kwargs: Any) -> Tensor | None:
-    """No mask within a step; outside the one of `sdpa`."""
+    """No mask within a step or tree; outside the one of `sdpa`."""
     from transformers.masking_utils import sdpa_mask
 
-    if _STEP.get() is not None:
+    if _STEP.get() is not None or current_tree() is not None:
         return None
     mask: Tensor | None = sdpa_mask(*args, **kwargs)
     return mask
@@ -201,7 +203,7 @@ def slot_attention(
         query: [1, heads, tokens, head size].
         key: What the cache's layer returned: [slots, heads, places, head size], fewer heads where they are shared.
         value: The same.
-        attention_mask: None within a step.
+        attention_mask: None within a step or tree.
         sliding_window: How many positions back, itself included, a token sees.
         softcap: Scores become `softcap * tanh(score / softcap)`.
         s_aux: [heads], a learned score per head that takes part in the softmax only (attention sink).
@@ -209,14 +211,17 @@ def slot_attention(
     Returns:
         [1, tokens, heads, value head size], and no attention weights.
     """
-    step = _STEP.get()
-    rules = _Rules(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, s_aux)
+    step, tree = _STEP.get(), current_tree()
+    rules = Rules(query.shape[-1] ** -0.5 if scaling is None else scaling, softcap, s_aux)
+    if tree is not None:
+        return tree_attention(query, key, value, tree, sliding_window, rules), None
     if step is None and rules.plain:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **kwargs)
     if step is None:
-        return _attend(query, key, value, _causal(query, key, attention_mask), rules).transpose(1, 2).contiguous(), None
+        output = attend(query, key, value, causal_mask(query, key, attention_mask), rules)
+        return output.transpose(1, 2).contiguous(), None
     output = query.new_empty((1, query.shape[2], query.shape[1], value.shape[-1]))
     for run in step.runs:
         rows = len(run.lengths)
@@ -224,34 +229,14 @@ def slot_attention(
         tokens = slice(run.begin, run.begin + rows)
         q = query[0, :, tokens].transpose(0, 1).unsqueeze(2)
         k, v = key[slots, :, : run.width], value[slots, :, : run.width]
-        output[0, tokens] = _attend(q, k, v, run.allowed(sliding_window), rules).squeeze(2)
+        output[0, tokens] = attend(q, k, v, run.allowed(sliding_window), rules).squeeze(2)
     for chunk in step.chunks:
         tokens = slice(chunk.begin, chunk.begin + chunk.count)
         width = chunk.start + chunk.count
         k, v = key[chunk.slot : chunk.slot + 1, :, :width], value[chunk.slot : chunk.slot + 1, :, :width]
-        part = _attend(query[:, :, tokens], k, v, _seen(chunk, sliding_window, query.device), rules)
+        part = attend(query[:, :, tokens], k, v, _seen(chunk, sliding_window, query.device), rules)
         output[0, tokens] = part[0].transpose(0, 1)
     return output, None
-
-
-@dataclass(frozen=True, slots=True)
-class _Rules:
-    scale: float
-    softcap: float | None
-    sinks: Tensor | None
-
-    @property
-    def plain(self) -> bool:
-        """Whether torch's own attention does it."""
-        return self.softcap is None and self.sinks is None
-
-
-def _causal(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
-    """The mask as it is; where there is none, each token sees those before it."""
-    if mask is not None:
-        return mask
-    new, width = query.shape[2], key.shape[2]
-    return torch.ones((new, width), dtype=torch.bool, device=query.device).tril_(width - new)[None, None]
 
 
 def _seen(chunk: Chunk, window: int | None, device: torch.device) -> Tensor:
@@ -262,36 +247,3 @@ def _seen(chunk: Chunk, window: int | None, device: torch.device) -> Tensor:
     if window is not None:
         seen &= others > own - window
     return seen[None, None]
-
-
-def _attend(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, rules: _Rules) -> Tensor:
-    """[rows, heads, tokens, size] over [rows, heads or fewer, width, size]."""
-    if rules.plain:
-        return _grouped(query, key, value, allowed, rules.scale)
-    groups = query.shape[1] // key.shape[1]
-    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    scores = (query @ key.transpose(-1, -2)).float() * rules.scale
-    if rules.softcap is not None:
-        scores = rules.softcap * torch.tanh(scores / rules.softcap)
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
-    if rules.sinks is not None:
-        sinks = rules.sinks.float().view(1, -1, 1, 1).expand(*scores.shape[:-1], 1)
-        scores = torch.cat((scores, sinks), dim=-1)
-    weights = scores.softmax(-1)[..., : key.shape[2]]
-    return weights.to(value.dtype) @ value
-
-
-def _grouped(query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
-    """The same, where heads that share keys stand as more tokens of one head: each key is then read once, not for each.
-
-    On a CPU this makes a step of many rows several times as fast as kernels that repeat keys, or read them so.
-    """
-    rows, heads, tokens, size = query.shape
-    shared = key.shape[1]
-    groups = heads // shared
-    query = query.reshape(rows, shared, groups * tokens, size)
-    if allowed is not None and tokens > 1:
-        allowed = allowed.expand(rows, groups, tokens, -1).reshape(rows, 1, groups * tokens, -1)
-    output = F.scaled_dot_product_attention(query, key, value, attn_mask=allowed, scale=scale)
-    return output.reshape(rows, heads, tokens, value.shape[-1])

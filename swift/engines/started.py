@@ -11,8 +11,9 @@ from swift.engines import llamacpp, lmdeploy, sglang, vllm
 from swift.engines.folders import Plan
 from swift.engines.link import Address, Link
 from swift.engines.merged import TextSide, merged_folder, text_side
-from swift.engines.openai import OpenAIEngine, Served
+from swift.engines.openai import OpenAIEngine
 from swift.engines.remote import list_models
+from swift.engines.served import Served
 from swift.engines.server import Launch, Setting, start
 from swift.engines.wires import Takes, Wire
 from swift.environments.build import has_nvidia

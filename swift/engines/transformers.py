@@ -16,22 +16,20 @@ from swift.chat.encode import prompt_of
 from swift.config.chat import ChatConfig
 from swift.engines.adapters import Switch
 from swift.engines.adjust import Chooser
-from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Listener, OnDone
+from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Listener, OnDone, OnScored
 from swift.engines.entry import Entry
 from swift.engines.guide import Guides, Match
 from swift.engines.hot import HotSwitch
 from swift.engines.job import Job
 from swift.engines.lanes import Lanes, Limits
-from swift.engines.scoring import answer_tokens, scores
+from swift.engines.scorer import Scorer
+from swift.engines.scoring import answer_tokens, require_given, tokens_of
 from swift.engines.shape import context_length, forward_parameters, input_device
 from swift.engines.text import TextStream
 from swift.engines.together import answer_all, answer_stream
 from swift.errors import ConfigError, ResourceError, RowError, SwiftError
-from swift.models.forward import make_backbone
-from swift.models.head import HeadTransform
-from swift.models.structure import backbone, embedding_rows, generating, head_transform
-from swift.tuners.prompt import behind
-from swift.types import Ability, Completion, Conversation, Guide, Request, Scored, Tokens
+from swift.models.structure import embedding_rows, generating
+from swift.types import Ability, Completion, Conversation, Given, Guide, Request, Scored, Tokens
 
 _DEFAULT = Limits()
 
@@ -72,7 +70,7 @@ class TransformersEngine:
         self._limits = limits
         self._note = note
         self._lanes = Lanes(model, forward_parameters(model), switch=switch, limits=limits)
-        self._measured: list[HeadTransform | None] = []
+        self._scorer = Scorer(model, self._lanes, limits)
         lengths = [length for length in (context_length(model), limits.length) if length is not None]
         self._context = min(lengths, default=None)
         self._vocabulary = embedding_rows(model)
@@ -107,7 +105,7 @@ class TransformersEngine:
     @property
     def ability(self) -> Ability:
         """It answers."""
-        return Ability(longest=self._context)
+        return Ability(longest=self._context, scores=True)
 
     def submit(self, request: AnyRequest, listener: Listener, *, pieces: bool = True) -> int:
         """Take a request in; it is answered by further calls of `step`. May be called from any thread.
@@ -238,30 +236,43 @@ class TransformersEngine:
         Returns:
             One item a conversation, in order; a RowError for one that cannot be scored.
         """
+        name = self._adapter(adapter)
+        room = self._room(name)
         results: dict[int, Scored | RowError] = {}
         ready: dict[int, Tokens] = {}
-        name = self._adapter(adapter)
-        front = self._lanes.front(name)
-        room = self._context if self._context is None or front is None else self._context - front.length
-        plain = make_backbone(backbone(self._model))
         for number, sample in enumerate(samples):
             try:
                 ready[number] = answer_tokens(sample, self._codec, self._chat, room)
             except RowError as error:
                 results[number] = error
-        together = self._lanes.own_loop and self._lanes.padding_safe()
-        found = scores(
-            self._model,
-            plain if front is None else behind(plain, self._model, front),
-            self._transform(),
-            list(ready.values()),
-            media=None if self._codec.media is None else self._codec.media.inputs,
-            max_tokens=self._limits.tokens,
-            max_rows=self._limits.rows if together else 1,
-            before=lambda: self._lanes.activate(name),
+        numbers = list(ready)
+        media = None if self._codec.media is None else self._codec.media.inputs
+        self._scorer.score(
+            list(ready.values()), name, lambda place, scored: results.update({numbers[place]: scored}), media
         )
-        results.update(zip(ready, found, strict=True))
         return [results[number] for number in range(len(samples))]
+
+    def score_ids(self, samples: Sequence[Given], on_done: OnScored, *, adapter: str | None = None) -> None:
+        """How likely given tokens are behind those before them.
+
+        Args:
+            samples: In any order and of any length; what they share at their beginning is computed once.
+            on_done: Called with the number of each sample and its score, in any order.
+            adapter: As in a request.
+
+        Raises:
+            RowError: The adapter is unknown, or the model does not take a sample.
+        """
+        name = self._adapter(adapter)
+        room = self._room(name)
+        for sample in samples:
+            require_given(sample, room)
+        self._scorer.score([tokens_of(sample) for sample in samples], name, on_done)
+
+    def _room(self, adapter: str) -> int | None:
+        """Tokens that the model takes behind what an adapter puts in front."""
+        front = self._lanes.front(adapter)
+        return self._context if self._context is None or front is None else self._context - front.length
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[int], *, adapter: str | None = None) -> Tensor:
@@ -281,13 +292,6 @@ class TransformersEngine:
         row = torch.tensor([list(ids)], device=input_device(self._model))
         logits: Tensor = self._model(input_ids=row, use_cache=False).logits[0]
         return logits.float().cpu()
-
-    def _transform(self) -> HeadTransform | None:
-        """Measured once, on the bare model."""
-        if not self._measured:
-            self._lanes.activate(BASE)
-            self._measured = [head_transform(self._model)]
-        return self._measured[0]
 
     def _adapter(self, wanted: str | None) -> str:
         """The adapter that is meant by what a request says."""

@@ -46,6 +46,10 @@ def evaluate(config: EvalConfig) -> tuple[Result, ...]:
     Raises:
         SwiftError: A model, adapter, data set or option cannot be used.
     """
+    if config.eval_backend == "lm_eval":
+        from swift.evaluation.harness.run import evaluate_tasks
+
+        return evaluate_tasks(config)
     load_plugins(config.plugins)
     plan = plan_of(config)
     tasks = tasks_of(config)

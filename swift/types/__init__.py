@@ -15,6 +15,7 @@ from swift.types.encoding import (
 )
 from swift.types.generation import (
     Completion,
+    Given,
     Guide,
     GuideKind,
     Ids,
@@ -55,6 +56,7 @@ __all__ = [
     "Encodable",
     "EncodeRequest",
     "Encoded",
+    "Given",
     "Guide",
     "GuideKind",
     "Ids",

@@ -74,9 +74,11 @@ class Ability:
         labels: Names of the labels that it tells apart; empty where it tells none.
         dimensions: Length of its vectors; 0 where it gives none.
         longest: Tokens that a prompt may have; None where there is no limit.
+        scores: Whether it tells how likely given tokens are.
     """
 
     task: Task = "generate"
     labels: tuple[str, ...] = ()
     dimensions: int = 0
     longest: int | None = None
+    scores: bool = False

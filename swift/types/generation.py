@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -67,6 +68,19 @@ class Ids:
 
 
 Prompt = Conversation | Text | Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Token ids of which some are judged by how likely they are behind those before them.
+
+    Attributes:
+        ids: All of them.
+        targets: Places of those that are judged, ascending; the first token cannot be.
+    """
+
+    ids: Sequence[int]
+    targets: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,9 @@ class Scored:
     Attributes:
         logprob: Natural logarithm of its probability: of all its tokens and of its end.
         tokens: How many tokens that are.
+        greedy: Whether each of them is the likeliest in its place; None where that is not known.
     """
 
     logprob: float
     tokens: int
+    greedy: bool | None = None

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from swift.config import familiar
+from swift.config.engine import OpenaiConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.reference import ROOTS
-from swift.config.runs import InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig, SftConfig
 from swift.config.schema import table
 
 BASE = ["--model", "m", "--dataset", "d"]
@@ -63,3 +64,11 @@ def test_table_is_sound() -> None:
     for key, values in familiar.VALUES.items():
         options_ = next(options.by_name[key] for options in tables if key in options.by_name)
         assert all(not options_[0].choices or ours in options_[0].choices for ours in values.values())
+
+
+def test_an_address_to_evaluate() -> None:
+    config = parse(EvalConfig, "--eval_url http://127.0.0.1:8000/v1 --dataset d --api_key_env KEY".split()).config
+    assert isinstance(config.engine, OpenaiConfig)
+    assert (config.engine.url, config.engine.api_key_variable) == ("http://127.0.0.1:8000/v1", "KEY")
+    own = parse(EvalConfig, "--engine vllm --eval_url http://h/v1 --model m --dataset d".split()).config
+    assert (own.engine.type, own.engine.url) == ("vllm", "http://h/v1")

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from swift.engines.adjust import Chooser
-from swift.engines.flat import FlatLane, _common
+from swift.engines.flat import FlatLane
 from swift.engines.job import Job
 from swift.engines.lanes import Limits
+from swift.engines.prefix import common
 from swift.engines.probe import flat_is_right
 from swift.engines.shape import forward_parameters
 from swift.engines.transformers import TransformersEngine
@@ -151,7 +152,7 @@ def test_the_common_beginning(seed: int) -> None:
     expected = 0
     while expected < min(len(one), len(other), limit) and one[expected] == other[expected]:
         expected += 1
-    assert _common(one, other, min(limit, len(one))) == expected
+    assert common(one, other, min(limit, len(one))) == expected
 
 
 def test_long_answers_begin_first_where_all_are_there() -> None:

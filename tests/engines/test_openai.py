@@ -17,7 +17,8 @@ from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.engines.base import Event, Piece
 from swift.engines.link import Address, Link, base_url
-from swift.engines.openai import OpenAIEngine, Served
+from swift.engines.openai import OpenAIEngine
+from swift.engines.served import Served
 from swift.engines.transformers import TransformersEngine
 from swift.engines.vllm import TAKES
 from swift.engines.wires import Takes

@@ -27,8 +27,8 @@ from swift.engines.encoding.load import find
 from swift.engines.folders import Plan
 from swift.engines.link import ROOT, Link
 from swift.engines.merged import text_side
-from swift.engines.openai import Served
 from swift.engines.remote import linked, served_by
+from swift.engines.served import Served
 from swift.engines.wires import UNSUPPORTED
 from swift.errors import ConfigError, EngineError, RowError, SwiftError
 from swift.types import Ability, Encoded, EncodeRequest, Origin, Task, Text, TextPair
