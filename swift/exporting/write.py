@@ -12,13 +12,18 @@ import orjson
 
 from swift.chat.media.files import copy_processor
 from swift.config.export import ExportConfig
+from swift.config.quantization import NoQuantization
 from swift.errors import ModelError
+from swift.exporting.certificate.certificate import Certificate
 from swift.exporting.folder import require_room
 from swift.exporting.gguf import FILE, write_gguf
 from swift.exporting.merge import stored_type, write_plain
 from swift.exporting.ollama import write_modelfile
 from swift.exporting.pieces import write_in_pieces
 from swift.exporting.prepare import Job
+from swift.exporting.publish.card import Card, card_text
+from swift.exporting.publish.files import CARD, PAPERS
+from swift.exporting.publish.origin import licence_in, public_name, training_of
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub import Located
 from swift.models.gguf import as_folder
@@ -89,6 +94,31 @@ def write(job: Job, folder: Path) -> Made:
         made = Made(_described(config), versions, bits=True)
     shutil.rmtree(folder / _PLAIN, ignore_errors=True)
     return made
+
+
+def write_card(job: Job, made: Made, certificate: Certificate | None, folder: Path, name: str) -> None:
+    """The model card, and the base model's licence and notices where it has such files.
+
+    Args:
+        name: The model's name on the hub, or of its folder.
+    """
+    base = job.located.path if job.located.path.is_dir() else job.located.path.parent
+    adapters = job.plan.adapters
+    card = Card(
+        name=name,
+        base=job.plan.model.id,
+        adapters=tuple(map(public_name, map(str, adapters.values()))),
+        held=made.held,
+        to=job.config.to,
+        method="" if isinstance(job.config.quantize, NoQuantization) else job.config.quantize.type,
+        licence=job.config.licence or licence_in(base),
+        training=training_of([*adapters.values(), base]),
+        certificate=certificate,
+    )
+    for paper in (path for kind in PAPERS for path in base.glob(kind)):
+        if not (folder / paper.name).exists():
+            shutil.copyfile(paper, folder / paper.name)
+    (folder / CARD).write_text(card_text(card, folder), encoding="utf-8")
 
 
 def _plain_source(job: Job, folder: Path) -> Located:

@@ -104,7 +104,7 @@ def test_what_fails_there_is_told_in_a_line(model, tmp_path):
 @pytest.mark.parametrize(("kind", "worst"), [("none", 1e-3), ("q8_0", 0.02)])
 def test_gguf(kind, worst, known, tmp_path):
     folder, certificate = exported(known, tmp_path, to="gguf", gguf_type=kind)
-    assert {file.name for file in folder.iterdir()} == {"model.gguf", "certificate.json", "certificate.md"}
+    assert {file.name for file in folder.iterdir()} == {"model.gguf", "certificate.json", "certificate.md", "README.md"}
     assert certificate["passed"]
     assert certificate["distance"]["mean_kl"] < worst
     checks = {check["name"]: check for check in certificate["checks"]}

@@ -22,6 +22,8 @@ from swift.exporting.certificate.llama import LlamaSubject
 from swift.exporting.certificate.measure import Asked, Reference, measure_result, measure_source
 from swift.exporting.certificate.subject import ModelSubject, Subject
 from swift.exporting.prepare import Job
+from swift.exporting.publish.files import fingerprints
+from swift.exporting.publish.origin import public_name
 from swift.exporting.verify import BOUNDS
 from swift.exporting.write import Made
 from swift.hub.located import say
@@ -36,7 +38,7 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
     """
     limits = job.config.certificate
     asked = _asked(job)
-    source = " + ".join((job.plan.model.id, *(str(path) for path in job.plan.adapters.values())))
+    source = " + ".join(map(public_name, (job.plan.model.id, *map(str, job.plan.adapters.values()))))
     with tempfile.TemporaryDirectory(prefix="swift-certificate-") as place:
         say("measuring the source")
         reference, known = _source(job, asked, Path(place))
@@ -64,6 +66,7 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         versions={**{name: version(name) for name in ("torch", "transformers")}, **made.versions},
         blocks=blocks,
         layers=layers,
+        files=fingerprints(folder, made.file if job.config.certify is not None else None),
     )
 
 
