@@ -41,6 +41,12 @@ class _Grouped(_Calibrated):
         "largest weight, which is faster.",
         "quant_scales",
     )
+    bits_rule: tuple[str, ...] = option(
+        (),
+        "Other bits for some layers: PART=BITS, such as layers.0-1=8 down_proj=8; the last that matches counts, and "
+        "16 leaves a layer as it is.",
+        "bits_rule",
+    )
 
 
 class GptqConfig(_Grouped):
@@ -156,9 +162,10 @@ class ExportConfig(Config):
         "certificate needs the whole model: --certificate false.",
         "merge_in_pieces",
     )
-    to: Literal["hf", "gguf", "ollama"] = option(
+    to: Literal["hf", "peft", "gguf", "ollama"] = option(
         "hf",
-        "hf: a folder for transformers and vLLM. gguf: a file for llama.cpp. ollama: that file, and a Modelfile.",
+        "hf: a folder for transformers and vLLM. peft: the adapter by itself, for PEFT and vLLM. gguf: a file for "
+        "llama.cpp. ollama: that file, and a Modelfile.",
         "to",
     )
     gguf_type: GgufType = option("none", "In how few bits the weights are written into the GGUF file.", "gguf_quantize")
@@ -193,6 +200,11 @@ class ExportConfig(Config):
     licence: str | None = option(
         None, "Licence of the base model for the card; default: what the model's README.md states.", "license"
     )
+
+
+def is_gguf(config: ExportConfig) -> bool:
+    """Whether a GGUF file is written."""
+    return config.to in ("gguf", "ollama")
 
 
 def plain(config: ExportConfig) -> bool:

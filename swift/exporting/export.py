@@ -11,9 +11,12 @@ from swift.engines.merging import require_mergeable
 from swift.errors import ConfigError, ModelError
 from swift.exporting.certificate.certificate import PAGE, Certificate, failed
 from swift.exporting.certificate.certify import certify
+from swift.exporting.certificate.html import html
 from swift.exporting.certificate.page import page
 from swift.exporting.folder import keep_failed, new_folder
+from swift.exporting.peft import require_plain_adapter
 from swift.exporting.prepare import prepare
+from swift.exporting.publish.hubs import require_hub
 from swift.exporting.publish.publish import publish, publishing
 from swift.exporting.write import found, write, write_card
 
@@ -39,10 +42,15 @@ def export(config: ExportConfig) -> Path:
     if config.certify is not None:
         return _certified(config, plan, Path(config.certify))
     _check(config, plan)
-    require_mergeable(plan.adapters.values())
+    if config.to == "peft":
+        require_plain_adapter(plan)
+    else:
+        require_mergeable(plan.adapters.values())
     target = _target(config, plan)
     if address is not None:
         _require_publishable(plan)
+        if not config.dry_run:
+            require_hub(address)
     job = prepare(config, plan)
     sources = [*plan.adapters.values(), Path(plan.model.id)]
     with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
@@ -50,7 +58,7 @@ def export(config: ExportConfig) -> Path:
         certificate = None
         if config.certificate.enabled:
             certificate = certify(job, made, folder)
-            certificate.write(folder, page(certificate))
+            certificate.write(folder, page(certificate), html(certificate))
             _require_passed(certificate, folder, target)
         write_card(job, made, certificate, folder, address.id if address is not None else target.name)
     sys.stderr.write(f"exported to {target}\n")
@@ -63,7 +71,7 @@ def _certified(config: ExportConfig, plan: Plan, place: Path) -> Path:
     """Measure what is there already; its certificate goes beside it."""
     made, folder = found(place), place if place.is_dir() else place.parent
     certificate = certify(prepare(config, plan), made, folder)
-    certificate.write(folder, page(certificate))
+    certificate.write(folder, page(certificate), html(certificate))
     _tell(certificate)
     if not certificate.passed:
         raise ModelError(_failures(certificate, str(place)), hint=f"see {folder / PAGE}")
@@ -71,8 +79,11 @@ def _certified(config: ExportConfig, plan: Plan, place: Path) -> Path:
 
 
 def _check(config: ExportConfig, plan: Plan) -> None:
+    if config.to == "peft":
+        return
     if plan.adapters and not config.merge_lora:
-        raise ConfigError("adapters are named, and nothing is to be done with them", hint="add --merge_lora true")
+        hint = "add --merge_lora true, or --to peft for the adapter by itself"
+        raise ConfigError("adapters are named, and nothing is to be done with them", hint=hint)
     if config.merge_lora and not plan.adapters:
         raise ConfigError("there is no adapter to merge", hint="name it with --adapters")
 
@@ -106,6 +117,8 @@ def _target(config: ExportConfig, plan: Plan) -> Path:
 
 def _ending(config: ExportConfig, plan: Plan) -> str:
     """What the folder's name tells of what was done."""
+    if config.to == "peft":
+        return "peft"
     if config.to != "hf":
         return config.to if config.gguf_type == "none" else f"{config.to}-{config.gguf_type}"
     if plain(config):

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 
 from swift.chat.media.files import copy_processor
-from swift.config.export import ExportConfig
+from swift.config.export import ExportConfig, is_gguf
 from swift.config.quantization import NoQuantization
 from swift.errors import ModelError
 from swift.exporting.certificate.certificate import Certificate
@@ -19,6 +19,7 @@ from swift.exporting.folder import require_room
 from swift.exporting.gguf import FILE, write_gguf
 from swift.exporting.merge import stored_type, write_plain
 from swift.exporting.ollama import write_modelfile
+from swift.exporting.peft import write_adapter
 from swift.exporting.pieces import write_in_pieces
 from swift.exporting.prepare import Job
 from swift.exporting.publish.card import Card, card_text
@@ -77,11 +78,14 @@ def write(job: Job, folder: Path) -> Made:
     """
     config = job.config
     kind = str(job.dtype).removeprefix("torch.")
+    if config.to == "peft":
+        write_adapter(job.plan, folder)
+        return Made("as the run has saved it", {"peft": version("peft")})
     if config.to == "hf" and job.method is None:
         _write_weights(job, folder)
         return Made(kind, {"transformers": version("transformers")})
     source = _plain_source(job, folder)
-    if config.to != "hf":
+    if is_gguf(config):
         layout = _ollama(job, source.path, folder) if config.to == "ollama" else ""
         file = write_gguf(job, source.path, folder)
         held = f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}"
@@ -146,6 +150,7 @@ def _quant_plan(job: Job, source: Located) -> QuantPlan:
         model=job.plan.model,
         config=job.config.quantize,
         layers=job.layers,
+        bits=job.bits,
         rows=job.rows.calibration,
         device=job.device,
         dtype=job.dtype,

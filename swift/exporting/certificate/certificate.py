@@ -15,6 +15,7 @@ from swift.exporting.certificate.measure import Distance, Measured
 
 FILE = "certificate.json"
 PAGE = "certificate.md"
+HTML = "certificate.html"
 VERSION = 2
 
 
@@ -73,11 +74,12 @@ class Certificate:
         """What does not."""
         return [check for check in self.checks if not check.passed]
 
-    def write(self, folder: Path, page: str) -> None:
-        """Put both files into a folder."""
+    def write(self, folder: Path, page: str, html: str) -> None:
+        """Put the numbers and both pages into a folder."""
         values = {"version": VERSION, "passed": self.passed, **asdict(self)}
         (folder / FILE).write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2))
         (folder / PAGE).write_text(page, encoding="utf-8")
+        (folder / HTML).write_text(html, encoding="utf-8")
 
 
 def failed(folder: Path) -> bool:

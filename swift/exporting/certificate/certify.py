@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from swift.chat.encode import prompt_ids
+from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.config.quantization import NoQuantization
 from swift.engines import llamacpp
@@ -21,6 +22,7 @@ from swift.exporting.certificate.layers import BlockError, LayerError, Trace, co
 from swift.exporting.certificate.llama import LlamaSubject
 from swift.exporting.certificate.measure import Asked, Reference, measure_result, measure_source
 from swift.exporting.certificate.subject import ModelSubject, Subject
+from swift.exporting.peft import adapter_checks
 from swift.exporting.prepare import Job
 from swift.exporting.publish.files import fingerprints
 from swift.exporting.publish.origin import public_name
@@ -101,6 +103,8 @@ def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:
         subject = LlamaSubject(made.file, require(llamacpp.ENVIRONMENT, job.environments))
         return subject.text_checks(rows, source, job.chat), subject
     chat = job.chat.model_copy(update={"template": None})
+    if job.config.to == "peft" and job.config.certify is None:
+        return _adapter(job, folder, chat)
     model = job.plan.model.model_copy(
         update={"id": str(folder), "revision": None, "quantization": NoQuantization(), "dtype": "auto"}
     )
@@ -108,6 +112,15 @@ def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:
     codec = loaded.codec
     checks = [template_check(rows, codec, chat), prompt_check(rows, source, codec, job.chat), stops_same(source, codec)]
     return checks, loaded
+
+
+def _adapter(job: Job, folder: Path, chat: ChatConfig) -> tuple[list[Check], Subject]:
+    """The adapter as it was written, over the base model."""
+    base = job.plan.model.model_copy(update={"quantization": NoQuantization()})
+    loaded = ModelSubject(Plan(base, {"exported": folder}, chat, folder, MediaConfig()), "over the base model")
+    rows, source, codec = job.rows.held_out, job.codec, loaded.codec
+    checks = [template_check(rows, codec, chat), prompt_check(rows, source, codec, job.chat), stops_same(source, codec)]
+    return [*adapter_checks(job.plan, folder), *checks], loaded
 
 
 def _layers(subject: Subject, known: Trace | None) -> tuple[tuple[BlockError, ...], tuple[LayerError, ...]]:

@@ -14,21 +14,17 @@ _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def publishing(config: ExportConfig) -> Target | None:
-    """Where the result is to go; None where it stays here. The hub is asked whether it answers.
+    """Where the result is to go; None where it stays here.
 
     Raises:
         ConfigError: The target is not named, or is no id.
-        HubError: The hub does not answer.
-        MissingExtraError: The hub's library is not installed.
     """
     if not config.push_to_hub and config.publish is None:
-        if config.dry_run:
-            raise ConfigError("--dry_run true, and nothing is to be uploaded", hint="add --push_to_hub true")
         return None
     if not config.push_to:
         raise ConfigError("the upload has no target", hint="name it with --hub_model_id OWNER/NAME")
     model = config.model
-    target = target_of(
+    return target_of(
         config.push_to,
         modelscope=model is not None and (model.hub == "ms" or model.use_hf is False),
         revision=config.hub_revision,
@@ -36,9 +32,6 @@ def publishing(config: ExportConfig) -> Target | None:
         message=config.commit_message,
         token=model.hub_token if model is not None else None,
     )
-    if not config.dry_run:
-        require_hub(target)
-    return target
 
 
 def publish(folder: Path, target: Target, *, dry_run: bool) -> None:
@@ -46,7 +39,8 @@ def publish(folder: Path, target: Target, *, dry_run: bool) -> None:
 
     Raises:
         ModelError: It is no export, has no card, did not pass its certificate, or has changed since.
-        HubError: The hub refused or broke off; the folder stays.
+        HubError: The hub does not answer, refused or broke off; the folder stays.
+        MissingExtraError: The hub's library is not installed.
     """
     going = outgoing(folder)
     if not require_certified(folder, going):
@@ -56,6 +50,7 @@ def publish(folder: Path, target: Target, *, dry_run: bool) -> None:
     if dry_run:
         sys.stdout.write(preview(folder, going, target))
         return
+    require_hub(target)
     sys.stderr.write(f"uploading {len(going.files)} files, {_bytes(going.size)}, to {target}\n")
     address = upload(folder, [name for name, _ in going.files], target)
     sys.stderr.write(f"uploaded: {address}\n")
