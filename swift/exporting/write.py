@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import orjson
+import torch
 
 from swift.chat.media.files import copy_processor
 from swift.config.export import ExportConfig, is_gguf
@@ -44,6 +45,7 @@ class Made:
         versions: Libraries that did it.
         file: The GGUF file; None for a folder.
         bits: Fewer than 16 for a weight: rounding to a type does not explain what differs.
+        dtype: Of plain weights that were found; None where they are of the type that was wanted.
         layout: What was proved of the Modelfile's template, in words; empty where there is none.
     """
 
@@ -51,6 +53,7 @@ class Made:
     versions: Mapping[str, str]
     file: Path | None = None
     bits: bool = False
+    dtype: torch.dtype | None = None
     layout: str = ""
 
 
@@ -65,9 +68,12 @@ def found(place: Path) -> Made:
     path = place / "config.json"
     if not path.is_file():
         raise ModelError(f"{place} is neither a model's folder nor a GGUF file", hint="--certify takes one of them")
-    quantized = quantization_of(load_config(Located(place, "folder", str(place), None)))
+    config = load_config(Located(place, "folder", str(place), None))
+    quantized = quantization_of(config)
     held = "as found" if quantized is None else describe_checkpoint(quantized)
-    return Made(held, {}, bits=quantized is not None)
+    stored = config.get_text_config(decoder=True).dtype or config.dtype
+    dtype = stored if isinstance(stored, torch.dtype) and quantized is None else None
+    return Made(held, {}, bits=quantized is not None, dtype=dtype)
 
 
 def write(job: Job, folder: Path) -> Made:
@@ -89,7 +95,7 @@ def write(job: Job, folder: Path) -> Made:
         layout = _ollama(job, source.path, folder) if config.to == "ollama" else ""
         file = write_gguf(job, source.path, folder)
         held = f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}"
-        made = Made(held, _versions(job), file, config.gguf_type != "none", layout)
+        made = Made(held, _versions(job), file, config.gguf_type != "none", layout=layout)
     else:
         assert job.method is not None
         require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))

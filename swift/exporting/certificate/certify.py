@@ -74,7 +74,7 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
 
 def _rounding(job: Job, made: Made) -> float:
     """The divergence that rounding explains: to the type of the weights, and llama.cpp computes in 16 bits anyway."""
-    own = BOUNDS.get(job.dtype, BOUNDS[torch.bfloat16])
+    own = BOUNDS.get(made.dtype or job.dtype, BOUNDS[torch.bfloat16])
     return own if made.file is None else max(own, BOUNDS[torch.bfloat16])
 
 
