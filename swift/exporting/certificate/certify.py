@@ -21,6 +21,7 @@ from swift.exporting.certificate.checks import closeness, prompt_check, stop_che
 from swift.exporting.certificate.layers import BlockError, LayerError, Trace, compare_layers, trace
 from swift.exporting.certificate.llama import LlamaSubject
 from swift.exporting.certificate.measure import Asked, Reference, measure_result, measure_source
+from swift.exporting.certificate.share import Update, share_check, updates
 from swift.exporting.certificate.subject import ModelSubject, Subject
 from swift.exporting.peft import adapter_checks
 from swift.exporting.prepare import Job
@@ -43,17 +44,19 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
     source = " + ".join(map(public_name, (job.plan.model.id, *map(str, job.plan.adapters.values()))))
     with tempfile.TemporaryDirectory(prefix="swift-certificate-") as place:
         say("measuring the source")
-        reference, known = _source(job, asked, Path(place))
+        reference, known, changed = _source(job, made, asked, Path(place))
         gc.collect()
         say("measuring the result")
         text, subject = _result(job, made, folder)
         after, distance = measure_result(subject, asked, reference)
         blocks, layers = _layers(subject, known)
+        share = share_check(subject.model, changed) if isinstance(subject, ModelSubject) else []
         before = reference.measured
         checks = [
             Check("loads", True, subject.name),
             *text,
             *([Check("Modelfile", True, made.layout)] if made.layout else []),
+            *share,
             *stop_check(before, after, limits.min_stop),
             *closeness(distance, after, limits, None if made.bits else _rounding(job, made)),
         ]
@@ -85,15 +88,17 @@ def _asked(job: Job) -> Asked:
     return Asked(job.rows.held_out, limits.positions, prompts, limits.new_tokens, codec.eos_ids)
 
 
-def _source(job: Job, asked: Asked, place: Path) -> tuple[Reference, Trace | None]:
+def _source(job: Job, made: Made, asked: Asked, place: Path) -> tuple[Reference, Trace | None, tuple[Update, ...]]:
     plan = job.plan  # an adapter over quantized weights goes into plain ones, and those are what the result must equal
     model = plan.model.model_copy(update={"quantization": NoQuantization()})
     subject = ModelSubject(Plan(model, plan.adapters, plan.chat, plan.tokenizer, plan.media), "the source")
     reference = measure_source(subject, asked, place)
+    merged = made.file is None and not made.bits and (job.config.to != "peft" or job.config.certify is not None)
+    changed = updates(subject.model) if merged and len(plan.adapters) == 1 else ()
     if job.method is None:
-        return reference, None
+        return reference, None, changed
     rows = [sample.tokens.ids.tolist() for sample in asked.samples]
-    return reference, trace(subject.model, rows, job.layers if job.method.in_place else ())
+    return reference, trace(subject.model, rows, job.layers if job.method.in_place else ()), changed
 
 
 def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:
