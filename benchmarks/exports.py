@@ -2,7 +2,8 @@
 
     python -m benchmarks.exports --model MODEL --rows rows.json --out FOLDER [--only gptq hqq-4]
 
-The first rows calibrate, the last are held out; every way is measured on the same ones. A way whose folder has a
+The first rows calibrate, or those of other files (--calibration), and the last are held out; every way is measured on
+the same ones. A way whose folder has a
 certificate already is not run again. The merged adapter has random weights: what is measured is the merge. Groups of 64
 suit models whose layers 128 does not divide, such as SmolLM2-135M.
 """
@@ -29,13 +30,16 @@ WAYS: dict[str, tuple[str, ...]] = {
     "int8": ("--quant_method", "int8"),
     "fp8": ("--quant_method", "fp8"),
     "gptq": ("--quant_method", "gptq", *GROUPS),
+    "gptq-minmax": ("--quant_method", "gptq", *GROUPS, "--quant_scales", "minmax"),
+    "gptq-32": ("--quant_method", "gptq", "--group_size", "32"),
+    "gptq-mixed": ("--quant_method", "gptq", *GROUPS, "--bits_rule", "down_proj=8"),
     "awq": ("--quant_method", "awq", *GROUPS),
     "nvfp4": ("--quant_method", "fp4"),
     "gguf-bf16": ("--to", "gguf"),
     "gguf-q8_0": ("--to", "gguf", "--gguf_quantize", "q8_0"),
     "gguf-q4_k_m": ("--to", "gguf", "--gguf_quantize", "q4_k_m"),
 }
-CALIBRATED = ("int8", "gptq", "awq")
+CALIBRATED = ("int8", "gptq", "gptq-minmax", "gptq-32", "gptq-mixed", "awq")
 
 
 def main() -> None:
@@ -45,6 +49,7 @@ def main() -> None:
     parser.add_argument("--rows", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
     parser.add_argument("--calibrate", type=int, default=32)
+    parser.add_argument("--calibration", nargs="*", default=[], help="data sets instead, such as FILE#96")
     parser.add_argument("--measure", type=int, default=32)
     parser.add_argument("--only", nargs="*", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("further", nargs="*", help="further options of swift export, behind --")
@@ -72,7 +77,8 @@ def command(name: str, place: Path, arguments: argparse.Namespace) -> list[str]:
     words = [sys.executable, "-m", "swift", "export", "--model", arguments.model, "--output_dir", str(place)]
     words += ["--val_dataset", str(arguments.out / "measure.json"), *WAYS[name], *arguments.further]
     if name in CALIBRATED:
-        words += ["--dataset", str(arguments.out / "calibrate.json"), "--quant_n_samples", str(arguments.calibrate)]
+        own = arguments.calibration or [str(arguments.out / "calibrate.json")]
+        words += ["--dataset", *own, "--quant_n_samples", str(arguments.calibrate)]
     if name == "merged-float32":
         words += ["--adapters", str(adapter(arguments))]
     return words

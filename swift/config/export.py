@@ -30,25 +30,40 @@ class _Calibrated(QuantizedConfig):
     )
 
 
-class GptqConfig(_Calibrated):
+class _Grouped(_Calibrated):
+    """Weights in groups that share a scale."""
+
+    group_size: int = option(128, "Weights that share a scale.", "group_size", ge=8)
+    symmetric: bool = option(True, "Scales without zero points.", "quant_symmetric")
+    scales: Literal["mse", "minmax"] = option(
+        "mse",
+        "How a group's scale is found: mse tries smaller ones and takes the one that errs least; minmax fits the "
+        "largest weight, which is faster.",
+        "quant_scales",
+    )
+    bits_rule: tuple[str, ...] = option(
+        (),
+        "Other bits for some layers: PART=BITS, such as layers.0-1=8 down_proj=8; the last that matches counts, and "
+        "16 leaves a layer as it is.",
+        "bits_rule",
+    )
+
+
+class GptqConfig(_Grouped):
     """GPTQ: weights in groups, each column's rounding made up for by the next (arXiv 2210.17323)."""
 
     type: Literal["gptq"] = "gptq"
     bits: int = option(4, "Bits of a weight: 4 or 8.", "quant_bits")
-    group_size: int = option(128, "Weights that share a scale.", "group_size", ge=8)
-    symmetric: bool = option(True, "Scales without zero points.", "quant_symmetric")
     dampening: float = option(0.01, "Share of the Hessian's mean added to its diagonal.", "quant_dampening", gt=0)
 
     _bits = field_validator("bits")(lambda value: one_of(value, 4, 8))
 
 
-class AwqConfig(_Calibrated):
+class AwqConfig(_Grouped):
     """AWQ: 4 bits, where channels that matter are scaled up before rounding (arXiv 2306.00978)."""
 
     type: Literal["awq"] = "awq"
     bits: int = option(4, "Bits of a weight: 4.", "quant_bits")
-    group_size: int = option(128, "Weights that share a scale.", "group_size", ge=8)
-    symmetric: bool = option(True, "Scales without zero points.", "quant_symmetric")
 
     _bits = field_validator("bits")(lambda value: one_of(value, 4))
 
@@ -147,9 +162,10 @@ class ExportConfig(Config):
         "certificate needs the whole model: --certificate false.",
         "merge_in_pieces",
     )
-    to: Literal["hf", "gguf", "ollama"] = option(
+    to: Literal["hf", "peft", "gguf", "ollama"] = option(
         "hf",
-        "hf: a folder for transformers and vLLM. gguf: a file for llama.cpp. ollama: that file, and a Modelfile.",
+        "hf: a folder for transformers and vLLM. peft: the adapter by itself, for PEFT and vLLM. gguf: a file for "
+        "llama.cpp. ollama: that file, and a Modelfile.",
         "to",
     )
     gguf_type: GgufType = option("none", "In how few bits the weights are written into the GGUF file.", "gguf_quantize")
@@ -166,10 +182,29 @@ class ExportConfig(Config):
     environment_dir: str | None = option(
         None, "Folder of environments, as in `swift env add --dir`; default: in the cache.", "env_dir"
     )
-    push_to: str | None = option(None, "Upload the result to this hub id.", "hub_model_id")
+    push_to: str | None = option(
+        None, "Upload the result to this hub id: OWNER/NAME, or ms://OWNER/NAME on ModelScope.", "hub_model_id"
+    )
     push_to_hub: bool = option(False, "Upload the result to the hub.", "push_to_hub")
+    publish: str | None = option(
+        None, "Write nothing: upload this folder, which swift export has written, or go on with it.", "publish"
+    )
+    dry_run: bool = option(
+        False,
+        "Upload nothing: print the files, their sizes and the card that would go. Needs no network.",
+        "dry_run",
+    )
+    hub_revision: str | None = option(None, "Branch that is uploaded to; default: the main one.", "hub_revision")
     private: bool = option(False, "Make the hub repository private.", "hub_private_repo")
     commit_message: str = option("Upload model", "Message of the upload.", "commit_message")
+    licence: str | None = option(
+        None, "Licence of the base model for the card; default: what the model's README.md states.", "license"
+    )
+
+
+def is_gguf(config: ExportConfig) -> bool:
+    """Whether a GGUF file is written."""
+    return config.to in ("gguf", "ollama")
 
 
 def plain(config: ExportConfig) -> bool:

@@ -73,10 +73,12 @@ def export(config: ExportConfig) -> Iterator[Problem]:
     if isinstance(wanted, GptqConfig | AwqConfig | Int8Config) and not config.data.train:
         why = f"{wanted.type} looks at rows of yours, and there are none"
         yield Problem("--quant_method", why, "name some with --dataset, or use --quant_method hqq, which needs none")
-    if config.to != "hf" and not isinstance(wanted, NoQuantization):
+    if config.to == "peft" and not isinstance(wanted, NoQuantization):
+        yield Problem("--quant_method", "--to peft writes an adapter, which is not quantized", "take one of them out")
+    elif config.to != "hf" and not isinstance(wanted, NoQuantization):
         why = f"is for folders, and --to {config.to} writes a GGUF file"
         yield Problem("--quant_method", why, "use --gguf_quantize q8_0, q4_k_m and the like")
-    if config.to == "hf" and config.gguf_type != "none":
+    if config.to in ("hf", "peft") and config.gguf_type != "none":
         yield Problem("--gguf_quantize", "is for GGUF files", "add --to gguf, or use --quant_method")
 
 

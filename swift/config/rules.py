@@ -263,17 +263,24 @@ INFERENCE: tuple[Callable[[InferConfig], Iterator[Problem]], ...] = (
 
 
 def _export(config: ExportConfig) -> Iterator[Problem]:
-    yield from model_problems(config.model, config.adapters)
+    yield from model_problems(config.model, config.adapters, required=config.publish is None)
     if config.merge_lora and not config.adapters:
         yield Problem("--merge_lora", "there is no adapter to merge", "add --adapters CHECKPOINT")
+    if config.to == "peft" and config.merge_lora:
+        yield Problem("--to", "peft keeps the adapter apart, and --merge_lora true merges it", "take one of them out")
     if config.in_pieces and not config.merge_lora:
         yield Problem("--merge_in_pieces", "there is nothing to merge", "add --merge_lora true")
     if config.certify is not None and config.output_dir is not None:
         yield Problem("--certify", "measures what is there, and writes nothing", "take out --output_dir")
     if config.certify is not None and not config.certificate.enabled:
         yield Problem("--certify", "measures, and --certificate false does not", "take one of them out")
-    if config.push_to_hub and config.push_to is None:
-        yield Problem("--push_to_hub", "where to is not said", "add --hub_model_id OWNER/NAME")
+    if config.push_to is None and (config.push_to_hub or config.publish is not None):
+        flag = "--publish" if config.publish is not None else "--push_to_hub"
+        yield Problem(flag, "where to is not said", "add --hub_model_id OWNER/NAME")
+    if config.dry_run and not config.push_to_hub and config.publish is None:
+        yield Problem("--dry_run", "nothing is to be uploaded", "add --push_to_hub true, or --publish FOLDER")
+    if config.publish is not None and config.certify is not None:
+        yield Problem("--publish", "uploads what is there, and --certify measures it", "one after the other")
     sources = {Path(name).absolute() for name in (*config.adapters, *([config.model.id] if config.model else []))}
     if config.output_dir is not None and Path(config.output_dir).absolute() in sources:
         yield Problem("--output_dir", f"{config.output_dir!r} is what is exported", "choose another folder")

@@ -25,7 +25,7 @@ from swift.engines.link import Link
 from swift.engines.messages import Messages
 from swift.engines.remote_scoring import likelihood, scoring_body
 from swift.engines.served import Served
-from swift.engines.wires import UNSUPPORTED, Asked, Reader
+from swift.engines.wires import UNSUPPORTED, Asked, Reader, Wire
 from swift.errors import ConfigError, EngineError, RowError, SwiftError
 from swift.types import Ability, Completion, Conversation, Given, Ids, Request, Scored, Text
 

@@ -70,7 +70,7 @@ def launch(config: VllmConfig, setting: Setting) -> Launch:
         command += ["--gpu-memory-utilization", str(config.memory)]
         command += ["--tensor-parallel-size", str(config.tensor_parallel)]
     if setting.adapters:
-        rank = max(_rank(name, folder) for name, folder in setting.adapters.items())
+        rank = max(lora_rank(name, folder) for name, folder in setting.adapters.items())
         largest = next((size for size in _RANKS if size >= rank), rank)
         command += ["--enable-lora", "--max-lora-rank", str(largest), "--max-loras", str(len(setting.adapters))]
         command += ["--lora-modules", *(f"{name}={folder}" for name, folder in setting.adapters.items())]
@@ -84,7 +84,7 @@ def launch(config: VllmConfig, setting: Setting) -> Launch:
     )
 
 
-def _rank(name: str, folder: Path) -> int:
+def lora_rank(name: str, folder: Path) -> int:
     """The rank of an adapter that vLLM can load beside the model.
 
     Raises:

@@ -6,10 +6,14 @@
     rows             a file of int32 token ids, all rows behind each other; empty for methods that need none
     lengths          how many of them each row has
     method           gptq, awq, int8, fp8 or fp4
-    layers           full names of the linear layers that get quantized
-    scheme           weights and, where they are rounded too, inputs: arguments of compressed-tensors' QuantizationArgs
+    groups           of the linear layers that get quantized, each with
+                       layers   their full names
+                       scheme   weights and, where they are rounded too, inputs: arguments of compressed-tensors'
+                                QuantizationArgs
     smoothing        of int8: strength; 0 for none
     dampening        of gptq
+    done             of gptq: a folder for the layers that are done, which a job that begins again does not do again;
+                     empty for none
     device           cpu, or an accelerator
     shard            largest weights file
 
@@ -24,6 +28,7 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,18 +64,51 @@ def rows_of(job: dict[str, Any]) -> Any:
     return rows
 
 
+def resumable() -> Any:
+    """llm-compressor's GPTQ, which keeps each layer that is done in a file, and takes those that are there from them.
+
+    The rows still go through these layers, since the next ones see what they put out.
+    """
+    from llmcompressor.modifiers.gptq import GPTQModifier
+    from safetensors.torch import load_file, save_file
+
+    class ResumableGPTQ(GPTQModifier):  # type: ignore[misc]
+        done: str
+
+        def file(self, module: Any) -> Path:
+            return Path(self.done) / f"{self._module_names[module]}.safetensors"
+
+        def calibrate_module(self, module: Any, args: Any, output: Any) -> None:
+            if not self.file(module).is_file():
+                super().calibrate_module(module, args, output)
+
+        def on_sequential_epoch_end(self, state: Any, event: Any, modules: Any, **kwargs: Any) -> None:
+            wanted = [module for module in modules if module in self._module_names]
+            known = [module for module in wanted if self.file(module).is_file()]
+            for module in known:
+                module.load_state_dict(load_file(self.file(module)), strict=False)
+            fresh = [module for module in wanted if module not in known]
+            super().on_sequential_epoch_end(state, event, fresh, **kwargs)
+            for module in fresh:
+                values = {name: value.contiguous() for name, value in module.state_dict().items() if "." not in name}
+                unfinished = self.file(module).with_suffix(".part")
+                save_file(values, unfinished)
+                unfinished.rename(self.file(module))
+            if known:
+                tell(kept=len(known))
+
+    return ResumableGPTQ
+
+
 def recipe_of(job: dict[str, Any], ignored: list[str]) -> list[Any]:
     """The modifiers, in order."""
-    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
     from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
-    parts = {name: QuantizationArgs(**values) for name, values in job["scheme"].items()}
-    common: dict[str, Any] = {
-        "config_groups": {"group_0": QuantizationScheme(targets=["Linear"], **parts)},
-        "ignore": ignored,
-    }
+    common: dict[str, Any] = {"config_groups": groups_of(job), "ignore": ignored}
     if job["method"] == "gptq":
+        if job["done"]:
+            return [resumable()(**common, dampening_frac=job["dampening"], done=job["done"])]
         return [GPTQModifier(**common, dampening_frac=job["dampening"])]
     if job["method"] == "awq":
         from llmcompressor.modifiers.transform.awq import AWQModifier
@@ -82,6 +120,18 @@ def recipe_of(job: dict[str, Any], ignored: list[str]) -> list[Any]:
 
         recipe.insert(0, SmoothQuantModifier(smoothing_strength=job["smoothing"]))
     return recipe
+
+
+def groups_of(job: dict[str, Any]) -> dict[str, Any]:
+    """How each group of layers is rounded; a single one is all linear layers that are not ignored."""
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+
+    found = {}
+    for number, group in enumerate(job["groups"]):
+        parts = {name: QuantizationArgs(**values) for name, values in group["scheme"].items()}
+        targets = ["Linear"] if len(job["groups"]) == 1 else group["layers"]
+        found[f"group_{number}"] = QuantizationScheme(targets=targets, **parts)
+    return found
 
 
 def watch(model: torch.nn.Module) -> None:
@@ -117,7 +167,7 @@ def compress(job: dict[str, Any]) -> None:
     from llmcompressor import oneshot
 
     model = loaded(job)
-    wanted = set(job["layers"])
+    wanted = {name for group in job["groups"] for name in group["layers"]}
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     missing = wanted - set(linear)
     if missing:

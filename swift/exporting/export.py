@@ -11,11 +11,14 @@ from swift.engines.merging import require_mergeable
 from swift.errors import ConfigError, ModelError
 from swift.exporting.certificate.certificate import PAGE, Certificate, failed
 from swift.exporting.certificate.certify import certify
+from swift.exporting.certificate.html import html
 from swift.exporting.certificate.page import page
 from swift.exporting.folder import keep_failed, new_folder
+from swift.exporting.peft import require_plain_adapter
 from swift.exporting.prepare import prepare
-from swift.exporting.push import push, require_hub
-from swift.exporting.write import found, write
+from swift.exporting.publish.hubs import require_hub
+from swift.exporting.publish.publish import publish, publishing
+from swift.exporting.write import found, write, write_card
 
 
 def export(config: ExportConfig) -> Path:
@@ -31,25 +34,36 @@ def export(config: ExportConfig) -> Path:
         EngineError: A method's environment is not installed, or fails.
         HubError: The upload failed; the folder stays.
     """
+    address = publishing(config)
+    if config.publish is not None and address is not None:
+        publish(Path(config.publish), address, dry_run=config.dry_run)
+        return Path(config.publish)
     plan = plan_model(config.model, config.adapters, config.chat)
     if config.certify is not None:
         return _certified(config, plan, Path(config.certify))
     _check(config, plan)
-    require_mergeable(plan.adapters.values())
+    if config.to == "peft":
+        require_plain_adapter(plan)
+    else:
+        require_mergeable(plan.adapters.values())
     target = _target(config, plan)
-    if config.push_to_hub:
+    if address is not None:
         _require_publishable(plan)
+        if not config.dry_run:
+            require_hub(address)
     job = prepare(config, plan)
     sources = [*plan.adapters.values(), Path(plan.model.id)]
     with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
         made = write(job, folder)
+        certificate = None
         if config.certificate.enabled:
             certificate = certify(job, made, folder)
-            certificate.write(folder, page(certificate))
+            certificate.write(folder, page(certificate), html(certificate))
             _require_passed(certificate, folder, target)
+        write_card(job, made, certificate, folder, address.id if address is not None else target.name)
     sys.stderr.write(f"exported to {target}\n")
-    if config.push_to_hub and config.push_to is not None:
-        push(target, config.push_to, private=config.private, message=config.commit_message, token=plan.model.hub_token)
+    if address is not None:
+        publish(target, address, dry_run=config.dry_run)
     return target
 
 
@@ -57,7 +71,7 @@ def _certified(config: ExportConfig, plan: Plan, place: Path) -> Path:
     """Measure what is there already; its certificate goes beside it."""
     made, folder = found(place), place if place.is_dir() else place.parent
     certificate = certify(prepare(config, plan), made, folder)
-    certificate.write(folder, page(certificate))
+    certificate.write(folder, page(certificate), html(certificate))
     _tell(certificate)
     if not certificate.passed:
         raise ModelError(_failures(certificate, str(place)), hint=f"see {folder / PAGE}")
@@ -65,25 +79,24 @@ def _certified(config: ExportConfig, plan: Plan, place: Path) -> Path:
 
 
 def _check(config: ExportConfig, plan: Plan) -> None:
+    if config.to == "peft":
+        return
     if plan.adapters and not config.merge_lora:
-        raise ConfigError("adapters are named, and nothing is to be done with them", hint="add --merge_lora true")
+        hint = "add --merge_lora true, or --to peft for the adapter by itself"
+        raise ConfigError("adapters are named, and nothing is to be done with them", hint=hint)
     if config.merge_lora and not plan.adapters:
         raise ConfigError("there is no adapter to merge", hint="name it with --adapters")
-    if config.push_to_hub and not config.push_to:
-        raise ConfigError("the upload has no target", hint="name it with --hub_model_id OWNER/NAME")
 
 
 def _require_publishable(plan: Plan) -> None:
-    """Make sure that the hub answers, and that nothing is uploaded that an earlier export has found wrong.
+    """Make sure that nothing is made for the public of what an earlier export has found wrong.
 
     Raises:
         ModelError: The source is a result that failed.
-        HubError: The hub does not answer.
     """
     source = Path(plan.model.id)
     if source.is_dir() and failed(source):
         raise ModelError(f"{source} did not pass its certificate", hint=f"see {source / PAGE}; export it anew")
-    require_hub()
 
 
 def _target(config: ExportConfig, plan: Plan) -> Path:
@@ -104,6 +117,8 @@ def _target(config: ExportConfig, plan: Plan) -> Path:
 
 def _ending(config: ExportConfig, plan: Plan) -> str:
     """What the folder's name tells of what was done."""
+    if config.to == "peft":
+        return "peft"
     if config.to != "hf":
         return config.to if config.gguf_type == "none" else f"{config.to}-{config.gguf_type}"
     if plain(config):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +10,15 @@ import torch
 
 from swift.chat.codec import Codec
 from swift.config.chat import ChatConfig
-from swift.config.export import CalibratedConfig, ExportConfig
+from swift.config.export import AwqConfig, CalibratedConfig, ExportConfig, GptqConfig, is_gguf
 from swift.config.quantization import NoQuantization
 from swift.engines import llamacpp
 from swift.engines.folders import Plan
 from swift.engines.merged import text_side
 from swift.environments.store import home, require
+from swift.errors import ConfigError
 from swift.exporting.merge import require_plain, stored_type, wanted_type
+from swift.exporting.quantize.bits import WHOLE, bits_of
 from swift.exporting.quantize.method import Method, methods
 from swift.exporting.rows import ExportRows, capped, export_rows
 from swift.hub import Located
@@ -39,6 +42,7 @@ class Job:
         dtype: Type of the weights that stay as they are.
         method: How weights get fewer bits; None where they stay plain, or a GGUF file is wanted.
         layers: Full names of the layers that get quantized.
+        bits: Of each of them, where the method leaves a choice.
         environments: The folder of environments.
     """
 
@@ -52,6 +56,7 @@ class Job:
     dtype: torch.dtype
     method: Method | None
     layers: tuple[str, ...]
+    bits: Mapping[str, int]
     environments: Path
 
     @property
@@ -74,13 +79,20 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
     require_plain(plan, located)
     wanted, method = config.quantize, None
     layers: tuple[str, ...] = ()
+    bits: dict[str, int] = {}
     if not isinstance(wanted, NoQuantization):
         method = methods.get(wanted.type)
         method.require(wanted, device, environments)
         trust = plan.model.trust_remote_code
         bare = skeleton(load_config(located, trust_remote_code=trust), trust_remote_code=trust)
         layers = tuple(layers_to_quantize(bare, wanted))
-    if config.to != "hf":
+        if isinstance(wanted, GptqConfig | AwqConfig):
+            every = bits_of(wanted.bits_rule, layers, wanted.bits, (4, 8))
+            bits = {name: count for name, count in every.items() if count != WHOLE}
+            layers = tuple(bits)
+            if not layers:
+                raise ConfigError("--bits_rule leaves every layer as it is", hint="take it out, or name less in it")
+    if is_gguf(config):
         require(llamacpp.ENVIRONMENT, environments)
     chat = capped(plan.chat)
     calibrate = wanted.samples if isinstance(wanted, CalibratedConfig) else 0
@@ -90,4 +102,4 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
         text = text_side(plan).codec
         rows = export_rows(config.data, chat, text, calibrate=calibrate, measure=measure)
     dtype = wanted_type(config.model) or stored_type(plan)
-    return Job(config, plan, located, text, chat, rows, device, dtype, method, layers, environments)
+    return Job(config, plan, located, text, chat, rows, device, dtype, method, layers, bits, environments)

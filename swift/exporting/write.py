@@ -9,16 +9,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 import orjson
+import torch
 
 from swift.chat.media.files import copy_processor
-from swift.config.export import ExportConfig
+from swift.config.export import ExportConfig, is_gguf
+from swift.config.quantization import NoQuantization
 from swift.errors import ModelError
+from swift.exporting.certificate.certificate import Certificate
 from swift.exporting.folder import require_room
 from swift.exporting.gguf import FILE, write_gguf
 from swift.exporting.merge import stored_type, write_plain
 from swift.exporting.ollama import write_modelfile
+from swift.exporting.peft import write_adapter
 from swift.exporting.pieces import write_in_pieces
 from swift.exporting.prepare import Job
+from swift.exporting.publish.card import Card, card_text
+from swift.exporting.publish.files import CARD, PAPERS
+from swift.exporting.publish.origin import licence_in, public_name, training_of
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub import Located
 from swift.models.gguf import as_folder
@@ -38,6 +45,7 @@ class Made:
         versions: Libraries that did it.
         file: The GGUF file; None for a folder.
         bits: Fewer than 16 for a weight: rounding to a type does not explain what differs.
+        dtype: Of plain weights that were found; None where they are of the type that was wanted.
         layout: What was proved of the Modelfile's template, in words; empty where there is none.
     """
 
@@ -45,6 +53,7 @@ class Made:
     versions: Mapping[str, str]
     file: Path | None = None
     bits: bool = False
+    dtype: torch.dtype | None = None
     layout: str = ""
 
 
@@ -59,9 +68,12 @@ def found(place: Path) -> Made:
     path = place / "config.json"
     if not path.is_file():
         raise ModelError(f"{place} is neither a model's folder nor a GGUF file", hint="--certify takes one of them")
-    quantized = quantization_of(load_config(Located(place, "folder", str(place), None)))
+    config = load_config(Located(place, "folder", str(place), None))
+    quantized = quantization_of(config)
     held = "as found" if quantized is None else describe_checkpoint(quantized)
-    return Made(held, {}, bits=quantized is not None)
+    stored = config.get_text_config(decoder=True).dtype or config.dtype
+    dtype = stored if isinstance(stored, torch.dtype) and quantized is None else None
+    return Made(held, {}, bits=quantized is not None, dtype=dtype)
 
 
 def write(job: Job, folder: Path) -> Made:
@@ -72,15 +84,18 @@ def write(job: Job, folder: Path) -> Made:
     """
     config = job.config
     kind = str(job.dtype).removeprefix("torch.")
+    if config.to == "peft":
+        write_adapter(job.plan, folder)
+        return Made("as the run has saved it", {"peft": version("peft")})
     if config.to == "hf" and job.method is None:
         _write_weights(job, folder)
         return Made(kind, {"transformers": version("transformers")})
     source = _plain_source(job, folder)
-    if config.to != "hf":
+    if is_gguf(config):
         layout = _ollama(job, source.path, folder) if config.to == "ollama" else ""
         file = write_gguf(job, source.path, folder)
         held = f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}"
-        made = Made(held, _versions(job), file, config.gguf_type != "none", layout)
+        made = Made(held, _versions(job), file, config.gguf_type != "none", layout=layout)
     else:
         assert job.method is not None
         require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))
@@ -89,6 +104,31 @@ def write(job: Job, folder: Path) -> Made:
         made = Made(_described(config), versions, bits=True)
     shutil.rmtree(folder / _PLAIN, ignore_errors=True)
     return made
+
+
+def write_card(job: Job, made: Made, certificate: Certificate | None, folder: Path, name: str) -> None:
+    """The model card, and the base model's licence and notices where it has such files.
+
+    Args:
+        name: The model's name on the hub, or of its folder.
+    """
+    base = job.located.path if job.located.path.is_dir() else job.located.path.parent
+    adapters = job.plan.adapters
+    card = Card(
+        name=name,
+        base=job.plan.model.id,
+        adapters=tuple(map(public_name, map(str, adapters.values()))),
+        held=made.held,
+        to=job.config.to,
+        method="" if isinstance(job.config.quantize, NoQuantization) else job.config.quantize.type,
+        licence=job.config.licence or licence_in(base),
+        training=training_of([*adapters.values(), base]),
+        certificate=certificate,
+    )
+    for paper in (path for kind in PAPERS for path in base.glob(kind)):
+        if not (folder / paper.name).exists():
+            shutil.copyfile(paper, folder / paper.name)
+    (folder / CARD).write_text(card_text(card, folder), encoding="utf-8")
 
 
 def _plain_source(job: Job, folder: Path) -> Located:
@@ -116,6 +156,7 @@ def _quant_plan(job: Job, source: Located) -> QuantPlan:
         model=job.plan.model,
         config=job.config.quantize,
         layers=job.layers,
+        bits=job.bits,
         rows=job.rows.calibration,
         device=job.device,
         dtype=job.dtype,

@@ -14,6 +14,9 @@ INDEX = "model.safetensors.index.json"
 BIN_INDEX = "pytorch_model.bin.index.json"
 
 _SMALL = ("*.json", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "additional_chat_templates/*.jinja")
+_PAPERS = ("README.md", "LICENSE*", "NOTICE*")
+"""Under which terms the model may be used and passed on: small, and needed when the network is gone."""
+
 _STEP = "[0-9]_*/"  # what sentence-transformers puts behind the model
 _INDEX = "*.index.json"
 _SHARD = re.compile(r"model(-\d+-of-\d+)?\.safetensors")
@@ -34,6 +37,7 @@ def choose_model_files(files: Sequence[str], *, weights: bool, code: bool, where
     small = [name for name in files if any(_matches(name, pattern) for pattern in _SMALL)]
     small += [name for name in files if _matches(name, f"{_STEP}config.json")]
     small = [name for name in small if not _matches(name, _INDEX)]
+    small += [name for name in files if any(_matches(name, pattern) for pattern in _PAPERS)]
     if code:
         small += [name for name in files if name.endswith(".py")]
     gguf = [name for name in files if _matches(name, "*.gguf")]

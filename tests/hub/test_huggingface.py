@@ -70,17 +70,17 @@ def client(tmp_path: Path, site: Hub) -> Client:
 
 def test_download_then_cache_then_offline(client: Client, site: Hub) -> None:
     first = client("org/tiny", weights=False, progress=True)
-    assert first["files"] == ["chat_template.jinja", "config.json", "tokenizer.json"]
+    assert first["files"] == ["README.md", "chat_template.jinja", "config.json", "tokenizer.json"]
     assert first["revision"] == COMMIT
     offline = Client(client.home, "http://nowhere.invalid")
     assert offline("org/tiny", weights=False)["path"] == first["path"]
     assert "is not cached" in offline("org/tiny")["error"]  # the weights are not there yet
     whole = client("org/tiny")
-    assert whole["files"] == ["chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"]
+    assert whole["files"] == ["README.md", "chat_template.jinja", "config.json", "model.safetensors", "tokenizer.json"]
     assert client.stderr == ""
-    assert len(site.served) == len(set(site.served)) == 4
+    assert len(site.served) == len(set(site.served)) == 5
     assert client("org/tiny") == whole
-    assert len(site.served) == 4
+    assert len(site.served) == 5
     assert offline("org/tiny", progress=True) == whole
     assert offline.stderr == "Hugging Face cannot be reached: using the cached copy of org/tiny\n"
     assert offline(f"org/tiny@{COMMIT}", progress=True) == whole

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from swift.exporting.certificate.measure import Distance, Measured
 
 FILE = "certificate.json"
 PAGE = "certificate.md"
-VERSION = 1
+HTML = "certificate.html"
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Certificate:
         versions: Libraries by name.
         blocks: What each decoder layer puts out, against the source's; empty where weights are plain.
         layers: The same of each linear layer, where that can be told.
+        files: SHA-256 of what was measured, by name in its folder.
     """
 
     source: str
@@ -60,6 +62,7 @@ class Certificate:
     versions: Mapping[str, str]
     blocks: tuple[BlockError, ...] = ()
     layers: tuple[LayerError, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -71,11 +74,12 @@ class Certificate:
         """What does not."""
         return [check for check in self.checks if not check.passed]
 
-    def write(self, folder: Path, page: str) -> None:
-        """Put both files into a folder."""
+    def write(self, folder: Path, page: str, html: str) -> None:
+        """Put the numbers and both pages into a folder."""
         values = {"version": VERSION, "passed": self.passed, **asdict(self)}
         (folder / FILE).write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2))
         (folder / PAGE).write_text(page, encoding="utf-8")
+        (folder / HTML).write_text(html, encoding="utf-8")
 
 
 def failed(folder: Path) -> bool:
@@ -84,11 +88,26 @@ def failed(folder: Path) -> bool:
     Raises:
         ModelError: The certificate cannot be read.
     """
-    path = folder / FILE
-    if not path.is_file():
-        return False
+    return (folder / FILE).is_file() and _read(folder / FILE)["passed"] is not True
+
+
+def certified_files(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of the files that a folder's certificate is about, by name.
+
+    Raises:
+        ModelError: It cannot be read, or says nothing of files, as older ones do.
+    """
+    files = _read(folder / FILE).get("files")
+    if not isinstance(files, dict):
+        raise ModelError(f"{folder / FILE} does not say which files were measured", hint="measure again: --certify")
+    return files
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = orjson.loads(path.read_bytes())
-        return values["passed"] is not True
+        values = orjson.loads(path.read_bytes())
+        if not isinstance(values["passed"], bool):
+            raise ValueError("passed is neither true nor false")
+        return dict(values)
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is damaged: {error}", hint="export again") from error

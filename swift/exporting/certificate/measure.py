@@ -17,6 +17,9 @@ from swift.errors import ModelError
 from swift.exporting.certificate.subject import Answers, Row, Subject
 from swift.exporting.rows import Sample
 
+_STEPS = 20
+"""Of the spread of divergences."""
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -51,6 +54,7 @@ class Distance:
         max_kl: The largest.
         greedy_match: Share of positions where both find the same token likeliest.
         same_answers: Answers that are the same token for token, of how many.
+        spread: Divergences from the smallest to the largest, in 20 steps that have equally many positions each.
     """
 
     positions: int
@@ -58,6 +62,7 @@ class Distance:
     max_kl: float
     greedy_match: float
     same_answers: tuple[int, int]
+    spread: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,8 @@ def measure_result(subject: Subject, asked: Asked, reference: Reference) -> tupl
     said = _answers(subject, asked)
     equal = sum(left == right for left, right in zip(said.tokens, reference.answers, strict=True))
     mean, most = float(np.mean(divergences)), float(np.max(divergences))
-    distance = Distance(len(divergences), mean, most, same / len(divergences), (equal, len(said.tokens)))
+    spread = tuple(np.quantile(divergences, np.linspace(0, 1, _STEPS + 1)).tolist())
+    distance = Distance(len(divergences), mean, most, same / len(divergences), (equal, len(said.tokens)), spread)
     return _measured(subject, sums, said), distance
 
 

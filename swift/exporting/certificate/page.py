@@ -12,7 +12,6 @@ _WORST = 8
 def page(certificate: Certificate) -> str:
     """Markdown."""
     verdict = "passed" if certificate.passed else "FAILED"
-    apart = certificate.distance
     lines = [
         f"# Certificate: {verdict}",
         "",
@@ -21,6 +20,15 @@ def page(certificate: Certificate) -> str:
         f"- measured by: {certificate.rows}",
         f"- by: {', '.join(f'{name} {version}' for name, version in sorted(certificate.versions.items()))}",
         "",
+        *tables(certificate),
+    ]
+    return "\n".join([*lines, *_layers(certificate)]) + "\n"
+
+
+def tables(certificate: Certificate) -> list[str]:
+    """What was checked and what was measured, as lines of Markdown."""
+    apart = certificate.distance
+    return [
         "| check | | |",
         "|---|---|---|",
         *(f"| {check.name} | {'yes' if check.passed else '**no**'} | {check.detail} |" for check in certificate.checks),
@@ -31,13 +39,13 @@ def page(certificate: Certificate) -> str:
         "",
         "| | source | result |",
         "|---|---:|---:|",
-        *_rows(certificate.before, certificate.after),
+        *(f"| {name} | {left} | {right} |" for name, left, right in pairs(certificate.before, certificate.after)),
     ]
-    return "\n".join([*lines, *_layers(certificate)]) + "\n"
 
 
-def _rows(before: Measured, after: Measured) -> list[str]:
-    pairs = [
+def pairs(before: Measured, after: Measured) -> list[tuple[str, str, str]]:
+    """Name, source and result of each number, as it is shown."""
+    return [
         ("weights, MB", f"{before.size_bytes / _MB:.1f}", f"{after.size_bytes / _MB:.1f}"),
         ("perplexity of the answers", f"{before.perplexity:.3f}", f"{after.perplexity:.3f}"),
         (
@@ -49,7 +57,6 @@ def _rows(before: Measured, after: Measured) -> list[str]:
         ("tokens a second", _number(before.tokens_per_second), _number(after.tokens_per_second)),
         ("seconds to load", f"{before.load_seconds:.1f}", f"{after.load_seconds:.1f}"),
     ]
-    return [f"| {name} | {left} | {right} |" for name, left, right in pairs]
 
 
 def _layers(certificate: Certificate) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from swift.config.export import AwqConfig
-from swift.exporting.quantize.compressor import compress, integers, require, require_groups
+from swift.exporting.quantize.compressor import compress, grouped_integers, require
 from swift.exporting.quantize.method import Method, QuantPlan
 
 
@@ -17,10 +17,7 @@ def _require(config: AwqConfig, device: torch.device, environments: Path) -> Non
 
 
 def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
-    config: AwqConfig = plan.config
-    require_groups(plan, config.group_size)
-    weights = integers(config.bits, symmetric=config.symmetric, group_size=config.group_size)
-    return compress(plan, folder, {"weights": weights})
+    return compress(plan, folder, grouped_integers(plan))
 
 
 METHOD = Method(_require, _write, in_place=False)

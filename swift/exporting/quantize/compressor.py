@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
+from swift.config.export import AwqConfig, GptqConfig
 from swift.data.progress import row_progress
-from swift.environments import compressor_file
+from swift.environments import compressor_file, guard
 from swift.environments.process import variables_with
+from swift.environments.specs import SPECS
 from swift.environments.store import require as require_environment
 from swift.errors import ConfigError, EngineError
 from swift.exporting.quantize.method import QuantPlan
+from swift.hub.cache import cache_root
+from swift.hub.located import say
 from swift.models.load import load_config
 from swift.models.quantize.layers import sizes
 from swift.models.quantize.method import require_libraries, skeleton
 
 ENVIRONMENT = "llmcompressor"
 _TAIL = 4
+_PATIENCE = 5.0
+"""Seconds that llm-compressor has to end when it must."""
 
 
 def require(name: str, environments: Path) -> None:
@@ -68,17 +79,42 @@ def require_groups(plan: QuantPlan, group_size: int) -> None:
             )
 
 
+def grouped_integers(plan: QuantPlan) -> list[dict[str, Any]]:
+    """A group of layers for each number of bits, with scales for groups of weights, of `--quant_method gptq` and awq.
+
+    Raises:
+        ConfigError: Groups do not divide a layer's inputs.
+    """
+    config: GptqConfig | AwqConfig = plan.config
+    require_groups(plan, config.group_size)
+    found = []
+    for bits in sorted(set(plan.bits.values())):
+        scheme = integers(bits, symmetric=config.symmetric, group_size=config.group_size)
+        if config.scales == "mse":
+            scheme["observer"] = "mse"
+        layers = [name for name in plan.layers if plan.bits[name] == bits]
+        found.append({"layers": layers, "scheme": {"weights": scheme}})
+    return found
+
+
 def compress(
-    plan: QuantPlan, folder: Path, scheme: Mapping[str, Any], *, smoothing: float = 0.0, dampening: float = 0.01
+    plan: QuantPlan,
+    folder: Path,
+    groups: Sequence[Mapping[str, Any]],
+    *,
+    smoothing: float = 0.0,
+    dampening: float = 0.01,
+    resumable: bool = False,
 ) -> dict[str, str]:
     """Run a job, and show how it goes; returns the versions of the libraries that did it.
 
     Args:
         plan: What is quantized.
         folder: Gets weights and config.json.
-        scheme: How weights, and inputs, are rounded.
+        groups: `layers`, and the `scheme` by which their weights, and inputs, are rounded.
         smoothing: Strength of SmoothQuant.
         dampening: Of GPTQ's Hessian.
+        resumable: Layers that are done are kept until all are, so that the same job goes on where it was interrupted.
 
     Raises:
         EngineError: It failed; says why in a line.
@@ -94,24 +130,61 @@ def compress(
             "rows": str(rows) if plan.rows else "",
             "lengths": [len(row) for row in plan.rows],
             "method": plan.config.type,
-            "layers": list(plan.layers),
-            "scheme": dict(scheme),
+            "groups": list(groups),
             "smoothing": smoothing,
             "dampening": dampening,
             "device": str(plan.device),
             "shard": plan.shard,
+            "done": "",
         }
-        file = Path(place) / "job.json"
-        file.write_text(json.dumps(job), encoding="utf-8")
-        return _run([str(environment.python), "-I", str(compressor_file()), str(file)], plan)
+        with _kept(job, plan) if resumable else contextlib.nullcontext("") as done:
+            file = Path(place) / "job.json"
+            file.write_text(json.dumps({**job, "done": done}), encoding="utf-8")
+            return _run([str(environment.python), "-I", str(compressor_file()), str(file)], plan)
+
+
+@contextlib.contextmanager
+def _kept(job: Mapping[str, Any], plan: QuantPlan) -> Iterator[str]:
+    """A folder for the layers that are done, the same for the same job; it goes when the job has come to its end."""
+    whole = hashlib.sha256()
+    # The source may lie elsewhere the next time, as a merged one does: its weights are what counts.
+    for path in sorted(plan.source.path.glob("*.safetensors")):
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    for row in plan.rows:
+        whole.update(row.astype(np.int32).tobytes() + b"|")
+    fixed = {name: value for name, value in job.items() if name not in ("source", "target", "rows", "shard", "done")}
+    whole.update(json.dumps(fixed, sort_keys=True).encode())
+    whole.update(SPECS[ENVIRONMENT].fingerprint.encode())
+    folder = cache_root() / "quantizing" / whole.hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise EngineError("the same quantization is running already", hint="wait for it") from error
+    try:
+        yield str(folder)
+    finally:
+        lock.release()
+    shutil.rmtree(folder)
 
 
 def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
     lines: deque[str] = deque(maxlen=_TAIL)
     pipe = subprocess.PIPE
+    guarded = [sys.executable, "-I", "-S", guard.__file__, str(_PATIENCE), *command]
     with subprocess.Popen(
-        command, stdout=pipe, stderr=pipe, text=True, errors="replace", env=variables_with({})
+        guarded,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        errors="replace",
+        env=variables_with({}),
+        start_new_session=True,
     ) as child:
+        assert child.stdin is not None
         assert child.stdout is not None
         assert child.stderr is not None
         reader = Thread(target=_keep, args=(child.stderr, lines), daemon=True)
@@ -120,7 +193,7 @@ def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
             versions, error = _follow(child.stdout, plan)
             code = child.wait()
         finally:
-            child.kill()  # where this process is interrupted
+            child.stdin.close()  # at which the guard ends what may still run, where this process is interrupted
             reader.join()
     if code or versions is None:
         reason = error or " / ".join(lines) or "it says nothing"
@@ -130,7 +203,7 @@ def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
 
 def _follow(output: IO[str], plan: QuantPlan) -> tuple[dict[str, str] | None, str]:
     """Show progress until the child ends; what it did it with, or why it failed."""
-    versions, error, done = None, "", 0
+    versions, error, done, kept = None, "", 0, 0
     total = len({name.rpartition(".layers.")[2].partition(".")[0] for name in plan.layers}) if plan.rows else 1
     with row_progress(f"{plan.config.type}, layers", total=total, shown=True) as progress:
         for line in output:
@@ -138,8 +211,11 @@ def _follow(output: IO[str], plan: QuantPlan) -> tuple[dict[str, str] | None, st
             if "done" in event:
                 progress(event["done"] - done)
                 done = event["done"]
+            kept += event.get("kept", 0)
             versions = event.get("versions", versions)
             error = event.get("error", error)
+    if kept:
+        say(f"{kept} layers were done before it was interrupted, and taken from there")
     return versions, error
 
 

@@ -29,7 +29,7 @@ def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
         "group_size": size,
         "scale_dtype": "torch.float8_e4m3fn" if nvidia else "torch.uint8",
     }
-    return compress(plan, folder, {"weights": weights})
+    return compress(plan, folder, [{"layers": list(plan.layers), "scheme": {"weights": weights}}])
 
 
 METHOD = Method(_require, _write)

@@ -23,7 +23,8 @@ def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
     if config.blocks:
         weights |= {"strategy": "block", "block_structure": [128, 128]}
         inputs |= {"strategy": "group", "group_size": 128}
-    return compress(plan, folder, {"weights": weights, "input_activations": inputs})
+    scheme = {"weights": weights, "input_activations": inputs}
+    return compress(plan, folder, [{"layers": list(plan.layers), "scheme": scheme}])
 
 
 METHOD = Method(_require, _write)

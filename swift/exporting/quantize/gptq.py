@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from swift.config.export import GptqConfig
-from swift.exporting.quantize.compressor import compress, integers, require, require_groups
+from swift.exporting.quantize.compressor import compress, grouped_integers, require
 from swift.exporting.quantize.method import Method, QuantPlan
 
 
@@ -18,9 +18,7 @@ def _require(config: GptqConfig, device: torch.device, environments: Path) -> No
 
 def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
     config: GptqConfig = plan.config
-    require_groups(plan, config.group_size)
-    weights = integers(config.bits, symmetric=config.symmetric, group_size=config.group_size)
-    return compress(plan, folder, {"weights": weights}, dampening=config.dampening)
+    return compress(plan, folder, grouped_integers(plan), dampening=config.dampening, resumable=True)
 
 
 METHOD = Method(_require, _write)

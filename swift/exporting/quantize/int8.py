@@ -19,7 +19,7 @@ def _require(config: Int8Config, device: torch.device, environments: Path) -> No
 def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
     config: Int8Config = plan.config
     scheme = {"weights": integers(8, symmetric=True, group_size=None), "input_activations": each_token("int")}
-    return compress(plan, folder, scheme, smoothing=config.smoothing)
+    return compress(plan, folder, [{"layers": list(plan.layers), "scheme": scheme}], smoothing=config.smoothing)
 
 
 METHOD = Method(_require, _write, in_place=False)

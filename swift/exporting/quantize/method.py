@@ -24,6 +24,7 @@ class QuantPlan:
         model: How it is loaded.
         config: The method's own options.
         layers: Full names of the linear layers that get quantized.
+        bits: Of each of them, where the method leaves a choice.
         rows: Token ids of what the method looks at, int32 [length] each.
         device: Where it works.
         dtype: Type of the weights that stay as they are.
@@ -35,6 +36,7 @@ class QuantPlan:
     model: ModelConfig
     config: Any
     layers: tuple[str, ...]
+    bits: Mapping[str, int]
     rows: tuple[NDArray[Any], ...]
     device: torch.device
     dtype: torch.dtype
