@@ -222,6 +222,13 @@ def slot_attention(
     if step is None:
         output = attend(query, key, value, causal_mask(query, key, attention_mask), rules)
         return output.transpose(1, 2).contiguous(), None
+    return _step_attention(step, query, key, value, sliding_window, rules), None
+
+
+def _step_attention(
+    step: Step, query: Tensor, key: Tensor, value: Tensor, sliding_window: int | None, rules: Rules
+) -> Tensor:
+    """Attention of a step's rows and chunks, each over its own slots: [1, tokens, heads, value head size]."""
     output = query.new_empty((1, query.shape[2], query.shape[1], value.shape[-1]))
     for run in step.runs:
         rows = len(run.lengths)
@@ -236,7 +243,7 @@ def slot_attention(
         k, v = key[chunk.slot : chunk.slot + 1, :, :width], value[chunk.slot : chunk.slot + 1, :, :width]
         part = attend(query[:, :, tokens], k, v, _seen(chunk, sliding_window, query.device), rules)
         output[0, tokens] = part[0].transpose(0, 1)
-    return output, None
+    return output
 
 
 def _seen(chunk: Chunk, window: int | None, device: torch.device) -> Tensor:

@@ -141,7 +141,7 @@ def test_export(text: str, flags: list[str]) -> None:
 @pytest.mark.parametrize(
     ("text", "flags"),
     [
-        ("", ["--dataset", "--model"]),
+        ("", ["--model", "--dataset"]),
         ("--model m --dataset d", []),
         ("--adapters a --dataset d --split_dataset_ratio 0.2", []),
         ("--model m --dataset d --val_dataset v", ["--val_dataset"]),
