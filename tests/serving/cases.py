@@ -42,6 +42,8 @@ CHECKS: list[Callable[..., Any]] = [
     negative_data_rejection,
 ]
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "phases": [Phase.generate], "database": None}
+LINKED = 16
+"""Tokens of an answer that a link asks for."""
 LONGEST = 8
 """Tokens of an answer."""
 _ROUND = 25
@@ -215,7 +217,7 @@ def main() -> None:
     given_ = parser.parse_args()
     with tempfile.TemporaryDirectory() as root:
         save_adapter(Path(root) / "one", given_.model)
-        words = f"--port 0 --served_model_name tiny --max_new_tokens {LONGEST} --max_completion_tokens {LONGEST}"
+        words = f"--port 0 --served_model_name tiny --max_new_tokens {LONGEST} --max_completion_tokens {LINKED}"
         words += f" --admin_keys cases={ADMIN} --adapter_root {root} --access_log false"
         with launched("-m", "swift", "deploy", "--model", given_.model, *words.split()) as running:
             url = running.wait_for(r"^serving at (\S+)", seconds=900)[1]
