@@ -187,7 +187,7 @@ def _check(spec: Spec, folder: Path) -> None:
     """
     say(f"checking that {spec.module} can be imported")
     command = [str(interpreter(folder)), "-I", "-c", f"import {spec.module}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, env=variables_with({}), check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise EngineError(

@@ -105,12 +105,15 @@ def test_a_required_call_is_made(client: openai.OpenAI, choice: Any, stream: boo
         chunks = list(done)
         calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or ()]
         finish = chunks[-1].choices[0].finish_reason
+        assert len(calls) > 2, "the arguments come in pieces"
+        assert {call.index for call in calls} == {0}
+        assert not any(call.id or call.function.name for call in calls[1:])
     else:
         calls, finish = done.choices[0].message.tool_calls, done.choices[0].finish_reason
+        assert len(calls) == 1
     assert finish == "tool_calls"
-    assert len(calls) == 1
     assert calls[0].function.name in ("look", "paint") if choice == "required" else calls[0].function.name == "paint"
-    jsonschema.validate(json.loads(calls[0].function.arguments), SCHEMA)
+    jsonschema.validate(json.loads("".join(call.function.arguments for call in calls)), SCHEMA)
 
 
 def test_log_probabilities_are_likelihoods(client: openai.OpenAI) -> None:

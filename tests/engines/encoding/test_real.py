@@ -13,6 +13,7 @@ from swift.config.model import ModelConfig
 from swift.engines.encoding.load import load_encoder
 from swift.engines.folders import plan_model
 from swift.engines.lanes import Limits
+from swift.models.gguf import as_folder
 from swift.models.locate import locate_model
 from tests.engines.encoding.test_oracles import numbers, plain
 
@@ -27,7 +28,7 @@ def test_smollm2(pooling: str) -> None:
     engine = load_encoder(
         plan_model(config, [], ChatConfig()), EncodingConfig(task="embed", pooling=pooling), limits=Limits()
     )
-    folder = locate_model(config).path
+    folder = as_folder(locate_model(config))
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder, dtype=torch.float32)
     expected = []
     for text in TEXTS:
