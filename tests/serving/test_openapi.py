@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import httpx
 import pytest
@@ -59,6 +60,57 @@ def test_many_chains(server: Running) -> None:
     # Which links are drawn is schemathesis's choice, and another one in each of its versions.
     followed = {name for name in seen if "->" in name and name.endswith(" 200")}
     assert len(followed) >= 8, seen
+
+
+CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
+SOURCES: dict[str, dict[str, object] | None] = {
+    "/v1/models": None,
+    "/v1/models/{model}": None,
+    "/tokenize": {"model": "tiny", "prompt": "Hello"},
+    "/detokenize": {"model": "tiny", "tokens": [5, 6, 7]},
+    "/v1/completions": {"model": "tiny", "prompt": "Hello", "max_tokens": 4},
+    "/v1/chat/completions": {**CHAT, "max_tokens": 4},
+    "/v1/messages": {**CHAT, "max_tokens": 4},
+    "/v1/messages/count_tokens": CHAT,
+}
+"""Requests that are answered, by their paths."""
+
+
+@pytest.mark.parametrize("path", list(SOURCES))
+def test_links_are_answered(server: Running, path: str) -> None:
+    """Each link of an answer, filled in from it, is a request that is answered."""
+    body = SOURCES[path]
+    with server.client() as client:
+        document = client.get("/openapi.json").json()
+        method = "get" if body is None else "post"
+        done = client.request(method, path.replace("{model}", "tiny"), json=body)
+        assert done.status_code == 200, done.text
+        places = {
+            found["operationId"]: (verb, at) for at, verbs in document["paths"].items() for verb, found in verbs.items()
+        }
+        links = document["paths"][path][method]["responses"]["200"]["links"]
+        for name, link in links.items():
+            verb, at = places[link["operationId"]]
+            for given, value in link.get("parameters", {}).items():
+                at = at.replace(f"{{{given.removeprefix('path.')}}}", str(filled(value, body, done.json())))
+            answer = client.request(verb, at, json=filled(link.get("requestBody"), body, done.json()))
+            # A model that answers has no vectors.
+            assert answer.status_code == (400 if at == "/v1/embeddings" else 200), (name, answer.text)
+
+
+def filled(value: Any, request: Any, response: Any) -> Any:
+    """A link's value with its expressions put in."""
+    if isinstance(value, dict):
+        return {name: filled(part, request, response) for name, part in value.items()}
+    if isinstance(value, list):
+        return [filled(part, request, response) for part in value]
+    if not isinstance(value, str) or not value.startswith("$"):
+        return value
+    source, _, pointer = value.partition("#/")
+    found = request if source == "$request.body" else response
+    for step in pointer.split("/"):
+        found = found[int(step)] if isinstance(found, list) else found[step]
+    return found
 
 
 def test_links_lead_to_requests_that_their_targets_know(server: Running) -> None:
