@@ -62,7 +62,7 @@ def test_many_chains(server: Running) -> None:
     assert len(followed) >= 8, seen
 
 
-CHAT = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
+CHAT: dict[str, object] = {"model": "tiny", "messages": [{"role": "user", "content": "Hello"}]}
 SOURCES: dict[str, dict[str, object] | None] = {
     "/v1/models": None,
     "/v1/models/{model}": None,
