@@ -25,6 +25,7 @@ DEFAULTS = {
     "TRANSFORMERS_VERBOSITY": "error",  # what concerns the user, we say
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TORCH_LOGS": "-torch.utils._pytree",  # transformers imports torchao, which torch warns of twice a process
     # torch and oneDNN each keep the last 1,024 compiled matrix products, of a few hundred kilobytes, one for every new
     # length of a batch: half a gigabyte in the end. A layer has a dozen, and making one takes less than a millisecond.
     "LRU_CACHE_CAPACITY": "64",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,15 @@ def test_defaults_do_not_override_the_user() -> None:
     launch.set_defaults(environment)
     assert environment["TOKENIZERS_PARALLELISM"] == "true"
     assert environment["HF_HUB_DISABLE_TELEMETRY"] == "1"
+
+
+def test_libraries_that_warn_of_each_other_are_quiet() -> None:
+    pytest.importorskip("torchao")
+    environment = dict(os.environ)
+    launch.set_defaults(environment)
+    imported = [sys.executable, "-c", "import transformers.quantizers.auto"]
+    done = subprocess.run(imported, env=environment, capture_output=True, text=True, check=True, timeout=300)
+    assert "_pytree" not in done.stderr
 
 
 def test_cores_are_shared_by_processes() -> None:

@@ -11,7 +11,7 @@ from swift.config.runs import EvalConfig
 
 def main(argv: Sequence[str]) -> int:
     """Judge a model by a data set."""
-    config = read("eval", "judge a model by a data set", EvalConfig, argv)
+    config = read("eval", "measure a model by data sets, benchmarks and lm-eval's tasks", EvalConfig, argv)
     if config is None:
         return 0
     if config.benchmark.sets == LIST:
