@@ -60,7 +60,7 @@ for name in ("before", "tuned", "quantized", "served"):
     score = json.loads((out / f"eval-{name}" / "summary.json").read_text())["scores"]["accuracy"]
     print(f"{name:10} {score['value']:6.2f} %  ({score['low']:.1f} to {score['high']:.1f})")
 said = [
-    {line["id"]: line["response"] for line in map(json.loads, (out / f"eval-{name}" / "samples.jsonl").open())}
+    {line["id"]: line["prediction"] for line in map(json.loads, (out / f"eval-{name}" / "samples.jsonl").open())}
     for name in ("quantized", "served")
 ]
 differ = [row for row in said[0] if said[0][row] != said[1][row]]
