@@ -6,6 +6,17 @@ from typing import Literal
 
 from swift.config.option import Config, option
 
+EvalMetric = Literal[
+    "toolbench", "exact", "choice", "f1", "rouge", "bleu", "number", "json", "calls", "vqa", "anls", "iou", "judge"
+]
+METRIC_HELP = (
+    "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents. exact: share of answers that are the "
+    "reference, but for case, white space and punctuation around them. choice: share of turns where the right one of "
+    "the row's `choices` is the likeliest. f1: words in common, as SQuAD counts them. rouge, bleu: by overlap. "
+    "number: the last number is the reference's. json: answers that are JSON. calls: the same tool calls. vqa, anls: "
+    "of the row's `answers`, as VQA and DocVQA count. iou: boxes. judge: a grade from 1 to 10 by --judge."
+)
+
 
 class BenchmarkConfig(Config):
     """Named benchmarks."""

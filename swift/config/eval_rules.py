@@ -42,17 +42,21 @@ def _asks(config: EvalConfig) -> Iterator[Problem]:
 
 
 def _sets(config: EvalConfig) -> Iterator[Problem]:
-    options = config.benchmark
+    if config.benchmark.sets and config.metric != EvalConfig.model_fields["metric"].default:
+        yield Problem("--metric", "benchmarks bring their own", "take it out")
+    yield from set_problems(config.benchmark, config.generation.temperature)
+
+
+def set_problems(options: BenchmarkConfig, temperature: float) -> Iterator[Problem]:
+    """What is wrong with the choice of benchmarks, whoever asks them."""
     twice = [name for name, count in Counter(options.sets).items() if count > 1]
     if twice:
         yield Problem("--eval_dataset", f"{twice[0]} stands there twice", "name it once")
-    if options.sets and config.metric != EvalConfig.model_fields["metric"].default:
-        yield Problem("--metric", "benchmarks bring their own", "take it out")
     if options.shots is not None and not options.sets:
         yield Problem("--few_shot", "solved examples stand in front of benchmarks only", "add --eval_dataset")
     if options.run_code and not options.sets:
         yield Problem("--run_code", "only benchmarks run code", "add --eval_dataset humaneval")
-    yield from _code(options, config.generation.temperature)
+    yield from _code(options, temperature)
 
 
 def _code(options: BenchmarkConfig, temperature: float) -> Iterator[Problem]:

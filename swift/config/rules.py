@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from swift.config import engine_rules, eval_rules, lever_rules, quantization_rules, tuner_rules
+from swift.config import engine_rules, eval_rules, lever_rules, quantization_rules, question_rules, tuner_rules
 from swift.config.app import AppConfig
 from swift.config.batch import BatchConfig
 from swift.config.data import DataConfig
@@ -177,10 +177,10 @@ def _saving(config: SftConfig) -> Iterator[Problem]:
         yield Problem("--overwrite_output_dir", "a run that is resumed must not be overwritten", "take one of them out")
     if config.checkpoint.resume is not None and config.adapters:
         yield Problem("--adapters", "--resume_from_checkpoint brings its own adapter", "take one of them out")
-    has_rows = bool(config.data.validation) or config.data.split_ratio > 0
-    if config.evaluation.patience is not None and not has_rows:
-        why = "stopping early needs validation rows"
-        yield Problem("--early_stop_interval", why, "add --val_dataset or --split_dataset_ratio")
+    evaluates = bool(config.data.validation) or config.data.split_ratio > 0 or bool(config.benchmark.sets)
+    if config.evaluation.patience is not None and not evaluates:
+        why = "stopping early needs validation rows or questions"
+        yield Problem("--early_stop_interval", why, "add --val_dataset, --split_dataset_ratio or --eval_dataset")
 
 
 def _media(config: SftConfig | InferConfig | EvalConfig | ServeConfig | AppConfig) -> Iterator[Problem]:
@@ -208,6 +208,7 @@ TRAINING: tuple[Callable[[SftConfig], Iterator[Problem]], ...] = (
     tuner_rules.training,
     quantization_rules.training,
     lever_rules.training,
+    question_rules.questions,
     _schedule,
     _optimizer,
     _saving,

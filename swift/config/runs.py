@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from swift.config.batch import BatchConfig
-from swift.config.benchmark import BenchmarkConfig, JudgeConfig
+from swift.config.benchmark import METRIC_HELP, BenchmarkConfig, EvalMetric, JudgeConfig
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
 from swift.config.encoding import EncodingConfig
@@ -40,6 +40,7 @@ class SftConfig(Config):
     loop: LoopConfig = option(LoopConfig, "Length and numerics.")
     checkpoint: CheckpointConfig = option(CheckpointConfig, "Saving and resuming.")
     evaluation: EvaluationConfig = option(EvaluationConfig, "Evaluation.")
+    benchmark: BenchmarkConfig = option(BenchmarkConfig, "Named benchmarks, asked at each evaluation.")
     logging: LoggingConfig = option(LoggingConfig, "Logging.")
     adapters: tuple[str, ...] = option((), "Adapter folders to continue from.", "adapters")
     output_dir: str = option("output", "The run folder.", "output_dir")
@@ -100,18 +101,6 @@ class InferConfig(Config):
     seed: int = option(42, "Seed of sampling.", "seed")
     engine: EngineConfig = option(default_engine, "What answers.", "engine", "infer_backend")
     plugins: tuple[str, ...] = option((), "Your Python files, imported first.", "plugins", "external_plugins")
-
-
-EvalMetric = Literal[
-    "toolbench", "exact", "choice", "f1", "rouge", "bleu", "number", "json", "calls", "vqa", "anls", "iou", "judge"
-]
-METRIC_HELP = (
-    "toolbench: Plan.EM, Act.EM, Avg.F1, hallucination and Rouge-L of agents. exact: share of answers that are the "
-    "reference, but for case, white space and punctuation around them. choice: share of turns where the right one of "
-    "the row's `choices` is the likeliest. f1: words in common, as SQuAD counts them. rouge, bleu: by overlap. "
-    "number: the last number is the reference's. json: answers that are JSON. calls: the same tool calls. vqa, anls: "
-    "of the row's `answers`, as VQA and DocVQA count. iou: boxes. judge: a grade from 1 to 10 by --judge."
-)
 
 
 class EvalConfig(Config):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from swift.config.benchmark import METRIC_HELP, EvalMetric
 from swift.config.option import Config, option
 
 
@@ -80,8 +81,15 @@ class EvaluationConfig(Config):
 
     every: int | None = option(None, "Steps between evaluations; default: as for saving.", "eval_steps", ge=1)
     at_start: bool = option(True, "Evaluate before the first step too.", "eval_on_start")
-    metric: str = option("eval_loss", "What best means.", "metric_for_best_model")
-    greater_is_better: bool = option(False, "Whether more of the metric is better.", "greater_is_better")
+    metric: str = option(
+        "eval_loss",
+        "What best means: loss or token_accuracy of the validation rows, or SET_MEASURE of questions that are asked, "
+        "such as bfcl_accuracy or exact_accuracy; default: the loss, or the first measure where no rows validate.",
+        "metric_for_best_model",
+    )
+    greater_is_better: bool | None = option(
+        None, "Whether more of the metric is better; default: as is known of it.", "greater_is_better"
+    )
     patience: int | None = option(
         None,
         "Stop after this many evaluations without a better one.",
@@ -89,6 +97,19 @@ class EvaluationConfig(Config):
         "early_stopping_patience",
         ge=1,
     )
+    rows_metric: EvalMetric | None = option(
+        None,
+        "At each evaluation also ask the model for each of the assistant's turns in the validation rows, and judge "
+        "what it says in this way. " + METRIC_HELP,
+        "eval_metric",
+    )
+    max_new_tokens: int | None = option(
+        None, "Longest answer to a question; default: as in `swift eval`.", "eval_max_new_tokens", ge=1
+    )
+    max_batch_tokens: int = option(
+        8192, "Tokens of prompt and cache in one batch of answers.", "eval_max_batch_tokens", ge=1
+    )
+    max_batch_size: int = option(16, "Answers in one batch.", "eval_max_batch_size", ge=1)
 
 
 class LoggingConfig(Config):

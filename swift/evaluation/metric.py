@@ -22,12 +22,14 @@ class Measure:
         of: The value of one answer, from 0 to 1; None where the answer does not count. With `pooled`, a tuple.
         combine: Makes one value of all answers to a question (pass@k); without, each answer counts by itself.
         pooled: Makes the number, in percent, of the sums of the tuples (BLEU).
+        lower: Less of it is better.
     """
 
     title: str
     of: Callable[[Scores], Any]
     combine: Callable[[Sequence[float]], float | None] | None = None
     pooled: Callable[[Sequence[float]], float] | None = None
+    lower: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ METRICS: dict[str, Metric] = {
             "plan_em": Measure("Plan.EM", named("plan")),
             "act_em": Measure("Act.EM", named("action")),
             "f1": Measure("Avg.F1", named("f1")),
-            "hallucination": Measure("Hallucination", named("hallucinated")),
+            "hallucination": Measure("Hallucination", named("hallucinated"), lower=True),
             "rouge_l": Measure("Rouge-L", named("rouge")),
         },
         lambda answer, item: asdict(judge(answer, item.reference, item.offered)),

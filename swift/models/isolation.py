@@ -6,7 +6,8 @@ samples run one by one through an attention that transformers itself ships.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -49,6 +50,7 @@ class Layout:
     Attributes:
         padding_free: Samples lie back to back in one row.
         attention: Name of the attention implementation now set on the language model.
+        usual: The one that it was loaded with.
         reason: Why it is not padding-free, or how it is kept apart; for the start banner.
         backbone: How the model is called in this layout.
         one_by_one: Not even padded samples may share a forward pass.
@@ -56,6 +58,7 @@ class Layout:
 
     padding_free: bool
     attention: str
+    usual: str
     reason: str
     backbone: Backbone
     one_by_one: bool = False
@@ -84,7 +87,7 @@ def choose_layout(
     text_model = _text_model(model)
     original = str(text_model.config._attn_implementation)
     if wanted is False and not media:
-        return Layout(False, original, "padding, as configured", backbone)
+        return Layout(False, original, original, "padding, as configured", backbone)
     samples = mixed_samples(model, media)
     reference = _one_by_one(backbone, samples)
     if wanted is False:
@@ -101,15 +104,35 @@ def choose_layout(
         problem = _problem(text_model, tried, name, samples, reference)
         if problem is None:
             how = "one attention call a sample" if name == PACKED else "the attention mask"
-            return Layout(True, name, f"no padding; samples kept apart by {how}, proved on this model", tried)
+            return Layout(True, name, original, f"no padding; samples kept apart by {how}, proved on this model", tried)
         refused.append(f"{name}: {problem}")
     text_model.set_attn_implementation(original)
     reason = f"packed rows are not right on this model ({'; '.join(dict.fromkeys(refused))})"
     if wanted:
         raise ModelError(f"batch.padding_free is set, but {reason}", hint="leave it out, or set it to false")
     if not media:
-        return Layout(False, original, f"padding, since {reason}", backbone)
+        return Layout(False, original, original, f"padding, since {reason}", backbone)
     return _padded(original, backbone, samples, reference, f"since {reason}")
+
+
+@contextmanager
+def usual_attention(model: PreTrainedModel, name: str) -> Iterator[None]:
+    """Within the block the language model attends as it did when it was loaded, so that an engine can generate with it;
+    after it, every part of the model as before.
+
+    Args:
+        model: One for which a layout was chosen.
+        name: The layout's `usual`.
+    """
+    before = [
+        (part, str(part.config._attn_implementation)) for part in model.modules() if isinstance(part, PreTrainedModel)
+    ]
+    _text_model(model).set_attn_implementation(name)
+    try:
+        yield
+    finally:
+        for part, attention in before:  # a part's setting is also that of the parts in it, which come later
+            part.set_attn_implementation(attention)
 
 
 def _padded(attention: str, backbone: Backbone, samples: list[Sample], reference: Tensor, why: str) -> Layout:
@@ -120,9 +143,9 @@ def _padded(attention: str, backbone: Backbone, samples: list[Sample], reference
     except _REFUSALS:
         same = False
     if same:
-        return Layout(False, attention, f"padding, {why}", backbone)
+        return Layout(False, attention, attention, f"padding, {why}", backbone)
     reason = f"one sample a forward pass, since media of several are not told apart; no packed rows, {why}"
-    return Layout(False, attention, reason, backbone, one_by_one=True)
+    return Layout(False, attention, attention, reason, backbone, one_by_one=True)
 
 
 def _text_model(model: PreTrainedModel) -> PreTrainedModel:

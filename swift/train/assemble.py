@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,7 +24,9 @@ from swift.data.order import Share
 from swift.data.plugins import load_plugins
 from swift.data.prepare import Rows
 from swift.data.slices import ONE_BY_ONE, slice_limit
+from swift.engines.lanes import Limits
 from swift.errors import ConfigError
+from swift.evaluation.task import Task
 from swift.hub import Located
 from swift.losses.token import token_losses
 from swift.models.compiled import require_compiler
@@ -39,6 +41,7 @@ from swift.objectives.sft import SftObjective
 from swift.planning.codec import run_codec
 from swift.planning.skeleton import require_trainable
 from swift.train.banner import banner
+from swift.train.best import OF_ROWS, Goal, goal_of
 from swift.train.checkpoint import clean_temporary, find_checkpoint
 from swift.train.early import require_fitting
 from swift.train.environment import git_revision, library_versions
@@ -56,6 +59,7 @@ from swift.train.optimizers import choose
 from swift.train.parallel.processes import Parallel
 from swift.train.parallel.start import device_of, require_same_start
 from swift.train.prepare_model import Prepared, import_code, prepare_model
+from swift.train.questions import Questions, measures_of, read_questions
 from swift.train.rng import seed_everything, seed_process
 from swift.train.rows import shared_rows
 from swift.train.run import Run
@@ -164,12 +168,22 @@ def _build(
     importing.join()
     require_fitting(config, located, device)
     rows = shared_rows(config, codec, ledger, parallel)
+    with parallel.local_main_first("reading the questions"):
+        tasks = read_questions(config)
+    goal = _goal(config, rows, tasks)
     # What is streamed is not known: every kind that the model takes is tried.
     media = frozenset(codec.media.tokens) if codec.media and config.data.streaming else rows.store.media_kinds
     prepared = prepare_model(
         config, located, tokenizer, codec, checkpoint=checkpoint, media=media, rows=_first_rows(config, codec, rows)
     )
-    return _Assembly(config, parallel, folder, device, located, codec, rows, prepared, checkpoint).run()
+    return _Assembly(config, parallel, folder, device, located, codec, rows, tasks, goal, prepared, checkpoint).run()
+
+
+def _goal(config: SftConfig, rows: Rows, tasks: Sequence[Task]) -> Goal:
+    """What the best checkpoint is; a wrong name shall not wait for the model."""
+    validated = len(rows.store.sequences_in_order(rows.selection.validation)) > 0
+    known = {**(OF_ROWS if validated else {}), **measures_of(tasks)}
+    return goal_of(config.evaluation, known) if known else Goal()
 
 
 def _first_rows(config: SftConfig, codec: Codec, rows: Rows) -> Callable[[], list[Batch]] | None:
@@ -199,6 +213,8 @@ class _Assembly:
     located: Located
     codec: Codec
     rows: Rows
+    tasks: Sequence[Task]
+    goal: Goal
     prepared: Prepared
     checkpoint: Path | None
 
@@ -256,6 +272,8 @@ class _Assembly:
             schedule=Schedule(config.schedule, rate, total_steps),
             feed=feed,
             evaluation=make_evaluation(config, self.codec, self.rows, padding_free=padding_free),
+            questions=self.questions(),
+            goal=self.goal,
             write_weights=prepared.write_weights,
             stepwise=prepared.technique.stepwise,
             state=State(),
@@ -287,6 +305,14 @@ class _Assembly:
             head_dim=head_dim(base),
             seed=self.config.loop.seed,
         )
+
+    def questions(self) -> Questions | None:
+        """What is asked at each evaluation."""
+        if not self.tasks:
+            return None
+        evaluation = self.config.evaluation
+        limits = Limits(evaluation.max_batch_tokens, evaluation.max_batch_size)
+        return Questions(self.tasks, self.prepared.base, self.prepared.layout.usual, self.codec, self.chat(), limits)
 
     def chat(self) -> ChatConfig:
         """The rendering options that inference should use after this run."""

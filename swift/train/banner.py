@@ -54,6 +54,10 @@ def banner(
             )
         )
         lines.append(("tokens", f"{tokens:,} an epoch in {len(sequences):,} sequences of at most {codec.max_length:,}"))
+    if run.questions is not None:
+        lines.append(("questions", ", ".join(f"{task.name} {len(task.items):,}" for task in run.questions.tasks)))
+    if run.evaluates:
+        lines.append(("best", f"the {'highest' if run.goal.greater else 'lowest'} {run.goal.metric}"))
     lines.append(("batch", _batch(run)))
     lines.append(("memory", str(fit)))
     lines.append(("steps", f"{run.total_steps:,}" + (f", resumed after {run.state.step:,}" if run.state.step else "")))

@@ -79,8 +79,25 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """An evaluation is on its way.
+
+    Attributes:
+        state: Where the run stands.
+        name: The set of questions.
+        done: Those that this process has the answers of.
+        total: All that this process asks.
+    """
+
+    state: State
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluated:
-    """The validation rows were evaluated; the keys of `metrics` begin with `eval_`."""
+    """The model was evaluated; the keys of `metrics` begin with `eval_`."""
 
     state: State
     metrics: Mapping[str, float]
@@ -107,7 +124,7 @@ class RunDone:
     reason: Literal["finished", "stopped early", "interrupted", "failed"] = "finished"
 
 
-Event = RunStarted | StepDone | Evaluated | Saved | RunDone
+Event = RunStarted | StepDone | Asking | Evaluated | Saved | RunDone
 """Anything a listener may be called with."""
 
 Listener = Callable[[Event], None]

@@ -17,6 +17,7 @@ from swift.train.best import judge
 from swift.train.events import Evaluated, RunDone, RunStarted, Saved, StepDone
 from swift.train.fit import dry_step, out_of_memory
 from swift.train.parallel.ending import PeerLost
+from swift.train.questions import ask
 from swift.train.run import Run
 from swift.train.saving import save
 from swift.train.state import State
@@ -55,7 +56,7 @@ def train(run: Run) -> State:
 def _steps(run: Run) -> None:
     if run.trial:
         dry_step(run)
-    if run.evaluation is not None and run.state.step == 0 and run.config.evaluation.at_start:
+    if run.evaluates and run.state.step == 0 and run.config.evaluation.at_start:
         _evaluate(run)
     with closing(run.feed.steps(run.state.position)) as steps:
         before = time.perf_counter()
@@ -95,7 +96,7 @@ def _stops(run: Run) -> bool:
 def _after_step(run: Run, *, done: bool) -> None:
     step = run.state.step
     every = run.config.evaluation.every or run.config.checkpoint.every
-    if run.evaluation is not None and (done or step % every == 0):
+    if run.evaluates and (done or step % every == 0):
         _evaluate(run)
     # The best weights are saved whenever they occur, not only where a checkpoint is due.
     if step % run.config.checkpoint.every == 0 or run.state.best_step == step:
@@ -103,8 +104,10 @@ def _after_step(run: Run, *, done: bool) -> None:
 
 
 def _evaluate(run: Run) -> None:
-    metrics = evaluate(run)
-    run.state, run.stop_early = judge(run.state, metrics, run.config.evaluation)
+    metrics = {} if run.evaluation is None else evaluate(run)
+    if run.questions is not None:
+        metrics |= ask(run)
+    run.state, run.stop_early = judge(run.state, metrics, run.goal)
     run.notify(Evaluated(run.state, metrics))
 
 

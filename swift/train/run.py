@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch.autograd.graph import saved_tensors_hooks
@@ -16,12 +17,16 @@ from swift.data.stream_feed import StreamFeed
 from swift.models.offload import Offload
 from swift.models.recompute import recompute_cheap
 from swift.objectives.policy import Policy
+from swift.train.best import Goal
 from swift.train.events import Event, Listener, RunInfo
 from swift.train.optim import StepOptimizer
 from swift.train.parallel.processes import Parallel
 from swift.train.schedule import Schedule
 from swift.train.state import State
 from swift.tuners.technique import Stepwise
+
+if TYPE_CHECKING:
+    from swift.train.questions import Questions
 
 Objective = Callable[[Policy, Batch], LossSum]
 
@@ -33,6 +38,8 @@ class Run:
     Attributes:
         feed: Where steps come from.
         evaluation: The validation batches; None without validation rows.
+        questions: What is asked at each evaluation; None for nothing.
+        goal: What the best evaluation is.
         state: Where the run stands when `train` is called.
         write_weights: Saves what was trained, as plain transformers or PEFT files, into a folder.
         fingerprints: What must be equal on resume: hashes of data, template and configuration.
@@ -65,6 +72,8 @@ class Run:
     info: RunInfo
     stepwise: tuple[Stepwise, ...] = ()
     listeners: list[Listener] = field(default_factory=list)
+    questions: Questions | None = None
+    goal: Goal = field(default_factory=Goal)
     slice_tokens: int | None = None
     trial: bool = False
     offload: Offload | None = None
@@ -73,6 +82,11 @@ class Run:
     stop_signal: int | None = None
     stop_early: bool = False
     last_saved: State | None = None
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether there is anything to evaluate by."""
+        return self.evaluation is not None or self.questions is not None
 
     def saving(self) -> saved_tensors_hooks:
         """A context for a forward pass: how what it saves for the backward pass is kept."""

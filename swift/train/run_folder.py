@@ -21,7 +21,10 @@ from swift.train.disk import require_space
 
 _RECORD = "run.json"
 _LOCK = ".lock"
-_OURS = (_RECORD, "metrics.jsonl", "ledger.jsonl", "plots", "tensorboard", "best", "last", "nonfinite-step-*")
+_OURS = (
+    *(_RECORD, "metrics.jsonl", "ledger.jsonl"),
+    *("plots", "tensorboard", "evaluations", "best", "last", "nonfinite-step-*"),
+)
 _SECRET = re.compile(r"(^|_)(token|api_key|password|secret)$")
 
 MAY_CHANGE = (
@@ -29,6 +32,7 @@ MAY_CHANGE = (
     "overwrite",
     "logging",
     "evaluation",
+    "benchmark",
     "checkpoint",
     "data.workers",
     "data.cache",

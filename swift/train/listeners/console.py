@@ -10,7 +10,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from swift.train.events import Evaluated, Event, RunDone, RunInfo, RunStarted, Saved, StepDone
+from swift.train.events import Asking, Evaluated, Event, RunDone, RunInfo, RunStarted, Saved, StepDone
 from swift.train.listeners.window import Line, Window, epoch_of, is_due
 
 
@@ -39,6 +39,9 @@ class Console:
             return
         if isinstance(event, StepDone):
             self._step(event, self._window, self._info)
+        elif isinstance(event, Asking):
+            if self._bar is not None:
+                self._bar.tell(f"{event.name} {event.done}/{event.total}")
         elif isinstance(event, Evaluated):
             epoch = epoch_of(event.state, self._info)
             self._print(f"evaluation at step {event.state.step} (epoch {epoch:.2f})  {_values(event.metrics)}")
@@ -126,6 +129,10 @@ class _Bar:
             self._progress.update(self._task, completed=step, left=left)
         else:
             self._progress.update(self._task, completed=step, left=left, numbers=_short(line))
+
+    def tell(self, what: str) -> None:
+        """Show what is done between two steps."""
+        self._progress.update(self._task, numbers=what)
 
     def stop(self) -> None:
         """Take the bar off the screen."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +43,8 @@ _STYLE: dict[str, Any] = {
     "svg.hashsalt": "swift",
 }
 
+_NOT_ASKED = ("eval_loss", "eval_token_accuracy", "eval_targets", "eval_seconds", "eval_questions_seconds")
+
 
 @dataclass(frozen=True, slots=True)
 class Curves:
@@ -53,12 +55,14 @@ class Curves:
         eval_loss: Loss on the validation rows.
         learning_rate: Of each logged line.
         grad_norm: Of each logged line.
+        questions: What was measured by questions, in percent, by name.
     """
 
     loss: tuple[Series, Series]
     eval_loss: tuple[Series, Series]
     learning_rate: tuple[Series, Series]
     grad_norm: tuple[Series, Series]
+    questions: Mapping[str, tuple[Series, Series]] = field(default_factory=dict)
 
 
 class Plots:
@@ -97,6 +101,8 @@ def draw(run_dir: Path) -> list[Path]:
     if len(curves.learning_rate[0]):
         painters["learning_rate"] = lambda axes: _paint_rate(axes, curves)
         painters["grad_norm"] = lambda axes: _paint_norm(axes, curves)
+    if curves.questions:
+        painters["questions"] = lambda axes: _paint_questions(axes, curves)
     folder = run_dir / "plots"
     folder.mkdir(exist_ok=True)
     return [path for name, paint in painters.items() for path in _save(folder / name, paint)]
@@ -111,7 +117,9 @@ def read_curves(path: Path) -> Curves:
         steps, values = zip(*found, strict=True) if found else ((), ())
         return np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
 
-    return Curves(series("loss"), series("eval_loss"), series("learning_rate"), series("grad_norm"))
+    asked = sorted({key for line in lines for key in line if key.startswith("eval_") and key not in _NOT_ASKED})
+    questions = {key.removeprefix("eval_"): series(key) for key in asked}
+    return Curves(series("loss"), series("eval_loss"), series("learning_rate"), series("grad_norm"), questions)
 
 
 def smooth(values: Series) -> Series:
@@ -139,6 +147,14 @@ def _paint_loss(axes: Axes, curves: Curves) -> None:
         axes.plot(steps[best], evaluated[best], "o", ms=11, mfc="none", mec=_ORANGE, mew=1.6, zorder=5)
     axes.set_title("Loss per target token")
     axes.legend(frameon=False, loc="upper right", labelcolor=_INK)
+
+
+def _paint_questions(axes: Axes, curves: Curves) -> None:
+    for name, (steps, values) in curves.questions.items():
+        axes.plot(steps, values, lw=1.8, marker="o", ms=4, label=name)
+    axes.set_ylim(0, 100)
+    axes.set_title("Answers to questions, in percent")
+    axes.legend(frameon=False, loc="best", labelcolor=_INK)
 
 
 def _paint_rate(axes: Axes, curves: Curves) -> None:
