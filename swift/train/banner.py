@@ -54,11 +54,7 @@ def banner(
             )
         )
         lines.append(("tokens", f"{tokens:,} an epoch in {len(sequences):,} sequences of at most {codec.max_length:,}"))
-    if run.questions is not None:
-        lines.append(("questions", ", ".join(f"{task.name} {len(task.items):,}" for task in run.questions.tasks)))
-    if run.evaluates:
-        lines.append(("best", f"the {'highest' if run.goal.greater else 'lowest'} {run.goal.metric}"))
-    lines.append(("batch", _batch(run)))
+    lines += [*_evaluations(run), ("batch", _batch(run))]
     lines.append(("memory", str(fit)))
     lines.append(("steps", f"{run.total_steps:,}" + (f", resumed after {run.state.step:,}" if run.state.step else "")))
     per_epoch = run.feed.steps_per_epoch if isinstance(run.feed, MapFeed) else None
@@ -81,6 +77,15 @@ def _quantized(run: Run, prepared: Prepared) -> list[tuple[str, str]]:
         lines.append(("quantized", f"{layers} layers, {prepared.quantization}; all weights take {mib:,.1f} MiB"))
     if run.config.qat.scheme != "none":
         lines.append(("rounded", f"{run.config.qat.scheme}, in the forward pass; checkpoints hold plain weights"))
+    return lines
+
+
+def _evaluations(run: Run) -> list[tuple[str, str]]:
+    lines = []
+    if run.questions is not None:
+        lines.append(("questions", ", ".join(f"{task.name} {len(task.items):,}" for task in run.questions.tasks)))
+    if run.evaluates:
+        lines.append(("best", f"the {'highest' if run.goal.greater else 'lowest'} {run.goal.metric}"))
     return lines
 
 

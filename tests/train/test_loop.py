@@ -83,7 +83,7 @@ def test_early_stopping_and_the_best_checkpoint(tiny: Path, rows: Path, tmp_path
             rows,
             tmp_path / "run",
             data={"split_ratio": 0.2},
-            optimizer={"learning_rate": 5.0},
+            optimizer={"learning_rate": 1.0},
             schedule={"name": "constant"},
             loop={"max_steps": 40},
             evaluation={"every": 1, "patience": 3},
