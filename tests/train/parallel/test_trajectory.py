@@ -40,6 +40,14 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"size": 2, "accumulation": 4},
         {"size": 2, "accumulation": 2},
     ),
+    "questions": (
+        {
+            "data": {"split_ratio": 0.2},
+            "evaluation": {"every": 3, "rows_metric": "f1", "max_new_tokens": 6, "metric": "f1_f1"},
+        },
+        {"size": 2, "accumulation": 4},
+        {"size": 2, "accumulation": 2},
+    ),
     "full in bfloat16, cached tokens": (
         {"tuner": {"type": "full"}, "model": {"dtype": "bfloat16"}, "data": {"cache": True}},
         {"size": 2, "accumulation": 4},
@@ -65,7 +73,17 @@ def test_two_processes_equal_one(kind: str, tiny: Path, rows: Path, tmp_path: Pa
         assert len(curve(folder, "eval_loss")) == 4
         assert curve(folder, "eval_loss") == pytest.approx(curve(reference, "eval_loss"), abs=5e-6)
         assert curve(folder, "eval_targets") == curve(reference, "eval_targets")
+    if kind == "questions":
+        assert curve(folder, "eval_f1_f1") == curve(reference, "eval_f1_f1")
+        for step in (0, 3, 6):
+            asked = Path("evaluations") / f"step-{step}" / "f1" / "samples.jsonl"
+            assert _said(folder / asked) == _said(reference / asked)
+        assert (folder / "best").resolve().name == (reference / "best").resolve().name
     assert _ledger(folder) == _ledger(reference)
+
+
+def _said(path: Path) -> list[tuple[str, str]]:
+    return [(line["id"], line["response"]) for line in map(json.loads, path.read_text().splitlines())]
 
 
 @pytest.mark.slow
