@@ -53,6 +53,7 @@ from swift.train.listeners import make_trackers, plugin_listeners
 from swift.train.listeners.console import Console
 from swift.train.listeners.jsonl import JsonLines
 from swift.train.listeners.plots import Plots
+from swift.train.listeners.record import Totals
 from swift.train.memory import keep_freed_memory
 from swift.train.optim import StepOptimizer, build_optimizer
 from swift.train.optimizers import choose
@@ -346,6 +347,7 @@ class _Assembly:
         logging = self.config.logging
         return [
             JsonLines(logging.every),
+            Totals(),
             Console(logging.every),
             *([Plots()] if logging.plots else []),
             *make_trackers(logging.trackers),

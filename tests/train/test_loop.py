@@ -98,6 +98,15 @@ def test_early_stopping_and_the_best_checkpoint(tiny: Path, rows: Path, tmp_path
     assert (folder / "best").resolve().name == f"checkpoint-{best['step']}"
 
 
+def test_the_record_says_what_the_run_came_to(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    folder = sft(configure(tiny, rows, tmp_path / "run", data={"split_ratio": 0.2}))
+    totals = json.loads((folder / "run.json").read_text())["totals"]
+    last = [line for line in read_lines(folder / "metrics.jsonl") if "loss" in line][-1]
+    assert (totals["ended"], totals["steps"], totals["samples"]) == ("finished", 6, 46)
+    assert totals["seconds"] == pytest.approx(last["elapsed_seconds"], abs=0.01)
+    assert totals["best_step"] == int((folder / "best").resolve().name.removeprefix("checkpoint-"))
+
+
 def test_metrics_have_the_documented_keys(tiny: Path, rows: Path, tmp_path: Path) -> None:
     folder = sft(configure(tiny, rows, tmp_path / "run"))
     line = next(read_lines(folder / "metrics.jsonl"))
