@@ -17,7 +17,6 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from swift.app.child import DEPLOY, Child
-from swift.app.folder import own_folder
 from swift.app.gate import Gate
 from swift.app.handlers import Handlers
 from swift.app.page import CSS, build
@@ -56,7 +55,7 @@ def run_app(config: AppConfig, *, command: Sequence[str] = DEPLOY) -> int:
     key = _key(config)
     with ExitStack() as stack:
         listening = stack.enter_context(listen(config.page.host, config.page.port))
-        folder = stack.enter_context(own_folder())
+        folder = stack.enter_context(scratch_folder("swift-app-"))
         uploads = folder / "uploads"
         uploads.mkdir()
         stack.enter_context(variable_set("GRADIO_TEMP_DIR", str(uploads)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,6 +29,7 @@ from swift.exporting.publish.origin import public_name
 from swift.exporting.verify import BOUNDS
 from swift.exporting.write import Made
 from swift.hub.located import say
+from swift.hub.scratch import scratch_folder
 from swift.types import Conversation
 
 
@@ -42,9 +42,9 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
     limits = job.config.certificate
     asked = _asked(job)
     source = " + ".join(map(public_name, (job.plan.model.id, *map(str, job.plan.adapters.values()))))
-    with tempfile.TemporaryDirectory(prefix="swift-certificate-") as place:
+    with scratch_folder("swift-certificate-") as place:
         say("measuring the source")
-        reference, known, changed = _source(job, made, asked, Path(place))
+        reference, known, changed = _source(job, made, asked, place)
         gc.collect()
         say("measuring the result")
         text, subject = _result(job, made, folder)

@@ -26,6 +26,7 @@ from swift.exporting.certificate.certificate import Check
 from swift.exporting.certificate.subject import Answers, Row
 from swift.exporting.rows import Sample
 from swift.hub.network import one_line
+from swift.hub.scratch import scratch_folder
 from swift.types import Conversation
 
 
@@ -49,8 +50,8 @@ class LlamaSubject:
         Raises:
             EngineError: llama.cpp cannot load the file, or fails.
         """
-        with tempfile.TemporaryDirectory(prefix="swift-logits-") as place:
-            into = Path(place) / "logits.bin"
+        with scratch_folder("swift-logits-") as place:
+            into = place / "logits.bin"
             job = {"rows": [list(ids) for ids, _ in rows], "places": [places.tolist() for _, places in rows]}
             told = self._ask("logits", **job, into=str(into))
             self.load_seconds = told["load_seconds"]

@@ -1,4 +1,4 @@
-"""The temporary folder of an app: gone when the app ends, or, where that was killed, when the next one starts."""
+"""Temporary folders: gone when their process is done, or, where that was killed, when the next one begins."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_PREFIX, _LOCK = "swift-app-", "in-use"
+_LOCK = "in-use"
 
 
 @contextmanager
-def own_folder() -> Iterator[Path]:
-    """A fresh folder, until the end of the block; those of apps that were killed are removed first.
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A fresh folder, until the end of the block; those of processes that were killed are removed first.
 
     A file in it is locked as long as its process lives, and no longer, however that ends.
+
+    Args:
+        prefix: How the folder's name begins, and those of the folders that are removed.
     """
-    remove_left()
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
+    remove_left(prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
         folder = Path(name)
         new = folder / f"{_LOCK}.new"
         with new.open("w") as file:
@@ -30,16 +33,16 @@ def own_folder() -> Iterator[Path]:
             yield folder
 
 
-def remove_left() -> None:
-    """Remove folders of ours whose process is gone; what is not surely one stays."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+def remove_left(prefix: str) -> None:
+    """Remove folders of ours with this prefix whose process is gone; what is not surely one stays."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
         with suppress(OSError):
             if _is_left(folder):
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether a folder was made by an app of this user's, and no process holds its lock.
+    """Whether a folder was made for this user, and no process holds its lock.
 
     Raises:
         OSError: It cannot be told.

@@ -1,4 +1,4 @@
-"""Folders of apps that were killed are removed, and nothing else is."""
+"""Temporary folders of processes that were killed are removed, and nothing else is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from swift.app.folder import own_folder, remove_left
+from swift.hub.scratch import remove_left, scratch_folder
 
 HOLDS = """
-from swift.app.folder import own_folder
-with own_folder() as folder:
+from swift.hub.scratch import scratch_folder
+with scratch_folder("swift-app-") as folder:
     (folder / "uploads").mkdir()
     (folder / "uploads" / "picture").write_text("x")
     print(folder, flush=True)
@@ -29,20 +29,20 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_a_killed_app_leaves_is_removed(elsewhere: Path) -> None:
+def test_what_a_killed_process_leaves_is_removed(elsewhere: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", HOLDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     folder = Path(process.stdout.readline().strip())
     assert folder.parent == elsewhere
-    remove_left()
+    remove_left("swift-app-")
     assert (folder / "uploads" / "picture").exists()  # its process lives
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert folder.exists()
-    with own_folder() as own:
+    with scratch_folder("swift-app-") as own:
         assert not folder.exists()
         assert own.is_dir()
-        remove_left()
+        remove_left("swift-app-")
         assert own.is_dir()
     assert not own.exists()
 
@@ -61,5 +61,5 @@ def test_what_is_not_surely_ours_stays(elsewhere: Path) -> None:
     link.symlink_to(target)
     (elsewhere / "swift-app-file").write_text("")
     before = sorted(elsewhere.rglob("*"))
-    remove_left()
+    remove_left("swift-app-")
     assert sorted(elsewhere.rglob("*")) == before
