@@ -25,6 +25,7 @@ from swift.config.app import AppConfig, PageConfig
 from swift.config.rules import require
 from swift.environments.process import variable, variable_set
 from swift.errors import ConfigError
+from swift.hub.scratch import scratch_folder
 from swift.serving.client import AsyncInferClient
 from swift.serving.guard import is_loopback, local_names
 from swift.serving.keys import Keyring, read_keys

@@ -12,8 +12,8 @@
                                 QuantizationArgs
     smoothing        of int8: strength; 0 for none
     dampening        of gptq
-    done             of gptq: a folder for the layers that are done, which a job that begins again does not do again;
-                     empty for none
+    done             of gptq and awq: a folder for the layers that are done, which a job that begins again does not do
+                     again; empty for none
     device           cpu, or an accelerator
     shard            largest weights file
 
@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,7 +65,7 @@ def rows_of(job: dict[str, Any]) -> Any:
     return rows
 
 
-def resumable() -> Any:
+def resumable_gptq() -> Any:
     """llm-compressor's GPTQ, which keeps each layer that is done in a file, and takes those that are there from them.
 
     The rows still go through these layers, since the next ones see what they put out.
@@ -100,26 +101,89 @@ def resumable() -> Any:
     return ResumableGPTQ
 
 
+def resumable_awq(done: str, layers: set[str], common: dict[str, Any]) -> list[Any]:
+    """llm-compressor's AWQ, which keeps each part of the model that is done in a file, and does not do it again.
+
+    A part is what rows go through between two decoder layers' ends: AWQ changes its linear layers and its norms.
+
+    Args:
+        done: The folder for the files.
+        layers: Full names of the layers that get quantized.
+        common: What is said to the modifier that rounds.
+    """
+    from llmcompressor.modifiers import Modifier
+    from llmcompressor.modifiers.quantization import QuantizationModifier
+    from llmcompressor.modifiers.transform.awq import AWQModifier
+    from safetensors.torch import load_file, save_file
+
+    places = {match[0] for name in layers if (match := re.match(r".+?\.\d+\.", name)) is not None}
+
+    class Parts(Modifier):  # type: ignore[misc]
+        part: int = 0
+
+        @property
+        def file(self) -> Path:
+            return Path(done) / f"{self.part}.safetensors"
+
+    class ResumableAWQ(AWQModifier, Parts):  # type: ignore[misc]
+        def on_sequential_epoch_end(self, state: Any, event: Any, **kwargs: Any) -> None:
+            if self.file.is_file():
+                for mapping in self._resolved_mappings:
+                    if mapping.smooth_name in self._smooth_activation_stats:
+                        self._parent_args_cache.pop(mapping.parent, None)
+                self._smooth_activation_stats.clear()
+            else:
+                super().on_sequential_epoch_end(state, event, **kwargs)
+            self.part += 1
+
+    class Keeper(Parts):
+        def on_initialize(self, state: Any, **kwargs: Any) -> bool:
+            return True
+
+        def on_sequential_epoch_end(self, state: Any, event: Any, modules: Any, **kwargs: Any) -> None:
+            names = {module: name for name, module in state.model.named_modules()}
+            mine = {names[module]: module for module in modules if names[module].startswith(tuple(places))}
+            if self.file.is_file():
+                kept = load_file(self.file)
+                for name, module in mine.items():
+                    own = {key: kept[f"{name}.{key}"] for key in module.state_dict() if f"{name}.{key}" in kept}
+                    module.load_state_dict(own, strict=False)
+                tell(kept=len(layers & set(mine)))
+            elif mine:
+                values = {
+                    f"{name}.{key}": value.contiguous()
+                    for name, module in mine.items()
+                    for key, value in module.state_dict().items()
+                    if "." not in key
+                }
+                unfinished = self.file.with_suffix(".part")
+                save_file(values, unfinished)
+                unfinished.rename(self.file)
+            self.part += 1
+
+    return [ResumableAWQ(), QuantizationModifier(**common), Keeper()]
+
+
 def recipe_of(job: dict[str, Any], ignored: list[str]) -> list[Any]:
     """The modifiers, in order."""
-    from llmcompressor.modifiers.gptq import GPTQModifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
 
     common: dict[str, Any] = {"config_groups": groups_of(job), "ignore": ignored}
     if job["method"] == "gptq":
-        if job["done"]:
-            return [resumable()(**common, dampening_frac=job["dampening"], done=job["done"])]
-        return [GPTQModifier(**common, dampening_frac=job["dampening"])]
+        return [resumable_gptq()(**common, dampening_frac=job["dampening"], done=job["done"])]
     if job["method"] == "awq":
-        from llmcompressor.modifiers.transform.awq import AWQModifier
-
-        return [AWQModifier(), QuantizationModifier(**common)]
+        return resumable_awq(job["done"], wanted_layers(job), common)
     recipe: list[Any] = [QuantizationModifier(**common)]
     if job["method"] == "int8" and job["smoothing"] > 0:
         from llmcompressor.modifiers.transform.smoothquant import SmoothQuantModifier
 
         recipe.insert(0, SmoothQuantModifier(smoothing_strength=job["smoothing"]))
     return recipe
+
+
+def wanted_layers(job: dict[str, Any]) -> set[str]:
+    """Full names of the layers that get quantized."""
+    return {name for group in job["groups"] for name in group["layers"]}
 
 
 def groups_of(job: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +248,7 @@ def compress(job: dict[str, Any]) -> None:
     from llmcompressor import oneshot
 
     model = loaded(job)
-    wanted = {name for group in job["groups"] for name in group["layers"]}
+    wanted = wanted_layers(job)
     linear = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
     missing = wanted - set(linear)
     if missing:

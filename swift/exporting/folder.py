@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from swift.errors import ConfigError, ResourceError
 from swift.hub.durable import settle
+from swift.hub.located import say
 
 _GIB = 1024**3
 _BESIDES = 64 * 1024**2
@@ -20,6 +24,9 @@ _BESIDES = 64 * 1024**2
 def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Iterator[Path]:
     """An empty folder beside `target` to write into; it becomes `target` when the block ends well, else it is deleted.
 
+    What an export to the same target has left behind that was killed is removed first, and a folder that it was
+    replacing comes back.
+
     Args:
         target: The final path.
         overwrite: A folder that is there already is replaced, at the very end.
@@ -29,6 +36,7 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
         ConfigError: `target` exists, or would replace what is read from.
         ResourceError: The folder cannot be written.
     """
+    clean_up(target)
     if any(source.exists() and _within(source.resolve(), target.resolve()) for source in sources):
         raise ConfigError(f"output_dir {target} holds what is exported", hint="choose another --output_dir")
     if target.exists() and not overwrite:
@@ -39,22 +47,74 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
         raise ConfigError(f"output_dir {target} is a file", hint="choose another --output_dir")
     token = secrets.token_hex(4)
     temporary = target.with_name(f".{target.name}.new-{token}")
+    unlocked = target.with_name(f".{target.name}.begun-{token}")
+    with ExitStack() as locks:
+        try:
+            unlocked.mkdir(parents=True)
+            locks.enter_context(_locked(unlocked))
+            unlocked.rename(temporary)  # only now, so that nobody takes it for one that was left behind
+        except OSError as error:
+            raise ResourceError(f"{target.parent} cannot be written: {error.strerror}") from error
+        try:
+            yield temporary
+            settle(temporary)
+            if target.exists():
+                old = target.with_name(f".{target.name}.old-{token}")
+                locks.enter_context(_locked(target))
+                target.rename(old)
+                temporary.rename(target)
+                shutil.rmtree(old)
+            else:
+                temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def clean_up(target: Path) -> None:
+    """Undo what exports to `target` have left half done whose process is gone, and tell of it.
+
+    Raises:
+        ResourceError: A folder cannot be removed.
+    """
+    pattern = re.compile(re.escape(f".{target.name}.") + r"(new|old)-[0-9a-f]{8}")
+    found = sorted(target.parent.iterdir()) if target.parent.is_dir() else []
+    for path in found:
+        match = pattern.fullmatch(path.name)
+        if match is None or path.is_symlink() or not path.is_dir():
+            continue
+        try:
+            with _locked(path) as ours:
+                if not ours:
+                    continue  # its process lives
+                if match[1] == "old" and not target.exists():
+                    path.rename(target)
+                    say(f"{target} is back: an export that was to replace it was killed")
+                else:
+                    shutil.rmtree(path)
+                    say(f"removed {path}, which an export that was killed has left behind")
+        except OSError as error:
+            raise ResourceError(f"{path}, left behind by an export, cannot be removed: {error.strerror}") from error
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """A lock on a folder itself, which ends with this process, however that ends, and stays with it under other names.
+
+    Yields whether it is ours: it is not where another process has it, or where the file system knows no locks.
+
+    Raises:
+        OSError: The folder cannot be opened.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise ResourceError(f"{target.parent} cannot be written: {error.strerror}") from error
-    try:
-        yield temporary
-        settle(temporary)
-        if target.exists():
-            old = target.with_name(f".{target.name}.old-{token}")
-            target.rename(old)
-            temporary.rename(target)
-            shutil.rmtree(old)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
         else:
-            temporary.rename(target)
+            yield True
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
 
 
 def keep_failed(folder: Path, target: Path) -> Path:

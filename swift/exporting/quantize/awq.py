@@ -17,7 +17,7 @@ def _require(config: AwqConfig, device: torch.device, environments: Path) -> Non
 
 
 def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
-    return compress(plan, folder, grouped_integers(plan))
+    return compress(plan, folder, grouped_integers(plan), resumable=True)
 
 
 METHOD = Method(_require, _write, in_place=False)

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from swift.config.export import AwqConfig, GptqConfig
 from swift.data.progress import row_progress
 from swift.environments import compressor_file, guard
 from swift.environments.process import variables_with
-from swift.environments.specs import SPECS
 from swift.environments.store import require as require_environment
 from swift.errors import ConfigError, EngineError
+from swift.exporting.quantize.kept import kept_layers
 from swift.exporting.quantize.method import QuantPlan
-from swift.hub.cache import cache_root
 from swift.hub.located import say
+from swift.hub.scratch import scratch_folder
 from swift.models.load import load_config
 from swift.models.quantize.layers import sizes
 from swift.models.quantize.method import require_libraries, skeleton
@@ -120,8 +116,8 @@ def compress(
         EngineError: It failed; says why in a line.
     """
     environment = require_environment(ENVIRONMENT, plan.environments)
-    with tempfile.TemporaryDirectory(prefix="swift-quantize-") as place:
-        rows = Path(place) / "rows.bin"
+    with scratch_folder("swift-quantize-") as place:
+        rows = place / "rows.bin"
         if plan.rows:
             np.concatenate(plan.rows).astype(np.int32).tofile(rows)
         job = {
@@ -135,39 +131,11 @@ def compress(
             "dampening": dampening,
             "device": str(plan.device),
             "shard": plan.shard,
-            "done": "",
         }
-        with _kept(job, plan) if resumable else contextlib.nullcontext("") as done:
-            file = Path(place) / "job.json"
+        with kept_layers(job, plan, ENVIRONMENT) if resumable else contextlib.nullcontext("") as done:
+            file = place / "job.json"
             file.write_text(json.dumps({**job, "done": done}), encoding="utf-8")
             return _run([str(environment.python), "-I", str(compressor_file()), str(file)], plan)
-
-
-@contextlib.contextmanager
-def _kept(job: Mapping[str, Any], plan: QuantPlan) -> Iterator[str]:
-    """A folder for the layers that are done, the same for the same job; it goes when the job has come to its end."""
-    whole = hashlib.sha256()
-    # The source may lie elsewhere the next time, as a merged one does: its weights are what counts.
-    for path in sorted(plan.source.path.glob("*.safetensors")):
-        with path.open("rb") as file:
-            whole.update(hashlib.file_digest(file, "sha256").digest())
-    for row in plan.rows:
-        whole.update(row.astype(np.int32).tobytes() + b"|")
-    fixed = {name: value for name, value in job.items() if name not in ("source", "target", "rows", "shard", "done")}
-    whole.update(json.dumps(fixed, sort_keys=True).encode())
-    whole.update(SPECS[ENVIRONMENT].fingerprint.encode())
-    folder = cache_root() / "quantizing" / whole.hexdigest()[:16]
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise EngineError("the same quantization is running already", hint="wait for it") from error
-    try:
-        yield str(folder)
-    finally:
-        lock.release()
-    shutil.rmtree(folder)
 
 
 def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
