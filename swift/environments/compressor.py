@@ -5,6 +5,7 @@
     source, target   folders in Hugging Face's layout: what is read, and where weights and config.json go
     rows             a file of int32 token ids, all rows behind each other; empty for methods that need none
     lengths          how many of them each row has
+    media            a safetensors file for each row with what else the model gets, such as pixels; empty for text
     method           gptq, awq, int8, fp8 or fp4
     groups           of the linear layers that get quantized, each with
                        layers   their full names
@@ -25,6 +26,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import inspect
 import json
 import re
 import sys
@@ -54,13 +56,20 @@ class _Unpinned(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def rows_of(job: dict[str, Any]) -> Any:
+def rows_of(job: dict[str, Any], model: torch.nn.Module) -> Any:
     """The rows, each as a batch of one."""
+    from safetensors.torch import load_file
+
+    taken = inspect.signature(model.forward).parameters
+    kind = next(value.dtype for value in model.parameters() if value.is_floating_point())
     ids = np.fromfile(job["rows"], dtype=np.int32) if job["rows"] else np.empty(0, np.int32)
     rows, start = [], 0
-    for length in job["lengths"]:
+    for number, length in enumerate(job["lengths"]):
         row = torch.from_numpy(ids[start : start + length].astype(np.int64)).unsqueeze(0)
-        rows.append({"input_ids": row, "attention_mask": torch.ones_like(row)})
+        media = load_file(job["media"][number]) if job["media"] else {}
+        shown = {name: value for name, value in media.items() if name in taken}
+        shown |= {name: value.to(kind) for name, value in shown.items() if value.is_floating_point()}
+        rows.append({"input_ids": row, "attention_mask": torch.ones_like(row), **shown})
         start += length
     return rows
 
@@ -116,8 +125,6 @@ def resumable_awq(done: str, layers: set[str], common: dict[str, Any]) -> list[A
     from llmcompressor.modifiers.transform.awq import AWQModifier
     from safetensors.torch import load_file, save_file
 
-    places = {match[0] for name in layers if (match := re.match(r".+?\.\d+\.", name)) is not None}
-
     class Parts(Modifier):  # type: ignore[misc]
         part: int = 0
 
@@ -141,8 +148,8 @@ def resumable_awq(done: str, layers: set[str], common: dict[str, Any]) -> list[A
             return True
 
         def on_sequential_epoch_end(self, state: Any, event: Any, modules: Any, **kwargs: Any) -> None:
-            names = {module: name for name, module in state.model.named_modules()}
-            mine = {names[module]: module for module in modules if names[module].startswith(tuple(places))}
+            inside = {module for layer in decoder_layers(state.model, layers) for module in layer.modules()}
+            mine = {name: module for name, module in state.model.named_modules() if module in inside & set(modules)}
             if self.file.is_file():
                 kept = load_file(self.file)
                 for name, module in mine.items():
@@ -198,10 +205,14 @@ def groups_of(job: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def watch(model: torch.nn.Module) -> None:
+def decoder_layers(model: torch.nn.Module, wanted: set[str]) -> list[torch.nn.Module]:
+    """Those that the layers which get quantized lie in; towers have none."""
+    names = (re.match(r"(.+?\.\d+)\.", name) for name in sorted(wanted))
+    return [model.get_submodule(name) for name in dict.fromkeys(match[1] for match in names if match is not None)]
+
+
+def watch(layers: list[torch.nn.Module]) -> None:
     """Tell each time that a further decoder layer is reached."""
-    lists = [module for module in model.modules() if isinstance(module, torch.nn.ModuleList)]
-    layers: list[torch.nn.Module] = list(max(lists, key=len, default=()))
     reached: set[int] = set()
 
     def note(number: int) -> None:
@@ -245,6 +256,7 @@ def packed(model: torch.nn.Module, stored: dict[str, torch.dtype]) -> None:
 
 def compress(job: dict[str, Any]) -> None:
     """Do the job."""
+    import transformers
     from llmcompressor import oneshot
 
     model = loaded(job)
@@ -253,23 +265,40 @@ def compress(job: dict[str, Any]) -> None:
     missing = wanted - set(linear)
     if missing:
         raise ValueError(f"the model has no layer {min(missing)} here")
-    watch(model)
+    watch(decoder_layers(model, wanted))
     stored = {name: value.dtype for name, value in model.named_parameters()}
     # Many CPUs are many times slower in 16 bits than in 32, and what is summed up of the rows is finer in 32.
     wide = bool(job["rows"]) and job["device"] == "cpu"
     if wide:
         model.float()
-    rows = rows_of(job)
+    rows = rows_of(job, model)
     options: dict[str, Any] = {}
     if rows:
+        # It insists on one with rows, makes no use of it, and its own choice may need libraries that are not here.
+        options["processor"] = transformers.AutoTokenizer.from_pretrained(job["source"], local_files_only=True)
         options["dataset"] = torch.utils.data.DataLoader(rows, batch_size=None)
         options["num_calibration_samples"] = len(rows)
-    recipe = recipe_of(job, [name for name in linear if name not in wanted])
+        options["sequential_targets"] = sorted({type(layer).__name__ for layer in decoder_layers(model, wanted)})
+    ignored = [name for name in linear if name not in wanted]
+    recipe = recipe_of(job, ignored)
     with _Unpinned() if job["method"] == "awq" else contextlib.nullcontext():
         oneshot(model=model, recipe=recipe, **options)
     if wide:
         packed(model, stored)
     model.save_pretrained(job["target"], save_compressed=True, max_shard_size=job["shard"])
+    leave(ignored, Path(job["target"]) / "config.json")
+
+
+def leave(ignored: list[str], file: Path) -> None:
+    """Name the layers that stay as they are by the model's own names, too.
+
+    Those that llm-compressor writes are the weights' in the file; in multimodal models the two differ, and transformers
+    goes by the model's.
+    """
+    values = json.loads(file.read_text(encoding="utf-8"))
+    known = values["quantization_config"]["ignore"]
+    known += [name for name in ignored if name not in known]
+    file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def versions() -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,12 +44,12 @@ class ExportRows:
     """Both kinds of rows.
 
     Attributes:
-        calibration: Token ids, int32 [length] each.
+        calibration: What a method looks at: all of them text, or all with media of the same kinds.
         held_out: What is measured by.
         own: Whether the held-out rows are the user's; else they are ours.
     """
 
-    calibration: tuple[NDArray[Any], ...]
+    calibration: tuple[Tokens, ...]
     held_out: tuple[Sample, ...]
     own: bool
 
@@ -74,7 +75,7 @@ def export_rows(data: DataConfig, chat: ChatConfig, codec: Codec, *, calibrate: 
     if not data.train and not data.validation:
         return ExportRows((), _rendered(probes(codec), codec, chat, measure), own=False)
     selection = select(data.model_copy(update={"streaming": False}))
-    train = _rendered(_rows(selection, selection.train, data, calibrate), codec, chat, calibrate)
+    train = _rendered(_rows(selection, selection.train, data, calibrate), codec, chat, calibrate, media=True)
     if calibrate and not train:
         raise DataError("no row can be calibrated with", hint="swift check shows what happens to each row")
     own = len(selection.validation) > 0
@@ -82,7 +83,7 @@ def export_rows(data: DataConfig, chat: ChatConfig, codec: Codec, *, calibrate: 
     held_out = _rendered(rows, codec, chat, measure)
     if own and measure and not held_out:
         raise DataError("no held-out row can be used", hint="swift check shows what happens to each row")
-    return ExportRows(tuple(sample.tokens.ids for sample in train), held_out, own)
+    return ExportRows(_alike([sample.tokens for sample in train]), held_out, own)
 
 
 def _rows(
@@ -109,13 +110,29 @@ def _read(row: Any, data: DataConfig) -> Conversation | Text | RowError:
         return error
 
 
+def _alike(rows: Sequence[Tokens]) -> tuple[Tokens, ...]:
+    """Those with the kinds of media that most have: a way through the model is laid out for one of them."""
+    if not rows:
+        return ()
+    kinds = [
+        frozenset(media.kind for media in row.shown.media) if row.shown is not None else frozenset() for row in rows
+    ]
+    most, count = Counter(kinds).most_common(1)[0]
+    if count < len(rows):
+        named = " and ".join(sorted(most)) or "text alone"
+        sys.stderr.write(f"note: {len(rows) - count} rows do not calibrate, since {count} others have {named}\n")
+    return tuple(row for row, kind in zip(rows, kinds, strict=True) if kind == most)
+
+
 def _rendered(
     rows: Iterator[Conversation | Text | RowError] | Sequence[Conversation | Text],
     codec: Codec,
     chat: ChatConfig,
     most: int,
+    *,
+    media: bool = False,
 ) -> tuple[Sample, ...]:
-    """The rows that can be used; how many cannot, and why the first of them, is told."""
+    """The rows that can be used, those with media only where asked for; how many cannot, and why the first, is told."""
     found: list[Sample] = []
     left: list[RowError] = []
     for row in rows if most else ():
@@ -123,8 +140,8 @@ def _rendered(
             if isinstance(row, RowError):
                 raise row
             tokens = encode(row, codec, chat).sequences[-1]
-            if tokens.shown is not None:
-                raise RowError("media", "rows with pictures, videos or sounds are not used here")
+            if tokens.shown is not None and not media:
+                raise RowError("media", "rows with pictures, videos or sounds are not measured by")
             found.append(Sample(row, tokens))
         except RowError as error:
             left.append(error)

@@ -158,6 +158,7 @@ def _quant_plan(job: Job, source: Located) -> QuantPlan:
         layers=job.layers,
         bits=job.bits,
         rows=job.rows.calibration,
+        media=None if job.text is None else job.text.media,
         device=job.device,
         dtype=job.dtype,
         shard=job.config.max_shard_size,

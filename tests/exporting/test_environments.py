@@ -112,11 +112,12 @@ def test_bits_by_rule(model, tmp_path):
 
 
 @compressor
-def test_an_interrupted_quantization_goes_on_and_comes_to_the_same(model, tmp_path):
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_an_interrupted_quantization_goes_on_and_comes_to_the_same(method, model, tmp_path):
     rows = write_rows(tmp_path / "rows.jsonl", times=4)
     cache = tmp_path / "cache"
     variables = {**os.environ, "SWIFT_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
-    words = [sys.executable, "-m", "swift", "export", "--model", str(model), "--quant_method", "gptq", "--group_size"]
+    words = [sys.executable, "-m", "swift", "export", "--model", str(model), "--quant_method", method, "--group_size"]
     words += ["32", "--dataset", str(rows), "--val_dataset", str(rows), "--device", "cpu", "--env_dir", str(home())]
 
     def start(name: str) -> subprocess.Popen[str]:

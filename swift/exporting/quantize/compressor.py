@@ -13,6 +13,7 @@ from threading import Thread
 from typing import IO, Any
 
 import numpy as np
+from safetensors.torch import save_file
 
 from swift.config.export import AwqConfig, GptqConfig
 from swift.data.progress import row_progress
@@ -119,12 +120,13 @@ def compress(
     with scratch_folder("swift-quantize-") as place:
         rows = place / "rows.bin"
         if plan.rows:
-            np.concatenate(plan.rows).astype(np.int32).tofile(rows)
+            np.concatenate([row.ids for row in plan.rows]).astype(np.int32).tofile(rows)
         job = {
             "source": str(plan.source.path.absolute()),
             "target": str(folder.absolute()),
             "rows": str(rows) if plan.rows else "",
             "lengths": [len(row) for row in plan.rows],
+            "media": _media(plan, place),
             "method": plan.config.type,
             "groups": list(groups),
             "smoothing": smoothing,
@@ -136,6 +138,22 @@ def compress(
             file = place / "job.json"
             file.write_text(json.dumps({**job, "done": done}), encoding="utf-8")
             return _run([str(environment.python), "-I", str(compressor_file()), str(file)], plan)
+
+
+def _media(plan: QuantPlan, place: Path) -> list[str]:
+    """A file for each row with what the model gets besides token ids; none where the rows are text.
+
+    Raises:
+        DataError: Media are not what they were when the rows were rendered.
+    """
+    files = []
+    for number, row in enumerate(plan.rows):
+        made = None if plan.media is None else plan.media.inputs(row)
+        if made is not None:
+            file = place / f"media-{number}.safetensors"
+            save_file({name: value.contiguous() for name, value in made.tensors.items()}, file)
+            files.append(str(file))
+    return files
 
 
 def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:

@@ -26,7 +26,7 @@ DAYS = 7
 BYTES = 20 * 1024**3
 """How much all of them may be together, besides those that are being made."""
 _LOCK = ".lock"
-_PLACES = ("source", "target", "rows", "shard")
+_PLACES = ("source", "target", "rows", "media", "shard")
 """What of a job may be different the next time: a merged source lies elsewhere, and its weights are what counts."""
 
 
@@ -49,7 +49,8 @@ def kept_layers(job: Mapping[str, Any], plan: QuantPlan, environment: str) -> It
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     for row in plan.rows:
-        whole.update(row.astype(np.int32).tobytes() + b"|")
+        shown = "" if row.shown is None else row.shown.identity
+        whole.update(row.ids.astype(np.int32).tobytes() + shown.encode() + b"|")
     fixed = {name: value for name, value in job.items() if name not in _PLACES}
     whole.update(json.dumps(fixed, sort_keys=True).encode())
     whole.update(SPECS[environment].fingerprint.encode())

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
+from swift.chat.media.processor import MediaProcessor
 from swift.config.model import ModelConfig
 from swift.hub import Located
 from swift.registry import Registry
+from swift.types import Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class QuantPlan:
         config: The method's own options.
         layers: Full names of the linear layers that get quantized.
         bits: Of each of them, where the method leaves a choice.
-        rows: Token ids of what the method looks at, int32 [length] each.
+        rows: What the method looks at: all of them text, or all with media of the same kinds.
+        media: Makes what the model gets of a row besides token ids; None for models of text.
         device: Where it works.
         dtype: Type of the weights that stay as they are.
         shard: Largest weights file.
@@ -37,7 +39,8 @@ class QuantPlan:
     config: Any
     layers: tuple[str, ...]
     bits: Mapping[str, int]
-    rows: tuple[NDArray[Any], ...]
+    rows: tuple[Tokens, ...]
+    media: MediaProcessor | None
     device: torch.device
     dtype: torch.dtype
     shard: str
