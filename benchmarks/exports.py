@@ -4,8 +4,7 @@
 
 The first rows calibrate, or those of other files (--calibration), and the last are held out; every way is measured on
 the same ones. A way whose folder has a
-certificate already is not run again. The merged adapter has random weights: what is measured is the merge. Groups of 64
-suit models whose layers 128 does not divide, such as SmolLM2-135M.
+certificate already is not run again. Groups of 64 suit models whose layers 128 does not divide, such as SmolLM2-135M.
 """
 
 from __future__ import annotations
@@ -40,6 +39,11 @@ WAYS: dict[str, tuple[str, ...]] = {
     "gguf-q4_k_m": ("--to", "gguf", "--gguf_quantize", "q4_k_m"),
 }
 CALIBRATED = ("int8", "gptq", "gptq-minmax", "gptq-32", "gptq-mixed", "awq")
+FEWER = {"awq": 24}
+"""Rows of ways that go through each layer many times: AWQ tries 20 scales with all of them."""
+TRAINING = ("--device", "cpu", "--torch_dtype", "float32", "--tuner_type", "lora", "--target_modules", "all-linear")
+TRAINING += ("--max_length", "128", "--max_steps", "8", "--per_device_train_batch_size", "2", "--learning_rate", "1e-3")
+"""Of the adapter that is merged: few steps, and far enough for another model to come of them."""
 
 
 def main() -> None:
@@ -78,31 +82,19 @@ def command(name: str, place: Path, arguments: argparse.Namespace) -> list[str]:
     words += ["--val_dataset", str(arguments.out / "measure.json"), *WAYS[name], *arguments.further]
     if name in CALIBRATED:
         own = arguments.calibration or [str(arguments.out / "calibrate.json")]
-        words += ["--dataset", *own, "--quant_n_samples", str(arguments.calibrate)]
+        words += ["--dataset", *own, "--quant_n_samples", str(FEWER.get(name, arguments.calibrate))]
     if name == "merged-float32":
         words += ["--adapters", str(adapter(arguments))]
     return words
 
 
 def adapter(arguments: argparse.Namespace) -> Path:
-    """A LoRA adapter of rank 8 on all linear layers, with random weights."""
+    """A LoRA adapter on all linear layers, trained for a few steps on the rows that calibrate."""
     folder: Path = arguments.out / "adapter"
-    if not (folder / "adapter_config.json").is_file():
-        import torch
-        from peft import LoraConfig, get_peft_model
-        from transformers import AutoModelForCausalLM
-
-        from swift.config.model import ModelConfig
-        from swift.models.gguf import as_folder
-        from swift.models.locate import locate_model
-
-        path = as_folder(locate_model(ModelConfig(id=arguments.model)))
-        torch.manual_seed(0)
-        rules = LoraConfig(r=8, lora_alpha=16, target_modules="all-linear", init_lora_weights=False)
-        tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(path), rules)
-        for weight in (weight for key, weight in tuned.named_parameters() if "lora_B" in key):
-            weight.data.mul_(0.02)
-        tuned.save_pretrained(str(folder))
+    if not folder.is_dir():
+        words = [sys.executable, "-m", "swift", "sft", "--model", arguments.model, "--output_dir", str(folder)]
+        words += ["--dataset", str(arguments.out / "calibrate.json"), *TRAINING]
+        subprocess.run(words, check=True)
     return folder
 
 
