@@ -42,7 +42,8 @@ CALIBRATED = ("int8", "gptq", "gptq-minmax", "gptq-32", "gptq-mixed", "awq")
 FEWER = {"awq": 24}
 """Rows of ways that go through each layer many times: AWQ tries 20 scales with all of them."""
 TRAINING = ("--device", "cpu", "--torch_dtype", "float32", "--tuner_type", "lora", "--target_modules", "all-linear")
-TRAINING += ("--max_length", "128", "--max_steps", "8", "--per_device_train_batch_size", "2", "--learning_rate", "1e-3")
+TRAINING += ("--max_length", "128", "--max_steps", "4", "--per_device_train_batch_size", "1", "--learning_rate", "1e-3")
+TRAINING += ("--gradient_accumulation_steps", "1")
 """Of the adapter that is merged: few steps, and far enough for another model to come of them."""
 
 
