@@ -49,7 +49,7 @@ def kept_layers(job: Mapping[str, Any], plan: QuantPlan, environment: str) -> It
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     for row in plan.rows:
-        shown = "" if row.shown is None else row.shown.identity
+        shown = "" if row.shown is None or plan.media is None else plan.media.identity(row.shown.media)
         whole.update(row.ids.astype(np.int32).tobytes() + shown.encode() + b"|")
     fixed = {name: value for name, value in job.items() if name not in _PLACES}
     whole.update(json.dumps(fixed, sort_keys=True).encode())
