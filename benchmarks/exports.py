@@ -3,8 +3,8 @@
     python -m benchmarks.exports --model MODEL --rows rows.json --out FOLDER [--only gptq hqq-4]
 
 The first rows calibrate, or those of other files (--calibration), and the last are held out; every way is measured on
-the same ones. A way whose folder has a
-certificate already is not run again. Groups of 64 suit models whose layers 128 does not divide, such as SmolLM2-135M.
+the same ones. A way whose folder has a certificate already is not run again. Groups of 64 suit models whose layers 128
+does not divide, such as SmolLM2-135M.
 """
 
 from __future__ import annotations
