@@ -110,6 +110,31 @@ def resumable_gptq() -> Any:
     return ResumableGPTQ
 
 
+def save_part(file: Path, modules: dict[str, Any]) -> None:
+    """Keep what modules, by name, hold themselves; the file is there as a whole or not at all."""
+    from safetensors.torch import save_file
+
+    values = {
+        f"{name}.{key}": value.contiguous()
+        for name, module in modules.items()
+        for key, value in module.state_dict().items()
+        if "." not in key
+    }
+    unfinished = file.with_suffix(".part")
+    save_file(values, unfinished)
+    unfinished.rename(file)
+
+
+def load_part(file: Path, modules: dict[str, Any]) -> None:
+    """Give modules what `save_part` kept of them."""
+    from safetensors.torch import load_file
+
+    kept = load_file(file)
+    for name, module in modules.items():
+        own = {key: kept[f"{name}.{key}"] for key in module.state_dict() if f"{name}.{key}" in kept}
+        module.load_state_dict(own, strict=False)
+
+
 def resumable_awq(done: str, layers: set[str], common: dict[str, Any]) -> list[Any]:
     """llm-compressor's AWQ, which keeps each part of the model that is done in a file, and does not do it again.
 
@@ -123,7 +148,6 @@ def resumable_awq(done: str, layers: set[str], common: dict[str, Any]) -> list[A
     from llmcompressor.modifiers import Modifier
     from llmcompressor.modifiers.quantization import QuantizationModifier
     from llmcompressor.modifiers.transform.awq import AWQModifier
-    from safetensors.torch import load_file, save_file
 
     class Parts(Modifier):  # type: ignore[misc]
         part: int = 0
@@ -151,21 +175,10 @@ def resumable_awq(done: str, layers: set[str], common: dict[str, Any]) -> list[A
             inside = {module for layer in decoder_layers(state.model, layers) for module in layer.modules()}
             mine = {name: module for name, module in state.model.named_modules() if module in inside & set(modules)}
             if self.file.is_file():
-                kept = load_file(self.file)
-                for name, module in mine.items():
-                    own = {key: kept[f"{name}.{key}"] for key in module.state_dict() if f"{name}.{key}" in kept}
-                    module.load_state_dict(own, strict=False)
+                load_part(self.file, mine)
                 tell(kept=len(layers & set(mine)))
             elif mine:
-                values = {
-                    f"{name}.{key}": value.contiguous()
-                    for name, module in mine.items()
-                    for key, value in module.state_dict().items()
-                    if "." not in key
-                }
-                unfinished = self.file.with_suffix(".part")
-                save_file(values, unfinished)
-                unfinished.rename(self.file)
+                save_part(self.file, mine)
             self.part += 1
 
     return [ResumableAWQ(), QuantizationModifier(**common), Keeper()]
