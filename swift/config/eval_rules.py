@@ -26,7 +26,7 @@ def _what(config: EvalConfig) -> Iterator[Problem]:
         yield Problem("--dataset", "is required", "such as --dataset rows.jsonl, or --eval_dataset humaneval")
     if data.train and data.validation:
         yield Problem("--val_dataset", "there is --dataset too", "give one of them")
-    if rows and sets:
+    if rows and sets and config.eval_backend == "native":
         yield Problem("--eval_dataset", "there is --dataset too", "run it once for each")
     if config.compare and (rows or sets):
         yield Problem("--compare", "asks nothing, but there are rows to ask", "take --dataset and --eval_dataset out")
@@ -166,9 +166,7 @@ def _scope(config: EvalConfig) -> Iterator[Problem]:
             yield Problem("--eval_dataset_args", f"{name} has {values!r}, and no object", 'such as {"few_shot_num": 2}')
     if options.choice_by != BenchmarkConfig().choice_by or options.samples != BenchmarkConfig().samples:
         flag = "--choice_by" if options.samples == BenchmarkConfig().samples else "--eval_samples"
-        yield Problem(
-            flag, "evalscope reads answers its own way", 'take it out; "repeats" in --extra_eval_args asks more'
-        )
+        yield Problem(flag, "evalscope has its own way", 'take it out; "repeats" in --extra_eval_args asks more')
     if isinstance(config.engine, OpenaiConfig) and config.engine.url and config.model is not None and config.model.id:
         yield Problem("--model", "evalscope sends messages to an address, never token ids", "take it out")
 

@@ -112,11 +112,13 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # what is left
         self._process.wait()
+        self._reader.join()
 
     def _read(self) -> None:
         assert self._process.stderr is not None
-        for raw in self._process.stderr:
-            self._take(raw.decode(errors="replace").rstrip("\n"))
+        with self._process.stderr as said:
+            for raw in said:
+                self._take(raw.decode(errors="replace").rstrip("\n"))
         self._process.wait()
         self.state = "ended"
         self._listens.set()
