@@ -15,7 +15,7 @@ from swift.config.runs import EvalConfig
 from swift.errors import DataError
 from swift.evaluation.intervals import Estimate
 from swift.evaluation.judging.pairs import judge_pairs
-from swift.evaluation.metric import Metric
+from swift.evaluation.metric import FOREIGN, Metric, shares
 from swift.evaluation.metrics import CHANCE, METRICS
 from swift.evaluation.page import bars, rendered
 from swift.evaluation.paired import Comparison, compared
@@ -135,6 +135,21 @@ def metric_of(result: Result) -> Metric:
     return METRICS[result.metric]
 
 
+def _metric(run: Run) -> Metric:
+    """The metric of a set; of another evaluator's, those of its scores that are shares.
+
+    Raises:
+        DataError: There is none.
+    """
+    if run.result.metric not in FOREIGN:
+        return metric_of(run.result)
+    found = shares(run.lines, list(run.result.scores))
+    if not found.measures:
+        why = f"{run.result.name} of {run.label} has no score of answers from 0 to 1"
+        raise DataError(why, hint="compare sets that have one, such as accuracy")
+    return found
+
+
 def _rows(name: str, first: Run, second: Run) -> list[Row]:
     if first.result.metric != second.result.metric:
         raise DataError(
@@ -142,7 +157,7 @@ def _rows(name: str, first: Run, second: Run) -> list[Row]:
             hint="judge both by the same",
         )
     rows = []
-    for measure in metric_of(first.result).measures.values():
+    for measure in _metric(first).measures.values():
         if measure is CHANCE:
             continue
         found = compared(values_of(first.lines, measure), values_of(second.lines, measure), measure)
@@ -165,7 +180,7 @@ def _write(folder: Path, rows: Sequence[Row], runs: Mapping[str, Mapping[str, Ru
 
 
 def _first(run: Run) -> Estimate:
-    return run.result.scores[next(iter(metric_of(run.result).measures))]
+    return run.result.scores[next(iter(_metric(run).measures))]
 
 
 def _cells(found: Comparison) -> tuple[str, ...]:

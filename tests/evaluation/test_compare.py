@@ -66,6 +66,29 @@ def test_three_runs_make_three_pairs(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("metric", ["lm_eval", "evalscope"])
+def test_shares_of_other_evaluators_are_compared(metric: str, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for place, right in zip(folders, (0, 1), strict=True):
+        place.mkdir()
+        lines = [
+            {
+                "id": str(number), "key": str(number), "cluster": str(number), "reference": "x",
+                "scores": {"acc": right, "bleu": None if number else 0.5, "perplexity": 7.0 + number},
+            }
+            for number in range(6)
+        ]  # fmt: skip
+        scores = {name: Estimate(1.0, None, None, 6) for name in ("acc", "bleu", "perplexity")}
+        write_result(Result("task", metric, scores), lines, place)
+    rows = compare(config([str(folder) for folder in folders], tmp_path / "out"))
+    assert [(row.title, row.found.difference, row.found.count) for row in rows] == [("acc", 100.0, 6), ("bleu", 0.0, 1)]
+    for place in folders:
+        lines = [{"id": "0", "key": "0", "cluster": "0", "reference": "x", "scores": {"perplexity": 7.0}}]
+        write_result(Result("task", metric, {"perplexity": Estimate(7.0, None, None, 1)}), lines, place)
+    with pytest.raises(DataError, match="has no score of answers from 0 to 1"):
+        compare(config([str(folder) for folder in folders], tmp_path / "out"))
+
+
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     first = run(tmp_path / "a", [0, 1])
     with pytest.raises(DataError, match="no set in common"):

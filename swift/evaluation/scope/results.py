@@ -9,7 +9,7 @@ import orjson
 
 from swift.errors import EngineError
 from swift.evaluation.intervals import Estimate
-from swift.evaluation.metric import Measure, Metric
+from swift.evaluation.metric import Measure, Metric, maybe, shares
 from swift.evaluation.result import Line, Result, read_lines, summed
 from swift.evaluation.scope.sets import Wanted
 
@@ -85,28 +85,17 @@ def result_of(wanted: Wanted, lines: Sequence[Line], facts: Mapping[str, Any]) -
     up in another way (such as pass@k) is as it has it, without interval.
     """
     names = list(dict.fromkeys(name for line in lines for name in line.get("scores", ())))
-    shares = [name for name in names if _is_share(lines, name)]
-    metric = Metric({name: Measure(name, _value(name)) for name in shares})
-    result = summed(wanted.label, "evalscope", metric, lines, {}, facts)
+    percents = shares(lines, names)
+    result = summed(wanted.label, "evalscope", percents, lines, {}, facts)
     scores = dict(result.scores)
     for name in names:
         if name not in scores:
             values = [line["scores"][name] for line in lines if line.get("scores", {}).get(name) is not None]
             scores[name] = Estimate(sum(values) / len(values) if values else None, None, None, len(values))
     scores |= dict(_other_sums(wanted))
-    whole = Metric({name: Measure(name, _value(name)) for name in scores})
-    groups = result.groups if shares else {}
+    whole = Metric({name: Measure(name, maybe(name)) for name in scores})
+    groups = result.groups if percents.measures else {}
     return whole, Result(result.name, "evalscope", scores, groups, result.failed, {}, facts)
-
-
-def _value(name: str) -> Any:
-    return lambda scores: scores.get(name)
-
-
-def _is_share(lines: Sequence[Line], name: str) -> bool:
-    values = [line["scores"].get(name) for line in lines if "scores" in line]
-    known = [value for value in values if value is not None]
-    return bool(known) and all(0 <= value <= 1 for value in known)
 
 
 def _other_sums(wanted: Wanted) -> Iterator[tuple[str, Estimate]]:
