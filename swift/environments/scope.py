@@ -20,6 +20,7 @@ Standard output carries one JSON object a line: of each set `{"set": 0, "total":
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -101,6 +102,7 @@ def looked_at(job: dict[str, Any], wanted: dict[str, Any]) -> int:
     if Tags.CODING in known.tags and not job["run_code"]:
         raise Refused(f"evalscope's {name} runs code that the model writes", "add --run_code, on a machine for that")
     task = settings(job, wanted)
+    require_known(name, wanted["args"], known)
     place = wanted["args"].get("local_path")
     try:
         benchmark = get_benchmark(name, task)
@@ -123,12 +125,20 @@ def looked_at(job: dict[str, Any], wanted: dict[str, Any]) -> int:
     return count
 
 
-def nearest(name: str, names: Any) -> str:
+def require_known(name: str, args: dict[str, Any], meta: Any) -> None:
+    """Make sure that evalscope has each argument: it passes over others in silence."""
+    fields = {"local_path", *(field.name for field in dataclasses.fields(meta))}
+    unknown = next((key for key in args if key not in fields), None)
+    if unknown is not None:
+        raise Refused(f"evalscope's {name} has no argument {unknown!r}", nearest(unknown, fields, "few_shot_num"))
+
+
+def nearest(name: str, names: Any, such: str = "general_mcq, general_qa or gsm8k") -> str:
     """Known names like this one, in words."""
     import difflib
 
     close = difflib.get_close_matches(name, list(names), n=3)
-    return f"did you mean {', '.join(close)}" if close else "such as general_mcq, general_qa or gsm8k"
+    return f"did you mean {', '.join(close)}" if close else f"such as {such}"
 
 
 def require_rows(name: str, benchmark: Any, task: Any) -> None:

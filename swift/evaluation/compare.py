@@ -78,11 +78,14 @@ def compare(config: EvalConfig) -> tuple[Row, ...]:
     judged = config.judge.model is not None or config.judge.url is not None
     for name in names:
         for one, other in combinations([sets[name] for sets in runs.values()], 2):
-            rows += _rows(name, one, other)
+            pair = _rows(name, one, other)
             if judged and _has_answers(one) and _has_answers(other):
                 place = folder / f"judged-{name}-{one.label}-{other.label}"
                 found = judge_pairs(config, one.lines, other.lines, place)
-                rows.append(Row(name, _JUDGED, one.label, other.label, found))
+                pair.append(Row(name, _JUDGED, one.label, other.label, found))
+            if not pair:
+                raise _nothing(name, one, other)
+            rows += pair
     if judged and not any(row.title == _JUDGED for row in rows):
         raise DataError("--judge: the runs have no generated answers", hint="compare without it")
     _write(folder, rows, runs, names)
@@ -163,12 +166,20 @@ def _rows(name: str, first: Run, second: Run) -> list[Row]:
         found = compared(values_of(first.lines, measure), values_of(second.lines, measure), measure)
         if found is not None:
             rows.append(Row(name, measure.title, first.label, second.label, found))
-    if not rows:
-        raise DataError(
-            f"{first.label} and {second.label} have no question of {name} in common",
-            hint="evaluate them with the same rows and seed",
-        )
     return rows
+
+
+def _nothing(name: str, first: Run, second: Run) -> DataError:
+    """Why two runs have nothing to compare."""
+    if {line["id"] for line in first.lines} & {line["id"] for line in second.lines}:
+        return DataError(
+            f"{first.label} and {second.label} have no score of the same question of {name}",
+            hint="samples.jsonl says why they have none; --judge compares the answers themselves",
+        )
+    return DataError(
+        f"{first.label} and {second.label} have no question of {name} in common",
+        hint="evaluate them with the same rows and seed",
+    )
 
 
 def _write(folder: Path, rows: Sequence[Row], runs: Mapping[str, Mapping[str, Run]], names: Sequence[str]) -> None:

@@ -164,8 +164,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
-def job(sets: Path, out: Path, **values: Any) -> dict[str, Any]:
-    args = {"local_path": str(sets), "subset_list": ["words"]}
+def job(place: Path, out: Path, **values: Any) -> dict[str, Any]:
+    args = {"local_path": str(place), "subset_list": ["words"]}
     one = {"name": "general_mcq", "args": args, "folder": str(out), "total": 2}
     generation = {"max_tokens": 4, "temperature": 0.0}
     base = {"sets": [one], "at_once": 1, "limit": 2, "seed": 1, "generation": generation, "run_code": False}
@@ -215,7 +215,7 @@ def test_bad_sets_are_told_in_one_line(sets: Path, tmp_path: Path) -> None:
             {"sets": one("general_qa", local_path=str(sets / "pairs.jsonl"), few_shot_num=1)},
             "does not support few-shot",
         ),
-        ({"sets": one("general_mcq", local_path=str(file), colour="red")}, "colour"),
+        ({"sets": one("general_mcq", local_path=str(file), colour="red")}, "has no argument 'colour'"),
         ({"sets": one("general_mcq", local_path=str(file)), "options": {"bogus": 1}}, "bogus"),
     ]
     files = []
