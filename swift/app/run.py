@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -16,13 +17,13 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from swift.app.child import DEPLOY, Child
 from swift.app.gate import Gate
 from swift.app.handlers import Handlers
 from swift.app.page import CSS, build
 from swift.app.session import Sessions
-from swift.config.app import AppConfig, PageConfig
+from swift.config.app import AppConfig, PageConfig, server_of
 from swift.config.rules import require
+from swift.environments.deployed import DEPLOY, Child
 from swift.environments.process import variable, variable_set
 from swift.errors import ConfigError
 from swift.hub.scratch import scratch_folder
@@ -64,9 +65,10 @@ def run_app(config: AppConfig, *, command: Sequence[str] = DEPLOY) -> int:
         child = None
         url = config.remote.url
         if url is None:
-            child = Child(config, folder, on_end=server.end, command=command)
+            key = secrets.token_urlsafe(32)
+            child = Child(server_of(config, key), folder, on_end=server.end, command=command)
             stack.callback(child.stop)
-            url, key = child.wait_listening(), child.key
+            url = child.wait_listening()
         server.run(config, listening, _page(config, url, key, keys, uploads, child), child)
         if child is not None and child.state == "ended":
             raise child.failure()

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from swift.config import engine_rules
 from swift.config.benchmark import BenchmarkConfig
+from swift.config.engine import OpenaiConfig
+from swift.config.harness import HarnessConfig
 from swift.config.model_rules import model_problems
 from swift.config.problems import Problem
 from swift.config.runs import EvalConfig
+from swift.config.scope import OURS, ScopeConfig
 
 LIST = ("list",)
 """The word in place of a set that asks which there are."""
@@ -23,7 +26,7 @@ def _what(config: EvalConfig) -> Iterator[Problem]:
         yield Problem("--dataset", "is required", "such as --dataset rows.jsonl, or --eval_dataset humaneval")
     if data.train and data.validation:
         yield Problem("--val_dataset", "there is --dataset too", "give one of them")
-    if rows and sets:
+    if rows and sets and config.eval_backend == "native":
         yield Problem("--eval_dataset", "there is --dataset too", "run it once for each")
     if config.compare and (rows or sets):
         yield Problem("--compare", "asks nothing, but there are rows to ask", "take --dataset and --eval_dataset out")
@@ -105,26 +108,73 @@ def _judge(config: EvalConfig) -> Iterator[Problem]:
         yield Problem("--judge_engine", "openai needs an address", "add --judge_url http://HOST:PORT/v1")
 
 
-def _harness(config: EvalConfig) -> Iterator[Problem]:
-    """lm-eval brings its own questions and metrics."""
-    given = config.harness
-    if config.eval_backend == "native":
-        if given != type(given)():
-            yield Problem("--include_path", "lm-eval's options need --eval_backend lm_eval", "add it")
+def _others(config: EvalConfig) -> Iterator[Problem]:
+    """lm-eval and evalscope bring their own questions and metrics."""
+    backend = config.eval_backend
+    if backend != "lm_eval" and config.harness != HarnessConfig():
+        yield Problem("--include_path", "lm-eval's options need --eval_backend lm_eval", "add it")
+    if backend != "evalscope" and config.scope != ScopeConfig():
+        yield Problem("--eval_dataset_args", "evalscope's options need --eval_backend evalscope", "add it")
+    if backend == "native":
         return
     rows, sets = config.data.train or config.data.validation, config.benchmark.sets
+    name, what, such = _BACKENDS[backend]
     if rows or config.compare or config.judge.model or config.judge.url:
         flag = "--dataset" if rows else "--compare" if config.compare else "--judge"
-        yield Problem(flag, "lm-eval judges by its own tasks", "take it out, and name tasks with --eval_dataset")
+        yield Problem(flag, f"{name} judges by its own {what}s", f"take it out, and name {what}s with --eval_dataset")
     elif not sets or sets == LIST:
-        yield Problem("--eval_dataset", "names no task of lm-eval", "such as --eval_dataset arc_easy hellaswag")
+        yield Problem("--eval_dataset", f"names no {what} of {name}", f"such as --eval_dataset {such}")
+
+
+_BACKENDS = {
+    "lm_eval": ("lm-eval", "task", "arc_easy hellaswag"),
+    "evalscope": ("evalscope", "set", "general_mcq=FOLDER"),
+}
+
+
+def _harness(config: EvalConfig) -> Iterator[Problem]:
+    given = config.harness
     for folder in given.include_path:
         if not Path(folder).is_dir():
             yield Problem("--include_path", f"there is no folder {folder}", "name a folder of task files")
-    if config.chat.system is not None and not given.apply_chat_template:
+    if config.eval_backend == "lm_eval" and config.chat.system is not None and not given.apply_chat_template:
         yield Problem("--system", "bare text has no system message", "add --apply_chat_template")
 
 
+_REFUSED = {
+    "OpenCompass": (
+        "its sets read an archive of data that only its own servers have, and nothing of it was ever run here",
+        "take evalscope's own sets, or --eval_backend lm_eval",
+    ),
+    "VLMEvalKit": (
+        "ms-vlmeval wants antlr4-python3-runtime 4.11.1, and evalscope 4.13.2: they cannot be in one environment",
+        "take evalscope's own sets, or swift's own metrics for pictures (vqa, anls, iou)",
+    ),
+}
+"""Other backends of evalscope: why there is none here, and the way out."""
+
+
+def _scope(config: EvalConfig) -> Iterator[Problem]:
+    if config.eval_backend != "evalscope":
+        return
+    given, options = config.scope, config.benchmark
+    if given.backend in _REFUSED:
+        yield Problem(f"--evalscope_backend {given.backend}", *_REFUSED[given.backend])
+    for name in set(given.options) & set(OURS):
+        yield Problem("--extra_eval_args", f"{name} is set by an option of swift", "take it out; see swift eval --help")
+    named = {text.partition("=")[0].partition(":")[0] for text in options.sets}
+    for name, values in given.dataset_args.items():
+        if name not in named:
+            yield Problem("--eval_dataset_args", f"{name} is not among --eval_dataset", f"add it, or take {name} out")
+        elif not isinstance(values, dict):
+            yield Problem("--eval_dataset_args", f"{name} has {values!r}, and no object", 'such as {"few_shot_num": 2}')
+    if options.choice_by != BenchmarkConfig().choice_by or options.samples != BenchmarkConfig().samples:
+        flag = "--choice_by" if options.samples == BenchmarkConfig().samples else "--eval_samples"
+        yield Problem(flag, "evalscope has its own way", 'take it out; "repeats" in --extra_eval_args asks more')
+    if isinstance(config.engine, OpenaiConfig) and config.engine.url and config.model is not None and config.model.id:
+        yield Problem("--model", "evalscope sends messages to an address, never token ids", "take it out")
+
+
 RULES: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (
-    _asks, _what, _sets, _schema, _compared, _judge, _harness,
+    _asks, _what, _sets, _schema, _compared, _judge, _others, _harness, _scope,
 )  # fmt: skip

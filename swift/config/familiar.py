@@ -56,6 +56,7 @@ FLAGS: dict[str, Familiar] = {
     "eval_url": Familiar(
         "it is --engine openai --base_url", becomes={ANY: ("base_url", ANY)}, also={"engine": "openai"}
     ),
+    "eval_generation_config": Familiar("use --temperature, --top_p, --top_k, --max_new_tokens and --stop_words"),
     "to_ollama": Familiar("it is --to ollama", ("false",), {"true": ("to", "ollama")}),
     "strict": Familiar(
         "a bad row stops the run or is dropped: --on_data_error error|drop",

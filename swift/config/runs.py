@@ -17,6 +17,7 @@ from swift.config.model import ModelConfig
 from swift.config.optim import OptimizerConfig, ScheduleConfig
 from swift.config.option import Config, option
 from swift.config.quantization import QatConfig
+from swift.config.scope import ScopeConfig
 from swift.config.train import CheckpointConfig, EvaluationConfig, LoggingConfig, LoopConfig
 from swift.config.tuner import TunerConfig, default_tuner
 
@@ -116,13 +117,14 @@ class EvalConfig(Config):
         "aside; without both, data.train.",
     )
     generation: GenerationConfig = option(GenerationConfig, "Sampling.")
-    eval_backend: Literal["native", "lm_eval"] = option(
+    eval_backend: Literal["native", "lm_eval", "evalscope"] = option(
         "native",
         "Who judges. native: swift itself, by --dataset and --metric, or its benchmarks. lm_eval: EleutherAI's "
-        "harness, by its tasks.",
+        "harness, by its tasks. evalscope: ModelScope's evaluator, by its sets.",
         "eval_backend",
     )
     harness: HarnessConfig = option(HarnessConfig, "Tasks of lm-eval.")
+    scope: ScopeConfig = option(ScopeConfig, "Sets of evalscope.")
     benchmark: BenchmarkConfig = option(BenchmarkConfig, "Named benchmarks.")
     metric: EvalMetric = option("toolbench", "How the rows of --dataset are judged. " + METRIC_HELP, "metric")
     json_schema: str | None = option(

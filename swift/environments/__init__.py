@@ -1,4 +1,4 @@
-"""Environments of their own for engines and quantizers whose libraries do not fit beside ours. No torch here."""
+"""Environments of their own for engines and tools whose libraries do not fit beside ours. No torch here."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def compressor_file() -> Path:
 def llama_measure_file() -> Path:
     """The program that measures GGUF files; it is never imported here."""
     return Path(__file__).with_name("llama_measure.py")
+
+
+def scope_file() -> Path:
+    """The program that the environment `evalscope` runs; it is never imported here."""
+    return Path(__file__).with_name("scope.py")

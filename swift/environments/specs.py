@@ -96,6 +96,13 @@ SPECS: dict[str, Spec] = {
             "llmcompressor",
             tested="Linux x86-64, Python 3.11",
         ),
+        Spec(
+            "evalscope",
+            "evalscope: its sets and metrics",
+            "evalscope.txt",
+            "evalscope.run",
+            tested="Linux x86-64, Python 3.11",
+        ),
         Spec("sglang", "SGLang for NVIDIA GPUs", "sglang.txt", "sglang", needs="nvidia"),
         Spec("lmdeploy", "LMDeploy for NVIDIA GPUs", "lmdeploy.txt", "lmdeploy", needs="nvidia"),
     )

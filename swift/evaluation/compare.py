@@ -15,7 +15,7 @@ from swift.config.runs import EvalConfig
 from swift.errors import DataError
 from swift.evaluation.intervals import Estimate
 from swift.evaluation.judging.pairs import judge_pairs
-from swift.evaluation.metric import Metric
+from swift.evaluation.metric import FOREIGN, Metric, shares
 from swift.evaluation.metrics import CHANCE, METRICS
 from swift.evaluation.page import bars, rendered
 from swift.evaluation.paired import Comparison, compared
@@ -78,11 +78,14 @@ def compare(config: EvalConfig) -> tuple[Row, ...]:
     judged = config.judge.model is not None or config.judge.url is not None
     for name in names:
         for one, other in combinations([sets[name] for sets in runs.values()], 2):
-            rows += _rows(name, one, other)
+            pair = _rows(name, one, other)
             if judged and _has_answers(one) and _has_answers(other):
                 place = folder / f"judged-{name}-{one.label}-{other.label}"
                 found = judge_pairs(config, one.lines, other.lines, place)
-                rows.append(Row(name, _JUDGED, one.label, other.label, found))
+                pair.append(Row(name, _JUDGED, one.label, other.label, found))
+            if not pair:
+                raise _nothing(name, one, other)
+            rows += pair
     if judged and not any(row.title == _JUDGED for row in rows):
         raise DataError("--judge: the runs have no generated answers", hint="compare without it")
     _write(folder, rows, runs, names)
@@ -135,6 +138,21 @@ def metric_of(result: Result) -> Metric:
     return METRICS[result.metric]
 
 
+def _metric(run: Run) -> Metric:
+    """The metric of a set; of another evaluator's, those of its scores that are shares.
+
+    Raises:
+        DataError: There is none.
+    """
+    if run.result.metric not in FOREIGN:
+        return metric_of(run.result)
+    found = shares(run.lines, list(run.result.scores))
+    if not found.measures:
+        why = f"{run.result.name} of {run.label} has no score of answers from 0 to 1"
+        raise DataError(why, hint="compare sets that have one, such as accuracy")
+    return found
+
+
 def _rows(name: str, first: Run, second: Run) -> list[Row]:
     if first.result.metric != second.result.metric:
         raise DataError(
@@ -142,18 +160,26 @@ def _rows(name: str, first: Run, second: Run) -> list[Row]:
             hint="judge both by the same",
         )
     rows = []
-    for measure in metric_of(first.result).measures.values():
+    for measure in _metric(first).measures.values():
         if measure is CHANCE:
             continue
         found = compared(values_of(first.lines, measure), values_of(second.lines, measure), measure)
         if found is not None:
             rows.append(Row(name, measure.title, first.label, second.label, found))
-    if not rows:
-        raise DataError(
-            f"{first.label} and {second.label} have no question of {name} in common",
-            hint="evaluate them with the same rows and seed",
-        )
     return rows
+
+
+def _nothing(name: str, first: Run, second: Run) -> DataError:
+    """Why two runs have nothing to compare."""
+    if {line["id"] for line in first.lines} & {line["id"] for line in second.lines}:
+        return DataError(
+            f"{first.label} and {second.label} have no score of the same question of {name}",
+            hint="samples.jsonl says why they have none; --judge compares the answers themselves",
+        )
+    return DataError(
+        f"{first.label} and {second.label} have no question of {name} in common",
+        hint="evaluate them with the same rows and seed",
+    )
 
 
 def _write(folder: Path, rows: Sequence[Row], runs: Mapping[str, Mapping[str, Run]], names: Sequence[str]) -> None:
@@ -165,7 +191,7 @@ def _write(folder: Path, rows: Sequence[Row], runs: Mapping[str, Mapping[str, Ru
 
 
 def _first(run: Run) -> Estimate:
-    return run.result.scores[next(iter(metric_of(run.result).measures))]
+    return run.result.scores[next(iter(_metric(run).measures))]
 
 
 def _cells(found: Comparison) -> tuple[str, ...]:

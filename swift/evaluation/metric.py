@@ -68,6 +68,26 @@ class Metric:
     failed: Callable[[Item], Scores] | None = None
 
 
+FOREIGN = ("lm_eval", "evalscope")
+"""Metrics of sets that another evaluator has judged: what their scores are called is known from the answers only."""
+
+
+def shares(lines: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Metric:
+    """Of scores of another evaluator, those that are from 0 to 1 for all answers; None among them does not count."""
+    found = {}
+    for name in names:
+        values = [line["scores"].get(name) for line in lines if "scores" in line]
+        known = [value for value in values if value is not None]
+        if known and all(0 <= value <= 1 for value in known):
+            found[name] = Measure(name, maybe(name))
+    return Metric(found)
+
+
+def maybe(name: str) -> Callable[[Scores], Any]:
+    """A measure's value that stands among the scores under a name, of answers that have it."""
+    return lambda scores: scores.get(name)
+
+
 def named(name: str) -> Callable[[Scores], Any]:
     """A measure's value that stands among the scores under a name."""
     return lambda scores: scores[name]

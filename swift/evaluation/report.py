@@ -18,9 +18,18 @@ def show(task: Task, result: Result) -> None:
     if left_out:
         console.print(f"left out: {', '.join(left_out)}")
     if result.failed:
-        how = "that count as wrong" if task.metric.failed is not None else "without a prediction"
-        console.print(f"{result.failed:,} turns {how}; predictions.jsonl says why")
+        console.print(_failed(task, result))
     console.print(f"{task.folder}: samples.jsonl, summary.json")
+
+
+def _failed(task: Task, result: Result) -> str:
+    """What became of turns that have no score, and where it says why."""
+    if task.metric.judged:
+        alone = all(estimate.count == 0 for estimate in result.scores.values())
+        way_out = "; take another judge" if alone else ""
+        return f"{result.failed:,} turns without a grade; samples.jsonl says why, with the judge's words{way_out}"
+    how = "that count as wrong" if task.metric.failed is not None else "without a prediction"
+    return f"{result.failed:,} turns {how}; predictions.jsonl says why"
 
 
 def _table(task: Task, result: Result) -> Table:

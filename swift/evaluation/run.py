@@ -50,6 +50,10 @@ def evaluate(config: EvalConfig) -> tuple[Result, ...]:
         from swift.evaluation.harness.run import evaluate_tasks
 
         return evaluate_tasks(config)
+    if config.eval_backend == "evalscope":
+        from swift.evaluation.scope.run import evaluate_sets
+
+        return evaluate_sets(config)
     load_plugins(config.plugins)
     plan = plan_of(config)
     tasks = tasks_of(config)

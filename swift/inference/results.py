@@ -55,18 +55,32 @@ def open_results(path: Path, identity: Mapping[str, Any], flag: str = "result_pa
     Raises:
         DataError: The file is of another run, or of no run.
     """
-    beside = identity_file(path)
     if path.is_dir():
         raise DataError(f"result_path {path} is a folder", hint="name a file, such as results.jsonl")
+    claim(path, identity, flag)
+    with path.open("a+b") as file:
+        yield Results(file, _repair(file))
+        os.fsync(file.fileno())
+
+
+def claim(path: Path, identity: Mapping[str, Any], flag: str = "result_path") -> None:
+    """Say beside a file or folder of answers what they are made with, or make sure that it says the same.
+
+    Args:
+        path: It need not be there.
+        identity: All that decides what is written.
+        flag: The option by which another place is chosen.
+
+    Raises:
+        DataError: It is of another run, or of no run.
+    """
+    beside = identity_file(path)
     if path.exists() and path.stat().st_size:
         _require_same(path, beside, identity, flag)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = beside.with_name(beside.name + ".tmp")
     temporary.write_bytes(orjson.dumps(identity, option=orjson.OPT_INDENT_2))
     temporary.replace(beside)
-    with path.open("a+b") as file:
-        yield Results(file, _repair(file))
-        os.fsync(file.fileno())
 
 
 def identity_file(path: Path) -> Path:

@@ -66,6 +66,29 @@ def test_three_runs_make_three_pairs(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("metric", ["lm_eval", "evalscope"])
+def test_shares_of_other_evaluators_are_compared(metric: str, tmp_path: Path) -> None:
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for place, right in zip(folders, (0, 1), strict=True):
+        place.mkdir()
+        lines = [
+            {
+                "id": str(number), "key": str(number), "cluster": str(number), "reference": "x",
+                "scores": {"acc": right, "bleu": None if number else 0.5, "perplexity": 7.0 + number},
+            }
+            for number in range(6)
+        ]  # fmt: skip
+        scores = {name: Estimate(1.0, None, None, 6) for name in ("acc", "bleu", "perplexity")}
+        write_result(Result("task", metric, scores), lines, place)
+    rows = compare(config([str(folder) for folder in folders], tmp_path / "out"))
+    assert [(row.title, row.found.difference, row.found.count) for row in rows] == [("acc", 100.0, 6), ("bleu", 0.0, 1)]
+    for place in folders:
+        lines = [{"id": "0", "key": "0", "cluster": "0", "reference": "x", "scores": {"perplexity": 7.0}}]
+        write_result(Result("task", metric, {"perplexity": Estimate(7.0, None, None, 1)}), lines, place)
+    with pytest.raises(DataError, match="has no score of answers from 0 to 1"):
+        compare(config([str(folder) for folder in folders], tmp_path / "out"))
+
+
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     first = run(tmp_path / "a", [0, 1])
     with pytest.raises(DataError, match="no set in common"):
@@ -89,6 +112,28 @@ def test_a_judge_that_cannot_be_read(tmp_path: Path) -> None:
     assert len({json.loads(line)["key"] for line in lines}) == 6
 
 
+def test_answers_without_grades_can_still_be_judged_side_by_side(tmp_path: Path) -> None:
+    model = save_tiny(tmp_path / "model")
+    folders = [run(tmp_path / name, [0, 1], metric="judge") for name in "ab"]
+    for folder in map(Path, folders):
+        lines = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+        bare = [{**{key: line[key] for key in line if key != "scores"}, "error": "no grade"} for line in lines]
+        write_result(Result("mcq", "judge", {"grade": Estimate(None, None, None, 0)}), bare, folder)
+    with pytest.raises(DataError, match="no score of the same question of mcq"):
+        compare(config(folders, tmp_path / "out"))
+    values = config(folders, tmp_path / "out", judge={"model": str(model), "max_new_tokens": 4})
+    with pytest.raises(DataError, match="nothing that can be read"):
+        compare(values)
+    path = tmp_path / "out" / "judged-mcq-a-b" / "judgements.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    said = ["Better: 2", "Better: 1"] * 2
+    path.write_text(
+        "".join(json.dumps({**line, "judgement": text}) + "\n" for line, text in zip(lines, said, strict=True))
+    )
+    (row,) = compare(values)
+    assert (row.title, row.found.second) == ("judged better", 100.0)
+
+
 def test_judgements_decide(tmp_path: Path) -> None:
     """Judgements that are there already are used: of three pairs one win, one loss, one change with the place."""
     model = save_tiny(tmp_path / "model")
@@ -107,7 +152,7 @@ def test_judgements_decide(tmp_path: Path) -> None:
     assert (rows[-1].found.better, rows[-1].found.worse, rows[-1].found.second) == (1, 1, 50.0)
 
 
-def test_grades(tmp_path: Path) -> None:
+def test_grades(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = save_tiny(tmp_path / "model")
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"query": word, "response": "x"}) + "\n" for word in ("one", "two")))
@@ -123,6 +168,7 @@ def test_grades(tmp_path: Path) -> None:
     )
     (result,) = evaluate(values)
     assert (result.scores["grade"].value, result.failed) == (None, 2)
+    assert "2 turns without a grade; samples.jsonl says why" in " ".join(capsys.readouterr().out.split())
     path = tmp_path / "out" / "judgements.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text(

@@ -96,6 +96,72 @@ CASES: dict[str, Case] = {
     "nothing to merge": ("--dataset rows.jsonl --merge_lora true", r"--merge_lora.*no adapter", r"--adapters"),
     "rows that never end": ("--dataset rows.jsonl --streaming", r"--streaming.*counted", r"out"),
     "a folder that is a file": ("--eval_dataset mcq=q.csv --output_dir q.csv", r"--output_dir q\.csv", r"folder"),
+    "no set of evalscope": ("--eval_backend evalscope", r"--eval_dataset.*names no set of evalscope", r"general_mcq"),
+    "no evalscope": (
+        "--eval_backend evalscope --eval_dataset gsm8k",
+        r"environment evalscope is not installed",
+        r"swift env add evalscope",
+    ),
+    "evalscope's arguments for our own sets": (
+        "--eval_dataset mcq=q.csv --eval_dataset_args mcq=1",
+        r"--eval_dataset_args.*need --eval_backend evalscope",
+        r"add it",
+    ),
+    "OpenCompass": (
+        "--eval_backend evalscope --eval_dataset gsm8k --evalscope_backend OpenCompass",
+        r"--evalscope_backend OpenCompass.*archive",
+        r"evalscope's own sets",
+    ),
+    "VLMEvalKit": (
+        "--eval_backend evalscope --eval_dataset MME --evalscope_backend VLMEvalKit",
+        r"--evalscope_backend VLMEvalKit.*4\.11\.1",
+        r"vqa",
+    ),
+    "ms-swift's word for it": (
+        "--eval_backend OpenCompass --eval_dataset mmlu",
+        r"--eval_backend.*OpenCompass",
+        r".",
+    ),
+    "an option that is ours": (
+        '--eval_backend evalscope --eval_dataset gsm8k --extra_eval_args {"limit":3}',
+        r"--extra_eval_args.*limit is set by an option of swift",
+        r"take it out",
+    ),
+    "arguments of a set that is not asked": (
+        '--eval_backend evalscope --eval_dataset gsm8k --eval_dataset_args {"arc":{}}',
+        r"--eval_dataset_args.*arc is not among",
+        r"add it",
+    ),
+    "arguments that are none": (
+        '--eval_backend evalscope --eval_dataset gsm8k --eval_dataset_args {"gsm8k":2}',
+        r"--eval_dataset_args.*gsm8k has 2",
+        r"few_shot_num",
+    ),
+    "arguments that are no JSON": (
+        "--eval_backend evalscope --eval_dataset gsm8k --eval_dataset_args {gsm8k",
+        r"--eval_dataset_args.*neither JSON",
+        r".",
+    ),
+    "rows for evalscope": (
+        "--eval_backend evalscope --eval_dataset gsm8k --dataset rows.jsonl",
+        r"--dataset.*evalscope judges by its own sets",
+        r".",
+    ),
+    "choices by likelihood of evalscope": (
+        "--eval_backend evalscope --eval_dataset gsm8k --choice_by generate",
+        r"--choice_by.*own way",
+        r"take it out",
+    ),
+    "a checkpoint beside an address": (
+        "--eval_backend evalscope --eval_dataset gsm8k --eval_url http://127.0.0.1:9/v1",
+        r"--model.*evalscope sends messages",
+        r"take it out",
+    ),
+    "sampling in another's words": (
+        '--eval_backend evalscope --eval_dataset gsm8k --eval_generation_config {"temperature":1}',
+        r"--eval_generation_config",
+        r"--temperature",
+    ),
     "no network": ("--eval_dataset gsm8k", r"gsm8k.*cannot be reached", r"connection"),
 }
 

@@ -16,7 +16,7 @@ BROUGHT_BY = {"annotated_types": "pydantic", "pydantic_core": "pydantic", "starl
 """Imported modules that are part of another library's interface."""
 
 
-ELSEWHERE = {"compressed_tensors", "llama_cpp", "llmcompressor"}
+ELSEWHERE = {"compressed_tensors", "evalscope", "llama_cpp", "llmcompressor", "modelscope"}
 """Imported by programs that other environments run."""
 
 

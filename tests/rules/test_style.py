@@ -16,6 +16,7 @@ ENVIRONMENT = (
     "swift/hub/",
     "swift/environments/process.py",
     "swift/environments/llama_server.py",
+    "swift/environments/scope.py",
 )
 """Where environment variables may be read."""
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from threading import Thread
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from safetensors.torch import save_file
 
 from swift.config.export import AwqConfig, GptqConfig
 from swift.data.progress import row_progress
-from swift.environments import compressor_file, guard
-from swift.environments.process import variables_with
+from swift.environments import compressor_file
 from swift.environments.store import require as require_environment
+from swift.environments.worker import Event, run_worker
 from swift.errors import ConfigError, EngineError
 from swift.exporting.quantize.kept import kept_layers
 from swift.exporting.quantize.method import QuantPlan
@@ -30,9 +26,6 @@ from swift.models.quantize.layers import sizes
 from swift.models.quantize.method import require_libraries, skeleton
 
 ENVIRONMENT = "llmcompressor"
-_TAIL = 4
-_PATIENCE = 5.0
-"""Seconds that llm-compressor has to end when it must."""
 
 
 def require(name: str, environments: Path) -> None:
@@ -157,58 +150,24 @@ def _media(plan: QuantPlan, place: Path) -> list[str]:
 
 
 def _run(command: Sequence[str], plan: QuantPlan) -> dict[str, str]:
-    lines: deque[str] = deque(maxlen=_TAIL)
-    pipe = subprocess.PIPE
-    guarded = [sys.executable, "-I", "-S", guard.__file__, str(_PATIENCE), *command]
-    with subprocess.Popen(
-        guarded,
-        stdin=pipe,
-        stdout=pipe,
-        stderr=pipe,
-        text=True,
-        errors="replace",
-        env=variables_with({}),
-        start_new_session=True,
-    ) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        assert child.stderr is not None
-        reader = Thread(target=_keep, args=(child.stderr, lines), daemon=True)
-        reader.start()
-        try:
-            versions, error = _follow(child.stdout, plan)
-            code = child.wait()
-        finally:
-            child.stdin.close()  # at which the guard ends what may still run, where this process is interrupted
-            reader.join()
-    if code or versions is None:
-        reason = error or " / ".join(lines) or "it says nothing"
-        raise EngineError(f"--quant_method {plan.config.type} failed (exit code {code}): {reason}", hint=_way(reason))
-    return versions
-
-
-def _follow(output: IO[str], plan: QuantPlan) -> tuple[dict[str, str] | None, str]:
-    """Show progress until the child ends; what it did it with, or why it failed."""
-    versions, error, done, kept = None, "", 0, 0
+    """Show progress until the child ends; what it did it with."""
+    told: dict[str, Any] = {"done": 0, "kept": 0}
     total = len({name.rpartition(".layers.")[2].partition(".")[0] for name in plan.layers}) if plan.rows else 1
     with row_progress(f"{plan.config.type}, layers", total=total, shown=True) as progress:
-        for line in output:
-            event = json.loads(line)
+
+        def on_event(event: Event) -> None:
             if "done" in event:
-                progress(event["done"] - done)
-                done = event["done"]
-            kept += event.get("kept", 0)
-            versions = event.get("versions", versions)
-            error = event.get("error", error)
-    if kept:
-        say(f"{kept} layers were done before it was interrupted, and taken from there")
-    return versions, error
+                progress(event["done"] - told["done"])
+            told.update(event, kept=told["kept"] + event.get("kept", 0))
 
-
-def _keep(stream: IO[str], lines: deque[str]) -> None:
-    for line in stream:
-        if line.strip():
-            lines.append(line.strip()[-200:])
+        code, last = run_worker(command, on_event)
+    if told["kept"]:
+        say(f"{told['kept']} layers were done before it was interrupted, and taken from there")
+    versions: dict[str, str] | None = told.get("versions")
+    if code or versions is None:
+        reason = told.get("error") or last or "it says nothing"
+        raise EngineError(f"--quant_method {plan.config.type} failed (exit code {code}): {reason}", hint=_way(reason))
+    return versions
 
 
 def _way(reason: str) -> str:

@@ -1,11 +1,10 @@
-"""The server that is started for the page: `swift deploy` as a child that ends with this process, however it ends."""
+"""A server that a command of ours needs: `swift deploy` as a child that ends with this process, however it ends."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
-import secrets
 import signal
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from typing import Literal
 
 import orjson
 
-from swift.config.app import AppConfig, server_of
+from swift.config.serve import ServeConfig
 from swift.environments import guard
 from swift.errors import EngineError, SwiftError
-from swift.serving.run import say
+from swift.hub.located import say
 
 _PATIENCE = 10.0
 """Seconds that the server has to end."""
@@ -36,7 +35,7 @@ class Child:
     """A server of our own.
 
     Args:
-        config: Of the page.
+        config: All of it. It should listen on a loopback address, with a key.
         folder: A private one, for the file with its configuration.
         on_end: Called when it has ended by itself.
         command: What is run, before the configuration file.
@@ -44,21 +43,20 @@ class Child:
     Attributes:
         state: Whether it answers.
         url: Its address, once it listens.
-        key: What requests must carry.
     """
 
     def __init__(
-        self, config: AppConfig, folder: Path, *, on_end: Callable[[], None], command: Sequence[str] = DEPLOY
+        self, config: ServeConfig, folder: Path, *, on_end: Callable[[], None], command: Sequence[str] = DEPLOY
     ) -> None:
         self.state: Literal["loading", "ready", "ended"] = "loading"
         self.url = ""
-        self.key = secrets.token_urlsafe(32)
         self._lines: list[str] = []
         self._listens = threading.Event()
+        self._settled = threading.Event()
         self._stopping = False
         self._on_end = on_end
         file = folder / "server.json"
-        values = server_of(config, self.key).model_dump(mode="json", exclude_defaults=True)
+        values = config.model_dump(mode="json", exclude_defaults=True)
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
             opened.write(orjson.dumps(values))
         self._process = subprocess.Popen(
@@ -68,7 +66,7 @@ class Child:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        self._reader = threading.Thread(target=self._read, name="app-server", daemon=True)
+        self._reader = threading.Thread(target=self._read, name="deployed", daemon=True)
         self._reader.start()
 
     def wait_listening(self) -> str:
@@ -78,6 +76,17 @@ class Child:
             SwiftError: It has ended before.
         """
         self._listens.wait()
+        if self.state == "ended":
+            raise self.failure()
+        return self.url
+
+    def wait_ready(self) -> str:
+        """The server's address, as soon as the model answers.
+
+        Raises:
+            SwiftError: It has ended before.
+        """
+        self._settled.wait()
         if self.state == "ended":
             raise self.failure()
         return self.url
@@ -103,24 +112,28 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)  # what is left
         self._process.wait()
+        self._reader.join()
 
     def _read(self) -> None:
         assert self._process.stderr is not None
-        for raw in self._process.stderr:
-            self._take(raw.decode(errors="replace").rstrip("\n"))
+        with self._process.stderr as said:
+            for raw in said:
+                self._take(raw.decode(errors="replace").rstrip("\n"))
         self._process.wait()
         self.state = "ended"
         self._listens.set()
+        self._settled.set()
         if not self._stopping:
             self._on_end()
 
     def _take(self, line: str) -> None:
-        """A line that the server says: what concerns the user is passed on, but for what is told of the page."""
+        """A line that the server says: what concerns the user is passed on, but for where it is."""
         self._lines = [*self._lines[-50:], line]
         if found := _LISTENS.fullmatch(line):
             self.url = found[1]
             self._listens.set()
         elif _SERVES.fullmatch(line):
             self.state = "ready"
+            self._settled.set()
         elif not line.startswith(("error: ", "hint: ")):
             say(line)

@@ -1,0 +1,1 @@
+"""evalscope's sets over a server of ours."""
