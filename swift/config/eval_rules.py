@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from swift.config import engine_rules
 from swift.config.benchmark import BenchmarkConfig
+from swift.config.generation import GenerationConfig
 from swift.config.model_rules import model_problems
 from swift.config.problems import Problem
 from swift.config.runs import EvalConfig
@@ -123,6 +124,25 @@ def _harness(config: EvalConfig) -> Iterator[Problem]:
             yield Problem("--include_path", f"there is no folder {folder}", "name a folder of task files")
     if config.chat.system is not None and not given.apply_chat_template:
         yield Problem("--system", "bare text has no system message", "add --apply_chat_template")
+    for flag in _changed(config.generation, GenerationConfig.model_fields):
+        yield Problem(flag, "a task of lm-eval says itself how answers are made", "set its generation_kwargs")
+    for flag in _changed(config.benchmark, _NATIVE_ONLY):
+        yield Problem(flag, "lm-eval's tasks do not use it", "take it out")
+
+
+_NATIVE_ONLY = ("samples", "pass_at", "choice_by", "code_seconds", "code_megabytes")
+"""Options of our own benchmarks."""
+
+
+def _changed(options: GenerationConfig | BenchmarkConfig, names: Iterable[str]) -> Iterator[str]:
+    """The flags of options that are not as they are by default."""
+    fields = type(options).model_fields
+    for name in names:
+        extra = fields[name].json_schema_extra
+        if getattr(options, name) != fields[name].default and isinstance(extra, dict):
+            flags = extra["flags"]
+            assert isinstance(flags, list)
+            yield f"--{flags[0]}"
 
 
 RULES: tuple[Callable[[EvalConfig], Iterator[Problem]], ...] = (

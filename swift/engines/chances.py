@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from swift.engines.job import Chance
@@ -16,6 +16,9 @@ from swift.types import Scored
 
 _CHUNK = 1 << 26
 """Logits held at a time."""
+
+_BLOCK = 1 << 21
+"""The same where caches are to hold them."""
 
 Top = tuple[tuple[int, float], ...]
 """The likeliest tokens of a place, as (id, logprob), the likeliest first."""
@@ -77,6 +80,7 @@ class Chances:
         self._model = model
         self._transform = transform
         self._rows = max(1, _CHUNK // embedding_rows(model))
+        self._room = torch.empty(0)
 
     def logits(self, states: Tensor) -> Tensor:
         """[rows, d] -> float32 [rows, vocabulary]."""
@@ -95,22 +99,93 @@ class Chances:
         greedy = torch.empty(len(tokens), dtype=torch.bool)
         tops: list[Top] = [()] * len(tokens)
         for begin in range(0, len(states), self._rows):
-            logits = self.logits(states[begin : begin + self._rows])
             here = ((where >= begin) & (where < begin + self._rows)).nonzero()[:, 0]
-            row, token = where[here] - begin, tokens[here]
-            sums = logits.logsumexp(-1)
-            places = here.cpu()
-            logprobs[places] = (logits[row, token] - sums[row]).double().cpu()
-            greedy[places] = (logits.argmax(-1)[row] == token).cpu()
+            row, token, places = where[here] - begin, tokens[here], here.cpu()
+            sums = Sums(len(states[begin : begin + self._rows]), token, top, states.device)
+            for column, logits in self._blocks(states[begin : begin + self._rows]):
+                sums.add(logits, column, row)
+            logprobs[places] = (sums.own - sums.total()[row]).double().cpu()
+            greedy[places] = (sums.own == sums.largest[row]).cpu()
             if top:
-                told = _tops(logits, sums, top)
+                told = sums.tops()
                 for place, number in zip(places.tolist(), row.tolist(), strict=True):
                     tops[place] = told[number]
         return Found(logprobs.tolist(), greedy.tolist(), tops)
 
+    def _blocks(self, states: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """Logits in float32, which may be written to, with the number of their first column.
 
-def _tops(logits: Tensor, sums: Tensor, top: int) -> list[Top]:
-    """The likeliest tokens of each row."""
-    values, ids = logits.topk(min(top, logits.shape[-1]), dim=-1)
-    values = values - sums[:, None]
-    return [tuple(zip(*row, strict=True)) for row in zip(ids.tolist(), values.tolist(), strict=True)]
+        On a CPU they are some columns of the head at a time, which stay in its caches, always in the same memory: fresh
+        memory for all of them costs about as much time as their product.
+        """
+        head = output_head(self._model)
+        small = states.device.type == "cpu" and type(head) is nn.Linear and head.weight.dtype == torch.float32
+        if self._transform is None or not small or head._forward_hooks or head._forward_pre_hooks:
+            yield 0, self.logits(states).clone() if self._transform is None else self.logits(states)
+            return
+        assert isinstance(head, nn.Linear)
+        rows, vocabulary = len(states), head.weight.shape[0]
+        columns = min(vocabulary, max(1, _BLOCK // rows))
+        if len(self._room) < rows * columns:
+            self._room = states.new_empty(rows * columns)
+        for begin in range(0, vocabulary, columns):
+            weight = head.weight[begin : begin + columns]
+            logits = self._room[: rows * len(weight)].view(rows, len(weight))
+            torch.mm(states, weight.t(), out=logits)
+            if head.bias is not None:
+                logits += head.bias[begin : begin + columns]
+            yield begin, self._transform(logits)
+
+
+class Sums:
+    """What remains of rows of logits that are seen a block of columns at a time.
+
+    Args:
+        rows: How many.
+        tokens: int64 [n], whose logits are kept.
+        top: How many of the largest are kept of each row.
+        device: Where they are.
+
+    Attributes:
+        own: [n], the logits of the tokens.
+        largest: [rows].
+    """
+
+    def __init__(self, rows: int, tokens: Tensor, top: int, device: torch.device) -> None:
+        self._tokens = tokens
+        self._top = top
+        self._values: list[Tensor] = []
+        self._ids: list[Tensor] = []
+        self._sum = torch.zeros(rows, device=device)
+        self.own = torch.empty(len(tokens), device=device)
+        self.largest = torch.full((rows,), float("-inf"), device=device)
+
+    def add(self, logits: Tensor, column: int, row: Tensor) -> None:
+        """Take in a block, which is overwritten.
+
+        Args:
+            logits: [rows, columns].
+            column: The number of its first column.
+            row: int64 [n], the row of each token.
+        """
+        inside = ((self._tokens >= column) & (self._tokens < column + logits.shape[1])).nonzero()[:, 0]
+        self.own[inside] = logits[row[inside], self._tokens[inside] - column]
+        if self._top:
+            values, ids = logits.topk(min(self._top, logits.shape[1]), dim=-1)
+            self._values.append(values)
+            self._ids.append(ids + column)
+        largest = torch.maximum(self.largest, logits.amax(-1))
+        shift = largest.clamp_min(torch.finfo(largest.dtype).min)  # a row without any number so far
+        self._sum = self._sum * (self.largest - shift).exp() + logits.sub_(shift[:, None]).exp_().sum(-1)
+        self.largest = largest
+
+    def total(self) -> Tensor:
+        """[rows], the logarithm of the sum of exponentials."""
+        return self.largest + self._sum.log()
+
+    def tops(self) -> list[Top]:
+        """The likeliest tokens of each row."""
+        values, ids = torch.cat(self._values, dim=-1), torch.cat(self._ids, dim=-1)
+        values, places = values.topk(min(self._top, values.shape[-1]), dim=-1)
+        values, ids = values - self.total()[:, None], ids.gather(-1, places)
+        return [tuple(zip(*row, strict=True)) for row in zip(ids.tolist(), values.tolist(), strict=True)]

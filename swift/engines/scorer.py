@@ -13,6 +13,7 @@ from swift.engines.lanes import Lanes, Limits
 from swift.engines.likelihood import tree_tallies
 from swift.engines.probe import tree_is_right
 from swift.engines.scoring import given_of, padded_tallies
+from swift.engines.shape import forward_parameters
 from swift.models.forward import make_backbone
 from swift.models.head import HeadTransform
 from swift.models.structure import backbone, head_transform
@@ -113,9 +114,10 @@ class Scorer:
     def _tree_is_right(self) -> bool:
         """Proved once, on the bare model."""
         if self._tree is None:
-            right = self._lanes.own_loop and self._lanes.flat_is_right()
+            transform = self._transform()
             self._lanes.activate(BASE)
-            self._tree = right and tree_is_right(self._model, self._transform())
+            parameters = forward_parameters(self._model)
+            self._tree = self._lanes.own_loop and tree_is_right(self._model, parameters, transform)
         return self._tree
 
     def _transform(self) -> HeadTransform | None:

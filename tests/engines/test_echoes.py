@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from swift.config.chat import ChatConfig
-from swift.engines import likelihood
+from swift.engines import chances, likelihood
 from swift.engines.adapters import attach_any
 from swift.engines.base import Event, Piece
 from swift.engines.transformers import TransformersEngine
@@ -48,8 +48,12 @@ def require_alone(engine: TransformersEngine, ids: list[int], echo: Any, top: in
         assert [other.id for other in told.top] == best.tolist()
 
 
+@pytest.mark.parametrize("block", [chances._BLOCK, 3000])
 @pytest.mark.parametrize("model_type", ["llama", "gemma2", "mamba"])
-def test_prompts_are_judged_beside_answers(model_type: str, make_engine: MakeEngine) -> None:
+def test_prompts_are_judged_beside_answers(
+    model_type: str, block: int, make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chances, "_BLOCK", block)
     engine = make_engine(model_type)
     engine.score_ids([], lambda number, scored: None)
     prompts = [engine.codec.encode(text) for text in texts(30, 30, 9, 60)]
