@@ -72,7 +72,7 @@ def _tasks(config: EvalConfig) -> tuple[Mapping[str, Any], Sequence[Any], Any]:
         UnknownNameError: There is no such task.
         DataError: A task's file or data cannot be had.
     """
-    from datasets import disable_progress_bars
+    from datasets import disable_progress_bars  # type: ignore[import-untyped]
     from lm_eval.tasks import TaskManager
 
     disable_progress_bars()
