@@ -21,12 +21,12 @@ from statistics import median
 from typing import Any
 
 from benchmarks.arguments import DEFAULT_MODEL, model_folder
-from benchmarks.lm_eval_tasks import ANSWER, CHOICE, ENDING, TEXT, write_tasks
+from benchmarks.lm_eval_tasks import ANSWER, CHOICE, ENDING, LETTER, SHORT, SHOWN, TEXT, write_tasks
 from benchmarks.markdown import table
 from benchmarks.surroundings import machine
 
 Runs = list[dict[str, Any]]
-TASKS = [CHOICE, ENDING, ANSWER, TEXT]
+TASKS = [SHORT, LETTER, ENDING, CHOICE, ANSWER, SHOWN, TEXT]
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--choices", type=int, default=300)
     parser.add_argument("--answers", type=int, default=32)
     parser.add_argument("--characters", type=int, default=2000)
+    parser.add_argument("--limit", type=int, help="the first so many rows of each task")
+    parser.add_argument("--trial", type=int, default=16, help="rows over which batch sizes are tried")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16])
     parser.add_argument("--tasks", nargs="+", default=TASKS, choices=TASKS)
     parser.add_argument("--rounds", type=int, default=1)
@@ -61,15 +63,20 @@ def main() -> None:
             "tasks": str(folder / "tasks"),
             "names": given.tasks,
         }
-        tried = run(folder, {**job, "system": "hf", "limit": 16, "sizes": dict.fromkeys(given.tasks, given.sizes)})
+        tried = run(
+            folder, {**job, "system": "hf", "limit": given.trial, "sizes": dict.fromkeys(given.tasks, given.sizes)}
+        )
         best = {name: min(_of(tried, name), key=lambda one: one["processor_seconds"])["size"] for name in given.tasks}
         for one in tried:
-            print(f"hf, 16 rows of {one['task']}, batch size {one['size']}: {one['seconds']:.1f} s", file=sys.stderr)
+            print(
+                f"hf, {given.trial} rows of {one['task']}, batch size {one['size']}: {one['seconds']:.1f} s",
+                file=sys.stderr,
+            )
         sides: dict[str, Runs] = {"hf": [], "ours": []}
         for _ in range(given.rounds):
             for name, runs in sides.items():
                 sizes = {task: [best[task]] for task in given.tasks}
-                runs += run(folder, {**job, "system": name, "limit": None, "sizes": sizes})
+                runs += run(folder, {**job, "system": name, "limit": given.limit, "sizes": sizes})
     print(f"{machine()}, {given.threads} threads, {given.dtype}\n")
     print(report(sides, given.tasks, best))
 
@@ -87,10 +94,15 @@ def run(folder: Path, job: Mapping[str, Any]) -> Runs:
 def report(sides: Mapping[str, Runs], tasks: Sequence[str], best: Mapping[str, int]) -> str:
     """The table."""
     rows = []
+    totals = [[0.0, 0.0], [0.0, 0.0]]
     for task in tasks:
         theirs, ours = (_of(sides[name], task) for name in ("hf", "ours"))
         seconds = [median(one["seconds"] for one in some) for some in (theirs, ours)]
         spent = [median(one["processor_seconds"] for one in some) for some in (theirs, ours)]
+        totals = [
+            [total + one for total, one in zip(*pair, strict=True)]
+            for pair in zip(totals, (seconds, spent), strict=True)
+        ]
         scores = [_scores(some[0]["results"]) for some in (theirs, ours)]
         same, largest = compared(theirs[0]["samples"], ours[0]["samples"])
         rows.append(
@@ -104,6 +116,11 @@ def report(sides: Mapping[str, Runs], tasks: Sequence[str], best: Mapping[str, i
                 f"{same} of {len(ours[0]['samples'])}, {largest:.1e}",
             ]
         )
+    (clock, clock_ours), (processor, processor_ours) = totals
+    ratios = f"{clock / clock_ours:.2f} / {processor / processor_ours:.2f}"
+    rows.append(
+        ["all", f"{clock:.1f} / {processor:.1f}", f"{clock_ours:.1f} / {processor_ours:.1f}", ratios, "", "", ""]
+    )
     heads = [
         "task",
         "hf: clock / processor, s",

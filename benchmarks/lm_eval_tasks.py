@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 CHOICE, ENDING, ANSWER, TEXT = "swift_choice", "swift_ending", "swift_answer", "swift_text"
+SHORT, LETTER, SHOWN = "swift_short", "swift_letter", "swift_shown"
 """The tasks' names."""
+
+_SHOTS = 5
 
 
 def write_tasks(
@@ -26,18 +29,25 @@ def write_tasks(
         texts: A file of documents.
         choices: Questions with four choices: the row's own answer, and those of three others, cut at 30 to 240
             characters. And as many endings: a question and the first 240 characters of its answer, with four
-            continuations of 20 to 80 characters, one of which is its own.
-        answers: Questions to be answered in up to 48 tokens or to the end of a paragraph.
+            continuations of 20 to 80 characters, one of which is its own (as HellaSwag). As many questions with four
+            choices of 10 to 40 characters (as ARC), and the same with the choices in the question and a letter as the
+            answer, behind five solved ones (as MMLU).
+        answers: Questions to be answered in up to 48 tokens or to the end of a paragraph; alone, and behind five solved
+            ones (as GSM8K).
         characters: Of each document.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = [row for row in json.loads(rows.read_text(encoding="utf-8")) if len(row["output"]) >= 30]
     random.Random(0).shuffle(found)
-    _write(folder, "choice.jsonl", _choices(found[:choices]))
+    solved = found[-answers - _SHOTS : -answers]
+    _write(folder, "choice.jsonl", _choices(found[:choices], 30, 240))
+    _write(folder, "short.jsonl", _choices(found[:choices], 10, 40))
+    _write(folder, "solved.jsonl", _choices(solved, 10, 40))
     long = [row for row in found if len(row["output"]) >= 340]
     _write(folder, "ending.jsonl", _endings(long[:choices]))
     questions = [{"question": _question(row), "answer": row["output"]} for row in found[-answers:]]
     _write(folder, "answer.jsonl", questions)
+    _write(folder, "shown.jsonl", [{"question": _question(row), "answer": row["output"][:240]} for row in solved])
     lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
     _write(folder, "text.jsonl", [{"text": line[:characters]} for line in lines])
     common = {"dataset_path": "json", "test_split": "test", "metadata": {"version": 1}}
@@ -63,19 +73,36 @@ def write_tasks(
         "doc_to_target": "text",
         "metric_list": [{"metric": "word_perplexity"}, {"metric": "byte_perplexity"}],
     }
-    for name, task in ((CHOICE, choice), (ENDING, ending), (ANSWER, answer), (TEXT, text)):
-        file = name.removeprefix("swift_")
-        data = {"dataset_kwargs": {"data_files": {"test": str((folder / f"{file}.jsonl").resolve())}}}
+    shots = {"fewshot_split": "validation", "fewshot_config": {"sampler": "first_n"}, "num_fewshot": _SHOTS}
+    letters = "\n".join(f"{letter}. {{{{choices[{place}]}}}}" for place, letter in enumerate("ABCD"))
+    letter = {
+        **choice,
+        **shots,
+        "doc_to_text": f"Question: {{{{question}}}}\n{letters}\nAnswer:",
+        "doc_to_choice": list("ABCD"),
+    }
+    for name, task, test, solved_file in (
+        (CHOICE, choice, "choice", ""),
+        (ENDING, ending, "ending", ""),
+        (SHORT, choice, "short", ""),
+        (LETTER, letter, "short", "solved"),
+        (ANSWER, answer, "answer", ""),
+        (SHOWN, {**answer, **shots}, "answer", "shown"),
+        (TEXT, text, "text", ""),
+    ):
+        files = {"test": test, **({"validation": solved_file} if solved_file else {})}
+        paths = {split: str((folder / f"{file}.jsonl").resolve()) for split, file in files.items()}
+        data = {"dataset_kwargs": {"data_files": paths}}
         # JSON is YAML.
         (folder / f"{name}.yaml").write_text(json.dumps({"task": name, **common, **data, **task}, indent=2))
 
 
-def _choices(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _choices(rows: Sequence[dict[str, Any]], least: int, most: int) -> list[dict[str, Any]]:
     rng = random.Random(1)
     found = []
     for number, row in enumerate(rows):
         others = rng.sample([other for place, other in enumerate(rows) if place != number], 3)
-        texts = [one["output"][: rng.randint(30, 240)].strip() for one in (row, *others)]
+        texts = [one["output"][: rng.randint(least, most)].strip() for one in (row, *others)]
         order = rng.sample(range(4), 4)
         found.append(
             {

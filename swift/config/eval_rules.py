@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from swift.config import engine_rules
 from swift.config.benchmark import BenchmarkConfig
 from swift.config.engine import OpenaiConfig
+from swift.config.generation import GenerationConfig
 from swift.config.harness import HarnessConfig
 from swift.config.model_rules import model_problems
 from swift.config.problems import Problem
@@ -133,12 +134,33 @@ _BACKENDS = {
 
 
 def _harness(config: EvalConfig) -> Iterator[Problem]:
+    if config.eval_backend != "lm_eval":
+        return
     given = config.harness
     for folder in given.include_path:
         if not Path(folder).is_dir():
             yield Problem("--include_path", f"there is no folder {folder}", "name a folder of task files")
-    if config.eval_backend == "lm_eval" and config.chat.system is not None and not given.apply_chat_template:
+    if config.chat.system is not None and not given.apply_chat_template:
         yield Problem("--system", "bare text has no system message", "add --apply_chat_template")
+    for flag in _changed(config.generation, GenerationConfig.model_fields):
+        yield Problem(flag, "a task of lm-eval says itself how answers are made", "set its generation_kwargs")
+    for flag in _changed(config.benchmark, _NATIVE_ONLY):
+        yield Problem(flag, "lm-eval's tasks do not use it", "take it out")
+
+
+_NATIVE_ONLY = ("samples", "pass_at", "choice_by", "code_seconds", "code_megabytes")
+"""Options of our own benchmarks."""
+
+
+def _changed(options: GenerationConfig | BenchmarkConfig, names: Iterable[str]) -> Iterator[str]:
+    """The flags of options that are not as they are by default."""
+    fields = type(options).model_fields
+    for name in names:
+        extra = fields[name].json_schema_extra
+        if getattr(options, name) != fields[name].default and isinstance(extra, dict):
+            flags = extra["flags"]
+            assert isinstance(flags, list)
+            yield f"--{flags[0]}"
 
 
 _REFUSED = {

@@ -9,7 +9,19 @@ from typing import Protocol
 
 from swift.chat.codec import Codec
 from swift.errors import RowError, SwiftError
-from swift.types import Ability, Completion, Conversation, Encoded, EncodeRequest, Given, Request, Scored, TokenLogprob
+from swift.types import (
+    Ability,
+    Completion,
+    Conversation,
+    Echo,
+    EchoRequest,
+    Encoded,
+    EncodeRequest,
+    Given,
+    Request,
+    Scored,
+    TokenLogprob,
+)
 
 BASE = "base"
 """The adapter name that always means the bare model."""
@@ -40,7 +52,7 @@ class Piece:
     logprobs: tuple[TokenLogprob, ...] = ()
 
 
-Event = Piece | Completion | Encoded | RowError | SwiftError
+Event = Piece | Completion | Encoded | Echo | RowError | SwiftError
 """What happens to a request: any number of pieces, and then exactly one of the others.
 
 A RowError is the request's own mistake; a SwiftError (no memory, an engine that has died) is not. A request that was
@@ -51,7 +63,7 @@ Listener = Callable[[Event], None]
 """Called with each event of one request, in order, in a thread of the engine's. It must be quick and not raise."""
 
 
-AnyRequest = Request | EncodeRequest
+AnyRequest = Request | EncodeRequest | EchoRequest
 """What a live engine is asked. One that does not do it says so by a RowError `WRONG_TASK`."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -55,7 +55,9 @@ class Branches:
                 self.numbers.append(number)
 
 
-def batches(samples: Sequence[Given], max_tokens: int) -> Iterator[Branches]:
+def batches(
+    samples: Sequence[Given], max_tokens: int, wanted: Callable[[int], bool] = lambda number: True
+) -> Iterator[Branches]:
     """Batches of at most so many new tokens, in which sequences that begin alike are neighbours.
 
     Each batch goes on where the one before it ended, in the middle of a sequence where need be. Predictions are
@@ -63,11 +65,14 @@ def batches(samples: Sequence[Given], max_tokens: int) -> Iterator[Branches]:
 
     Args:
         samples: With at least one target each, none of which is the first token.
+        wanted: Asked before more of a sequence is computed: whether its results are wanted still.
     """
     inputs = [list(sample.ids[: max(sample.targets)]) for sample in samples]
     order = sorted(range(len(samples)), key=inputs.__getitem__)
     batch, path, before = Branches(0), list[int](), list[int]()
     for number in order:
+        if not wanted(number):
+            continue
         given, sequence = samples[number], inputs[number]
         shared = common(sequence, before)
         first = min(given.targets) - 1
@@ -81,11 +86,14 @@ def batches(samples: Sequence[Given], max_tokens: int) -> Iterator[Branches]:
                 yield batch
                 batch = Branches(len(path))
                 path = list(range(len(path)))
+                if not wanted(number):
+                    break
             end = min(len(sequence), begin + max_tokens - len(batch.ids))
             batch.grow(sequence, begin, end, path)
             batch.want(number, given, path, begin, end)
             begin = end
-        batch.done.append(number)
-        before = sequence
+        else:
+            batch.done.append(number)
+        before = sequence[:begin]
     if batch.ids:
         yield batch

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from swift.engines.base import OnScored
 from swift.engines.branches import Branches, batches
+from swift.engines.chances import Chances, Found, Tally
 from swift.engines.shape import cache_parameter, forward_parameters, input_device
 from swift.engines.tree import TreeLayer, in_tree, tree_cache, tree_of
 from swift.models.head import HeadTransform
-from swift.models.structure import backbone, embedding_rows, output_head
-from swift.types import Given, Scored
-
-_CHUNK = 1 << 26
-"""Logits held at a time."""
+from swift.models.structure import backbone
+from swift.types import Given
 
 BATCH, BATCH_ON_CPU = 8192, 1024
 """Tokens of a batch."""
@@ -38,27 +35,16 @@ class TreeModel:
         self._takes = forward_parameters(self._called)
         self._cache = tree_cache(model.config)
         self._device = input_device(model)
-        self._rows = max(1, _CHUNK // embedding_rows(model))
+        self._chances = Chances(model, transform)
 
-    def compute(self, batch: Branches) -> tuple[list[float], list[bool]]:
-        """The logarithm of each wanted token's probability, and whether it is the likeliest."""
+    def compute(self, batch: Branches, top: int) -> Found:
+        """How likely each wanted token is, and so many of the likeliest ones in its place."""
         rows, where = torch.unique(self._tensor(batch.rows), return_inverse=True)
-        tokens = self._tensor(batch.tokens)
-        states = self.states(batch, rows)
-        logprobs = torch.empty(len(tokens), dtype=torch.float64)
-        greedy = torch.empty(len(tokens), dtype=torch.bool)
-        for begin in range(0, len(rows), self._rows):
-            logits = self.logits(states[begin : begin + self._rows])
-            here = ((where >= begin) & (where < begin + self._rows)).nonzero()[:, 0]
-            row, token = where[here] - begin, tokens[here]
-            found = logits[row, token] - logits.logsumexp(-1)[row]
-            logprobs[here.cpu()] = found.double().cpu()
-            greedy[here.cpu()] = (logits.argmax(-1)[row] == token).cpu()
-        return logprobs.tolist(), greedy.tolist()
+        return self._chances.find(self.states(batch, rows), where, self._tensor(batch.tokens), top)
 
     def logits(self, states: Tensor) -> Tensor:
         """[rows, d] -> float32 [rows, vocabulary]."""
-        return (states if self._transform is None else self._transform(output_head(self._model)(states))).float()
+        return self._chances.logits(states)
 
     def states(self, batch: Branches, rows: Tensor) -> Tensor:
         """States of these new tokens, or their logits where there is no transform: [rows, d]."""
@@ -84,33 +70,36 @@ class TreeModel:
 
 
 @torch.inference_mode()
-def tree_scores(
+def tree_tallies(
     model: PreTrainedModel,
     transform: HeadTransform | None,
     samples: Sequence[Given],
     *,
     before: Callable[[], None],
-    on_done: OnScored,
+    top: int = 0,
+    wanted: Callable[[int], bool] = lambda number: True,
     max_tokens: int | None = None,
-) -> None:
-    """Tell how likely the targets of samples are.
+) -> Iterator[list[tuple[int, Tally]]]:
+    """Compute how likely the targets of samples are, a batch at a time.
 
     Args:
         model: One for which `tree_is_right`.
         transform: What the architecture does to the head's output; None asks the whole model for logits.
         samples: With targets.
         before: Called before every forward pass.
-        on_done: Called for each sample.
+        top: How many of the likeliest tokens are told for each target.
+        wanted: Whether a sample's results are wanted still; asked before more of it is computed.
         max_tokens: Tokens of a batch; default: by the device.
+
+    Yields:
+        After each batch, the samples that are done: their numbers, and what was found.
     """
     device = input_device(model)
     tree = TreeModel(model, transform)
-    sums = [0.0] * len(samples)
-    greedy = [True] * len(samples)
-    for batch in batches(samples, max_tokens or (BATCH_ON_CPU if device.type == "cpu" else BATCH)):
+    tallies = [Tally() for _ in samples]
+    for batch in batches(samples, max_tokens or (BATCH_ON_CPU if device.type == "cpu" else BATCH), wanted):
         before()
-        for number, logprob, best in zip(batch.numbers, *tree.compute(batch), strict=True):
-            sums[number] += logprob
-            greedy[number] &= best
-        for number in batch.done:
-            on_done(number, Scored(sums[number], len(samples[number].targets), greedy[number]))
+        found = tree.compute(batch, top)
+        for place, number in enumerate(batch.numbers):
+            tallies[number].add(found, place)
+        yield [(number, tallies[number]) for number in batch.done]

@@ -203,6 +203,8 @@ class OpenAIEngine:
     def score_ids(self, samples: Sequence[Given], on_done: OnScored, *, adapter: str | None = None) -> None:
         """How likely given tokens are behind those before them.
 
+        They are sent in order, so that those which begin alike are at the server at the same time.
+
         Raises:
             RowError: The server does not tell it.
             SwiftError: The server cannot be reached, or has died.
@@ -211,7 +213,8 @@ class OpenAIEngine:
         async def judge(number: int, sample: Given) -> None:
             on_done(number, await self._judged(sample, self._served.name_of(adapter)))
 
-        for result in self._gather([judge(number, sample) for number, sample in enumerate(samples)]):
+        order = sorted(range(len(samples)), key=lambda number: tuple(samples[number].ids))
+        for result in self._gather([judge(number, samples[number]) for number in order]):
             if isinstance(result, RowError):
                 raise result
 

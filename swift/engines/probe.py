@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 import torch
 from torch import Tensor
@@ -51,6 +51,24 @@ def flat_is_right(model: PreTrainedModel, parameters: Set[str]) -> bool:
         model: Any model.
         parameters: Names of the parameters of its forward pass.
     """
+    return _slots_are_right(model, parameters, lambda: _flat(model, parameters))
+
+
+@torch.inference_mode()
+def tree_is_right(model: PreTrainedModel, parameters: Set[str], transform: HeadTransform | None) -> bool:
+    """Whether a tree of branches computes what the model computes for each row alone.
+
+    Where it does, the model is left with the attention that trees need; else as it was.
+
+    Args:
+        model: Any model.
+        parameters: Names of the parameters of its forward pass.
+        transform: What the architecture does to the head's output.
+    """
+    return _slots_are_right(model, parameters, lambda: _tree(model, transform))
+
+
+def _slots_are_right(model: PreTrainedModel, parameters: Set[str], compute: Callable[[], list[Tensor]]) -> bool:
     before = model.config._attn_implementation
     if not can_slot(model.config) or "position_ids" not in parameters or before not in ("sdpa", "eager", SLOTS):
         return False
@@ -58,7 +76,7 @@ def flat_is_right(model: PreTrainedModel, parameters: Set[str]) -> bool:
     try:
         expected = _alone(model)
         model.set_attn_implementation(SLOTS)
-        found = (_flat(model, parameters), _alone(model))
+        found = [compute()] if before == SLOTS else [compute(), _alone(model)]
         if all(_close(logits, expected, model.dtype) for logits in found):
             return True
     except torch.OutOfMemoryError:
@@ -69,33 +87,22 @@ def flat_is_right(model: PreTrainedModel, parameters: Set[str]) -> bool:
     return False
 
 
-@torch.inference_mode()
-def tree_is_right(model: PreTrainedModel, transform: HeadTransform | None) -> bool:
-    """Whether a tree of branches computes what the model computes for each row alone.
-
-    Args:
-        model: One for which `flat_is_right`.
-        transform: What the architecture does to the head's output.
-    """
+def _tree(model: PreTrainedModel, transform: HeadTransform | None) -> list[Tensor]:
+    """Logits behind each prompt, and behind it and its own first token, by a tree in pieces."""
     prompts = _prompts(model)
     samples = [Given((*ids, ids[0], ids[0]), (len(ids), len(ids) + 1)) for ids in prompts]
     found: dict[int, list[Tensor]] = {number: [] for number in range(len(prompts))}
-    try:
-        tree = TreeModel(model, transform)
-        for batch in batches(samples, _PIECE):
-            rows = torch.tensor(batch.rows, dtype=torch.int64, device=input_device(model))
-            for number, logits in zip(batch.numbers, tree.logits(tree.states(batch, rows)), strict=True):
-                found[number].append(logits)
-        return _close([logits for some in found.values() for logits in some], _alone(model), model.dtype)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError):
-        return False  # as in `flat_is_right`
+    tree = TreeModel(model, transform)
+    for batch in batches(samples, _TREE_PIECE):
+        rows = torch.tensor(batch.rows, dtype=torch.int64, device=input_device(model))
+        for number, logits in zip(batch.numbers, tree.logits(tree.states(batch, rows)), strict=True):
+            found[number].append(logits)
+    return [logits for some in found.values() for logits in some]
 
 
 _LENGTHS = (5, 40, 23)
 """Prompts of the proof, the last of which begins like the second."""
-_PIECE = 16
+_PIECE, _TREE_PIECE = 16, 24
 
 
 def _prompts(model: PreTrainedModel) -> list[list[int]]:

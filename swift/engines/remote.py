@@ -27,7 +27,14 @@ from swift.errors import ConfigError, RowError
 PLAIN = Takes("the server")
 """What every server takes."""
 
-_KINDS: Mapping[str, Takes] = {"vllm": vllm.TAKES, "sglang": sglang.TAKES}
+_OURS = Takes(
+    "swift deploy",
+    extras=frozenset(("top_k", "min_p", "repetition_penalty", "min_tokens", "ignore_eos", "stop_token_ids")),
+    scores="echo",
+    bare_echo=True,
+)
+
+_KINDS: Mapping[str, Takes] = {"vllm": vllm.TAKES, "sglang": sglang.TAKES, "swift": _OURS}
 """What servers call themselves as owners of their models, to what they take."""
 
 _WIRES: Mapping[str, Wire] = {"lmdeploy": lmdeploy.Generate()}

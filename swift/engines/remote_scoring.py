@@ -12,7 +12,8 @@ from swift.types import Scored
 
 def scoring_body(model: str, ids: Sequence[int], takes: Takes) -> dict[str, Any]:
     """The JSON object that asks for the log-probability of each of these tokens."""
-    body: dict[str, Any] = {"model": model, "prompt": list(ids), "max_tokens": 1, "temperature": 0.0}
+    new = 0 if takes.bare_echo else 1
+    body: dict[str, Any] = {"model": model, "prompt": list(ids), "max_tokens": new, "temperature": 0.0}
     if takes.scores == "prompt_logprobs":
         return body | {"prompt_logprobs": 0}
     return body | {"echo": True, "logprobs": 1}

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from transformers import PreTrainedModel
 
 from swift.data.collate import Media
 from swift.engines.base import BASE, OnScored
+from swift.engines.chances import Tally
 from swift.engines.lanes import Lanes, Limits
-from swift.engines.likelihood import tree_scores
+from swift.engines.likelihood import tree_tallies
 from swift.engines.probe import tree_is_right
-from swift.engines.scoring import given_of, scores
+from swift.engines.scoring import given_of, padded_tallies
+from swift.engines.shape import forward_parameters
 from swift.models.forward import make_backbone
 from swift.models.head import HeadTransform
 from swift.models.structure import backbone, head_transform
@@ -44,32 +46,59 @@ class Scorer:
             on_done: Called with the number of each sample and its score, in any order.
             media: Loads what samples show; None where all are text.
         """
+        for done in self.work(samples, adapter, media):
+            for number, tally in done:
+                on_done(number, tally.scored())
+
+    def work(
+        self,
+        samples: Sequence[Tokens],
+        adapter: str,
+        media: Media | None = None,
+        *,
+        top: int = 0,
+        wanted: Callable[[int], bool] = lambda number: True,
+    ) -> Iterator[list[tuple[int, Tally]]]:
+        """The same, a batch at a time; others may use the model in between.
+
+        Args:
+            samples: In any order and of any length.
+            adapter: The adapter, or `base`.
+            media: Loads what samples show; None where all are text.
+            top: How many of the likeliest tokens are told for each target.
+            wanted: Whether a sample's results are wanted still; asked before more of it is computed.
+
+        Yields:
+            After each batch, the samples that are done: their numbers, and what was found.
+        """
         texts = [number for number, sample in enumerate(samples) if sample.shown is None]
         if self._lanes.front(adapter) is not None or not self._tree_is_right():
             texts = []
         plain = set(texts)
         others = [number for number in range(len(samples)) if number not in plain]
-        tree_scores(
+        trees = tree_tallies(
             self._model,
             self._transform(),
             [given_of(samples[number]) for number in texts],
             before=lambda: self._lanes.activate(adapter),
-            on_done=lambda place, scored: on_done(texts[place], scored),
+            top=top,
+            wanted=lambda place: wanted(texts[place]),
         )
-        self._padded(
-            [samples[number] for number in others],
-            adapter,
-            lambda place, scored: on_done(others[place], scored),
-            media,
-        )
+        for done in trees:
+            yield [(texts[place], tally) for place, tally in done]
+        rest = [samples[number] for number in others]
+        for done in self._padded(rest, adapter, media, top, lambda place: wanted(others[place])):
+            yield [(others[place], tally) for place, tally in done]
 
-    def _padded(self, samples: Sequence[Tokens], adapter: str, on_done: OnScored, media: Media | None) -> None:
+    def _padded(
+        self, samples: Sequence[Tokens], adapter: str, media: Media | None, top: int, wanted: Callable[[int], bool]
+    ) -> Iterator[list[tuple[int, Tally]]]:
         if not samples:
-            return
+            return iter(())
         front = self._lanes.front(adapter)
         plain = make_backbone(backbone(self._model))
         together = self._lanes.own_loop and self._lanes.padding_safe()
-        scores(
+        return padded_tallies(
             self._model,
             plain if front is None else behind(plain, self._model, front),
             self._transform(),
@@ -78,15 +107,17 @@ class Scorer:
             max_tokens=self._limits.tokens,
             max_rows=self._limits.rows if together else 1,
             before=lambda: self._lanes.activate(adapter),
-            on_done=on_done,
+            top=top,
+            wanted=wanted,
         )
 
     def _tree_is_right(self) -> bool:
         """Proved once, on the bare model."""
         if self._tree is None:
-            right = self._lanes.own_loop and self._lanes.flat_is_right()
+            transform = self._transform()
             self._lanes.activate(BASE)
-            self._tree = right and tree_is_right(self._model, self._transform())
+            parameters = forward_parameters(self._model)
+            self._tree = self._lanes.own_loop and tree_is_right(self._model, parameters, transform)
         return self._tree
 
     def _transform(self) -> HeadTransform | None:

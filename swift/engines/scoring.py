@@ -15,16 +15,12 @@ from swift.chat.encode import encode
 from swift.chat.loss_scale import LossScale
 from swift.config.chat import ChatConfig
 from swift.data.collate import Media, collate
-from swift.engines.base import OnScored
+from swift.engines.chances import Chances, Tally
 from swift.engines.shape import input_device
 from swift.errors import RowError
 from swift.models.forward import Caller
 from swift.models.head import HeadTransform
-from swift.models.structure import embedding_rows, output_head
-from swift.types import Conversation, Given, Origin, Scored, Tokens
-
-_CHUNK = 1 << 26
-"""Logits held at a time."""
+from swift.types import Conversation, Given, Origin, Tokens
 
 
 def answer_tokens(sample: Conversation, codec: Codec, chat: ChatConfig, limit: int | None) -> Tokens:
@@ -46,7 +42,7 @@ def answer_tokens(sample: Conversation, codec: Codec, chat: ChatConfig, limit: i
 
 
 @torch.inference_mode()
-def scores(
+def padded_tallies(
     model: PreTrainedModel,
     backbone: Caller,
     transform: HeadTransform | None,
@@ -56,39 +52,42 @@ def scores(
     max_tokens: int,
     max_rows: int,
     before: Callable[[], None],
-    on_done: OnScored,
-) -> None:
-    """Tell the log-likelihoods of the targets of samples.
+    top: int = 0,
+    wanted: Callable[[int], bool] = lambda number: True,
+) -> Iterator[list[tuple[int, Tally]]]:
+    """Compute how likely the targets of samples are, a batch at a time.
 
     Args:
         backbone: What takes a batch through the model.
         transform: What the architecture does to the head's output; None asks the whole model for logits.
+        samples: In any order.
         media: Loads what samples show; None where all are text.
         max_tokens: Tokens of a batch, padding included.
         max_rows: Rows of a batch.
         before: Called before every forward pass.
-        on_done: Called for each sample.
+        top: How many of the likeliest tokens are told for each target.
+        wanted: Whether a sample's results are wanted still.
+
+    Yields:
+        After each batch, its samples: their numbers, and what was found.
     """
-    head = output_head(model)
-    for numbers in batches([len(sample) for sample in samples], max_tokens, max_rows):
+    chances = Chances(model, transform)
+    for group in batches([len(sample) for sample in samples], max_tokens, max_rows):
+        numbers = [number for number in group if wanted(number)]
+        if not numbers:
+            continue
         batch = collate([samples[number] for number in numbers], padding_free=False, pad_id=0, media=media)
         before()
         batch = batch.to(input_device(model))
         output = backbone(batch, model if transform is None else None)
         states: Tensor = output["logits" if transform is None else "last_hidden_state"]
         states = states.reshape(-1, states.shape[-1])[batch.target_index]
-        rows = max(1, _CHUNK // embedding_rows(model))
-        parts, likeliest = [], []
-        for some, targets in zip(states.split(rows), batch.targets.split(rows), strict=True):
-            logits = (some if transform is None else transform(head(some))).float()
-            parts.append(logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0])
-            likeliest.append(logits.argmax(-1) == targets)
+        found = chances.find(states, torch.arange(len(states), device=states.device), batch.targets, top)
         counts = [int(np.count_nonzero(samples[number].weights > 0)) for number in numbers]
-        pairs = zip(
-            torch.cat(parts).double().cpu().split(counts), torch.cat(likeliest).cpu().split(counts), strict=True
-        )
-        for number, (values, best) in zip(numbers, pairs, strict=True):
-            on_done(number, Scored(float(values.sum()), len(values), bool(best.all())))
+        tallies = [Tally() for _ in numbers]
+        for place, owner in enumerate(np.repeat(np.arange(len(numbers)), counts)):
+            tallies[owner].add(found, place)
+        yield list(zip(numbers, tallies, strict=True))
 
 
 def batches(lengths: Sequence[int], max_tokens: int, max_rows: int) -> Iterator[list[int]]:

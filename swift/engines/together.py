@@ -8,7 +8,7 @@ from typing import Protocol
 
 from swift.engines.base import Event, Listener, OnDone, Piece
 from swift.errors import RowError, SwiftError
-from swift.types import Completion, Encoded, Request
+from swift.types import Completion, Request
 
 
 class Stepping(Protocol):
@@ -45,7 +45,7 @@ def answer_all(
         def hear(event: Event) -> None:
             if isinstance(event, SwiftError):
                 broken.append(event)
-            elif not isinstance(event, Piece | Encoded):
+            elif isinstance(event, Completion | RowError):
                 results[number] = event
                 if on_done is not None and isinstance(event, Completion):
                     on_done(number, event)
@@ -90,7 +90,7 @@ def answer_stream(engine: Stepping, request: Request, on_done: OnDone | None = N
                 if on_done is not None:
                     on_done(0, event)
             else:
-                assert not isinstance(event, Encoded)
+                assert isinstance(event, RowError | SwiftError)
                 raise event
     finally:
         if not ended:

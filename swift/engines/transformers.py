@@ -17,6 +17,7 @@ from swift.config.chat import ChatConfig
 from swift.engines.adapters import Switch
 from swift.engines.adjust import Chooser
 from swift.engines.base import BASE, WRONG_TASK, AnyRequest, Listener, OnDone, OnScored
+from swift.engines.echoes import EchoEntry, Echoes
 from swift.engines.entry import Entry
 from swift.engines.guide import Guides, Match
 from swift.engines.hot import HotSwitch
@@ -29,7 +30,18 @@ from swift.engines.text import TextStream
 from swift.engines.together import answer_all, answer_stream
 from swift.errors import ConfigError, ResourceError, RowError, SwiftError
 from swift.models.structure import embedding_rows, generating
-from swift.types import Ability, Completion, Conversation, Given, Guide, Request, Scored, Tokens
+from swift.types import (
+    Ability,
+    Completion,
+    Conversation,
+    EchoRequest,
+    EncodeRequest,
+    Given,
+    Guide,
+    Request,
+    Scored,
+    Tokens,
+)
 
 _DEFAULT = Limits()
 
@@ -71,12 +83,14 @@ class TransformersEngine:
         self._note = note
         self._lanes = Lanes(model, forward_parameters(model), switch=switch, limits=limits)
         self._scorer = Scorer(model, self._lanes, limits)
+        self._echoes = Echoes(self._scorer, codec, limits)
+        self._echoes_next = False
         lengths = [length for length in (context_length(model), limits.length) if length is not None]
         self._context = min(lengths, default=None)
         self._vocabulary = embedding_rows(model)
         self._guides: Guides | None = None
         self._tickets = count()
-        self._arrived: deque[Entry] = deque()
+        self._arrived: deque[Entry | EchoEntry] = deque()
         self._cancelled: deque[int] = deque()
         self._entries: dict[int, Entry] = {}
 
@@ -120,14 +134,9 @@ class TransformersEngine:
         """
         ticket = next(self._tickets)
         try:
-            if not isinstance(request, Request):
-                raise RowError(WRONG_TASK, "the model answers, and was not loaded for vectors, labels or scores")
-            adapter = self._adapter(request.adapter)
-            job = self._job(ticket, request, adapter, pieces=pieces)
+            self._arrived.append(self._entry(ticket, request, listener, pieces=pieces))
         except (RowError, SwiftError) as error:
             listener(error)
-        else:
-            self._arrived.append(Entry(job, adapter, listener, self._codec, pieces))
         return ticket
 
     def cancel(self, ticket: int) -> None:
@@ -141,16 +150,22 @@ class TransformersEngine:
             if isinstance(self._switch, HotSwitch) and not self._switch.holds(entry.adapter):
                 entry.listener(RowError("unknown_adapter", "it was unloaded"))
                 continue
+            if isinstance(entry, EchoEntry):
+                self._echoes.add(entry)
+                continue
             self._entries[entry.job.number] = entry
             self._lanes.add(entry.job, entry.adapter)
         while self._cancelled:
-            gone = self._entries.pop(self._cancelled.popleft(), None)
+            ticket = self._cancelled.popleft()
+            self._echoes.drop(ticket)
+            gone = self._entries.pop(ticket, None)
             if gone is not None:
                 self._lanes.drop(gone.job)
         if isinstance(self._switch, HotSwitch):
-            for key in [key for key in self._switch.leaving if not self._lanes.holds(key)]:
-                self._lanes.forget(key)
-                self._switch.remove(key)
+            for key in list(self._switch.leaving):
+                if not (self._lanes.holds(key) or self._echoes.holds(key)):
+                    self._lanes.forget(key)
+                    self._switch.remove(key)
 
     def load_adapter(self, name: str, folder: Path) -> None:
         """Load one more adapter. By the thread that steps.
@@ -185,7 +200,13 @@ class TransformersEngine:
             Whether there was anything to do.
         """
         self.settle()
-        if not self._lanes.busy:
+        busy = self._lanes.busy
+        if self._echoes.busy and (self._echoes_next or not busy):
+            self._echoes_next = False
+            self._echoes.step()
+            return True
+        self._echoes_next = True
+        if not busy:
             return False
         try:
             moved = self._lanes.step()
@@ -301,15 +322,35 @@ class TransformersEngine:
             raise RowError("unknown_adapter", f"{name!r} is not loaded; loaded: {', '.join(self.adapters) or 'none'}")
         return key
 
+    def _entry(self, number: int, request: AnyRequest, listener: Listener, *, pieces: bool) -> Entry | EchoEntry:
+        if isinstance(request, EncodeRequest):
+            raise RowError(WRONG_TASK, "the model answers, and was not loaded for vectors, labels or scores")
+        adapter = self._adapter(request.adapter)
+        if isinstance(request, EchoRequest):
+            return self._echo(number, request, adapter, listener)
+        job = self._job(number, request, adapter, pieces=pieces)
+        return Entry(job, adapter, listener, self._codec, pieces)
+
+    def _echo(self, number: int, request: EchoRequest, adapter: str, listener: Listener) -> EchoEntry:
+        ids, media = prompt_of(request.prompt, self._codec, self._chat)
+        if media is not None:
+            raise RowError("unsupported_option", "prompts that show something are not judged")
+        self._require_known(ids)
+        if len(ids) > 1:
+            require_given(Given(ids, (len(ids) - 1,)), self._room(adapter))
+        return EchoEntry(number, tuple(ids), request.top, adapter, listener)
+
+    def _require_known(self, ids: Sequence[int], others: Sequence[int] = ()) -> None:
+        if not ids:
+            raise RowError("empty_prompt", "the prompt has no tokens")
+        wrong = next((token for token in (*ids, *others) if not 0 <= token < self._vocabulary), None)
+        if wrong is not None:
+            raise RowError("unknown_token", f"token {wrong} is beyond the model's {self._vocabulary} embeddings")
+
     def _job(self, number: int, request: Request, adapter: str, *, pieces: bool) -> Job:
         ids, media = prompt_of(request.prompt, self._codec, self._chat)
         rules = request.sampling
-        if not ids:
-            raise RowError("empty_prompt", "the prompt has no tokens")
-        named = [*ids, *(token for token, _ in rules.logit_bias)]
-        if not 0 <= min(named) <= max(named) < self._vocabulary:
-            wrong = next(token for token in named if not 0 <= token < self._vocabulary)
-            raise RowError("unknown_token", f"token {wrong} is beyond the model's {self._vocabulary} embeddings")
+        self._require_known(ids, [token for token, _ in rules.logit_bias])
         front = self._lanes.front(adapter)
         before = 0 if front is None else front.length
         room = rules.max_new_tokens if self._context is None else self._context - before - len(ids)
@@ -341,6 +382,7 @@ class TransformersEngine:
         self.settle()
         entries, self._entries = self._entries, {}
         self._lanes.clear()
+        self._echoes.fail(error)
         for entry in entries.values():
             entry.listener(error)
 

@@ -93,7 +93,7 @@ def pieces(live: Live, request: Request, on_done: OnDone | None = None) -> Itera
                 continue
             done = True
             if not isinstance(event, Completion):
-                assert not isinstance(event, Encoded)
+                assert isinstance(event, RowError | SwiftError)
                 raise event
             if on_done is not None:
                 on_done(0, event)

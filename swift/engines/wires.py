@@ -30,6 +30,7 @@ class Takes:
         guides: The fields that make an answer look as a guide says, by the guide's kind.
         scores: How it tells the likelihood of given tokens: `prompt_logprobs` (vLLM), or `echo` (OpenAI's first
             models). Empty where it does not.
+        bare_echo: An echo needs no new token behind it.
     """
 
     server: str
@@ -39,6 +40,7 @@ class Takes:
     stop_texts: bool = True
     guides: Mapping[GuideKind, Callable[[Guide], dict[str, Any]]] = field(default_factory=dict)
     scores: Literal["", "prompt_logprobs", "echo"] = ""
+    bare_echo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from swift.serving.link import wire
 from swift.serving.link.engine import Heard, HostedEngine, Inbox, Late, Lost, NotReadyError, Question
 from swift.serving.logs import RequestLog
 from swift.serving.metrics import Metrics
-from swift.types import Completion, Encoded, EncodeRequest, Request, Task
+from swift.types import Completion, Echo, EchoRequest, Encoded, EncodeRequest, Request, Task
 
 _QUESTIONS = 64
 """Commands about tokens that may be under way at once."""
@@ -214,31 +214,49 @@ class Service:
         Raises:
             ApiError: As `answers`.
         """
+        heard = await self._gathered(visit, partial(wire.Encode, requests=tuple(requests)), len(requests))
+        assert isinstance(heard, wire.Numbers)
+        self._account_prompts(visit, sum(item.tokens for item in heard.encoded))
+        return heard.encoded
+
+    async def echoes(self, visit: Visit, requests: Sequence[EchoRequest], *, answered: bool) -> tuple[Echo, ...]:
+        """How likely prompts are, in their order. Each counts as an answer in the queue.
+
+        Args:
+            visit: For accounts.
+            requests: At least one.
+            answered: The same prompts are answered too, and their tokens counted there.
+
+        Raises:
+            ApiError: As `answers`.
+        """
+        self.require("generate")
+        heard = await self._gathered(visit, partial(wire.Judge, requests=tuple(requests)), len(requests))
+        assert isinstance(heard, wire.Judged)
+        if not answered:
+            self._account_prompts(visit, sum(echo.prompt_tokens for echo in heard.echoes))
+        return heard.echoes
+
+    async def _gathered(self, visit: Visit, make: Callable[[int], Question], slots: int) -> Heard:
+        """The one reply to a command with several prompts."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.limits.request_seconds
-        if self._rates is not None:
-            self._rates.require(visit.client, 0)
+        self._rates.require(visit.client, 0)
         _ = self.ready
-        await self._admission.enter(len(requests), deadline=deadline)
+        await self._admission.enter(slots, deadline=deadline)
         inbox: Inbox = asyncio.Queue()
         timer = loop.call_at(deadline, inbox.put_nowait, Late())
         number = 0
         try:
             with _reaching():
-                number = self._engine.ask(partial(wire.Encode, requests=tuple(requests)), inbox)
+                number = self._engine.ask(make, inbox)
             heard = await inbox.get()
             _require(heard)
-            assert isinstance(heard, wire.Numbers)
+            return heard
         finally:
             timer.cancel()
             self._engine.cancel(number)
-            self._admission.leave(len(requests))
-        tokens = sum(item.tokens for item in heard.encoded)
-        visit.prompt_tokens += tokens
-        self.metrics.prompt_tokens.inc(tokens)
-        if self._rates is not None:
-            self._rates.take(visit.client, tokens)
-        return heard.encoded
+            self._admission.leave(slots)
 
     async def load_adapter(self, name: str, folder: Path) -> None:
         """Load an adapter; it is served when this returns.
@@ -300,6 +318,12 @@ class Service:
         if isinstance(heard, wire.Grew):
             return Grew(index, heard.piece)
         return Finished(index, heard.completion, heard.stop)
+
+    def _account_prompts(self, visit: Visit, tokens: int) -> None:
+        """Count prompts that nothing is generated behind."""
+        visit.prompt_tokens += tokens
+        self.metrics.prompt_tokens.inc(tokens)
+        self._rates.take(visit.client, tokens)
 
     def _account(self, visit: Visit, completion: Completion, *, again: bool) -> None:
         """Count an answer; a prompt with several answers is counted once."""

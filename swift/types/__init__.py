@@ -1,6 +1,7 @@
 """The nouns that travel between packages. No torch here.
 
-Row -> Conversation | Text -> Tokens -> (batch.py) Batch -> LossSum;   Request -> Completion;   EncodeRequest -> Encoded
+Row -> Conversation | Text -> Tokens -> (batch.py) Batch -> LossSum;
+Request -> Completion;   EncodeRequest -> Encoded;   EchoRequest -> Echo
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from swift.types.encoding import (
 )
 from swift.types.generation import (
     Completion,
+    Echo,
+    EchoRequest,
     Given,
     Guide,
     GuideKind,
@@ -53,6 +56,8 @@ __all__ = [
     "BoxScale",
     "Completion",
     "Conversation",
+    "Echo",
+    "EchoRequest",
     "Encodable",
     "EncodeRequest",
     "Encoded",

@@ -98,8 +98,23 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class EchoRequest:
+    """A prompt whose own tokens are to be judged by how likely they are behind those before them.
+
+    Attributes:
+        prompt: A plain text or token ids; or a chat, up to where its answer begins.
+        adapter: Name of a loaded adapter; None is the base model or its default adapter.
+        top: How many of the likeliest tokens are told for each place.
+    """
+
+    prompt: Prompt
+    adapter: str | None = None
+    top: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of an answer and how likely the model found it.
+    """A token, mostly of an answer, and how likely the model found it.
 
     Attributes:
         id: The token.
@@ -112,6 +127,24 @@ class TokenLogprob:
     text: str
     logprob: float
     top: tuple[TokenLogprob, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """How likely a model found a prompt.
+
+    Attributes:
+        first: Text of its first token, behind which nothing is judged.
+        tokens: The others.
+    """
+
+    first: str
+    tokens: tuple[TokenLogprob, ...]
+
+    @property
+    def prompt_tokens(self) -> int:
+        """How many tokens the prompt has."""
+        return 1 + len(self.tokens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,18 @@ from swift.config.chat import ChatConfig
 from swift.engines.base import Listener, Piece
 from swift.errors import ModelError, ResourceError, RowError
 from swift.serving.link.wire import HostPlan
-from swift.types import Ability, Completion, Encoded, EncodeRequest, Ids, Request, TextPair, TokenLogprob
+from swift.types import (
+    Ability,
+    Completion,
+    Echo,
+    EchoRequest,
+    Encoded,
+    EncodeRequest,
+    Ids,
+    Request,
+    TextPair,
+    TokenLogprob,
+)
 
 _USER = re.compile(r"<\|im_start\|>user\n(.*?)<\|im_end\|>", re.DOTALL)
 ANSWERS = Ability()
@@ -45,10 +56,13 @@ class Scripted:
         self._cancelled: set[int] = set()
         self.running = 0
 
-    def submit(self, request: Request | EncodeRequest, listener: Listener, *, pieces: bool = True) -> int:
+    def submit(self, request: Request | EncodeRequest | EchoRequest, listener: Listener, *, pieces: bool = True) -> int:
         ticket = next(self._tickets)
         if isinstance(request, EncodeRequest):
             threading.Thread(target=self._encode, args=(ticket, request, listener), daemon=True).start()
+            return ticket
+        if isinstance(request, EchoRequest):
+            threading.Thread(target=self._judge, args=(ticket, request, listener), daemon=True).start()
             return ticket
         if not pieces:
             told, listener = listener, lambda event: None if isinstance(event, Piece) else told(event)
@@ -94,6 +108,25 @@ class Scripted:
         count = self.ability.dimensions or len(self.ability.labels) or 1
         values = (np.arange(count, dtype=np.float32) + len(ids)) / 100
         listener(Encoded(values[: request.dimensions], len(ids)))
+
+    def _judge(self, ticket: int, request: EchoRequest, listener: Listener) -> None:
+        """Tokens that are the less likely the later they come."""
+        assert isinstance(request.prompt, Ids)
+        ids = request.prompt.ids
+        match = _COMMAND.match(self.codec.decode(ids))
+        if match and match[1] == "refuse":
+            listener(RowError("too_long", "9 tokens stand before the last target, the model takes 8"))
+            return
+        if match and match[1] == "pause":
+            self.running += 1
+            while ticket not in self._cancelled:
+                time.sleep(0.01)
+            self.running -= 1
+            return
+        first, *others = [self.codec.decode([token]) for token in ids]
+        top = tuple(TokenLogprob(other, f"t{other}", -0.25 - other) for other in range(request.top))
+        told = [TokenLogprob(ids[place], text, -float(place), top) for place, text in enumerate(others, 1)]
+        listener(Echo(first, tuple(told)))
 
     def _answer(self, ticket: int, request: Request, listener: Listener) -> None:
         try:

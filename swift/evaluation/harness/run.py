@@ -45,14 +45,14 @@ def evaluate_tasks(config: EvalConfig) -> tuple[Result, ...]:
     load_plugins(config.plugins)
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     plan = plan_of(config)
-    tasks, manager = _tasks(config)
+    tasks, named, manager = _tasks(config)
     folder = Path(config.output_dir)
     identity = {**answers_identity(config, plan), "generation": None, "backend": "lm_eval"}
     with kept(folder, identity) as answers, opened(config, plan) as engine:
         sys.stderr.write(f"{plan.model.id or 'a model'}: {engine.description}\n")
         _require_scores(tasks, engine)
         begun = time.monotonic()
-        found = _asked(config, plan, engine, answers, tasks, manager)
+        found = _asked(config, plan, engine, answers, named, manager)
         seconds = time.monotonic() - begun
     facts = {
         "model": " + ".join([plan.model.id or "a model", *map(str, plan.adapters.values())]),
@@ -65,33 +65,39 @@ def evaluate_tasks(config: EvalConfig) -> tuple[Result, ...]:
     return _written(found, facts, folder)
 
 
-def _tasks(config: EvalConfig) -> tuple[Mapping[str, Any], Any]:
-    """The tasks by name, with their data, and what loaded them.
+def _tasks(config: EvalConfig) -> tuple[Mapping[str, Any], Sequence[Any], Any]:
+    """The tasks by name, with their data; what is named, tasks and groups of them; and what loaded them.
 
     Raises:
         UnknownNameError: There is no such task.
         DataError: A task's file or data cannot be had.
     """
+    from datasets import disable_progress_bars  # type: ignore[import-untyped]
     from lm_eval.tasks import TaskManager
 
+    disable_progress_bars()
     manager = TaskManager(include_path=list(config.harness.include_path) or None)
     for name in config.benchmark.sets:
         if name not in manager.all_tasks:
             raise UnknownNameError("lm-eval task", name, manager.all_tasks, hint="`lm_eval ls tasks` lists them")
     loaded: dict[str, Any] = {}
+    named: list[Any] = []
     for name in config.benchmark.sets:
         try:
-            loaded |= manager.load([name])["tasks"]
+            found = manager.load([name])
         except Exception as error:  # whatever a task's own code and data raise
             first = (str(error).splitlines() or [""])[0]
             raise DataError(
                 f"lm-eval task {name}: {type(error).__name__}: {first}",
                 hint="its data comes from the Hugging Face hub, unless the task names data_files of your own",
             ) from error
+        loaded |= found["tasks"]
+        group = found["groups"].get(name)
+        named += found["tasks"].values() if group is None else [group]
     unsafe = [name for name, task in loaded.items() if _is_unsafe(task)]
     if unsafe and not config.benchmark.run_code:
         raise ConfigError(f"lm-eval task {unsafe[0]} runs code that the model writes", hint="add --run_code")
-    return loaded, manager
+    return loaded, named, manager
 
 
 def _is_unsafe(task: Any) -> bool:
@@ -108,7 +114,7 @@ def _require_scores(tasks: Mapping[str, Any], engine: Engine) -> None:
 
 
 def _asked(
-    config: EvalConfig, plan: Plan, engine: Engine, answers: Kept, tasks: Mapping[str, Any], manager: Any
+    config: EvalConfig, plan: Plan, engine: Engine, answers: Kept, tasks: Sequence[Any], manager: Any
 ) -> Mapping[str, Any]:
     from lm_eval import simple_evaluate
 
@@ -119,7 +125,7 @@ def _asked(
     try:
         found: Mapping[str, Any] = simple_evaluate(
             model=model,
-            tasks=list(config.benchmark.sets),
+            tasks=tasks,
             task_manager=manager,
             num_fewshot=config.benchmark.shots,
             limit=config.benchmark.limit,

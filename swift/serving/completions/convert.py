@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from swift.serving.choosing import Rules, answers, guide_of, sampling_of
 from swift.serving.completions.wire import CompletionRequest
 from swift.serving.errors import bad
-from swift.types import Ids, Origin, Prompt, Request, Text, TokenLogprob
+from swift.types import Echo, EchoRequest, Ids, Origin, Prompt, Request, Text, TokenLogprob
 
 _FEW = 16
 """Longest answer where the request says nothing, as OpenAI's API has it."""
@@ -37,8 +38,8 @@ def requests_of(body: CompletionRequest, adapter: str, rules: Rules) -> tuple[li
     count = answers(body, rules)
     if body.best_of is not None and body.best_of != count:
         raise bad("best_of must be n: all answers are told", "best_of")
-    if body.echo and body.logprobs is not None:
-        raise bad("log-probabilities of the prompt are not computed: leave out echo or logprobs", "echo")
+    if body.max_tokens == 0 and not body.echo:
+        raise bad("max_tokens 0 asks for nothing; with echo it asks for the prompt and its logprobs", "max_tokens")
     if len(prompts) * count > rules.limits.max_running:
         raise bad(f"{len(prompts) * count} answers; at most {rules.limits.max_running} here", "n")
     sampling = sampling_of(
@@ -51,25 +52,42 @@ def requests_of(body: CompletionRequest, adapter: str, rules: Rules) -> tuple[li
     return [Request(prompt, sampling, adapter) for prompt in prompts], count
 
 
-def logprobs_json(tokens: Sequence[TokenLogprob] | None, offset: int) -> dict[str, Any] | None:
+def echoes_of(body: CompletionRequest, wanted: Sequence[Request]) -> list[EchoRequest]:
+    """What is asked of each prompt's own tokens; nothing where they are not wanted."""
+    if not body.echo or (body.logprobs is None and body.max_tokens != 0):
+        return []
+    return [EchoRequest(request.prompt, request.adapter, body.logprobs or 0) for request in wanted]
+
+
+def logprobs_json(
+    tokens: Sequence[TokenLogprob] | None, offset: int = 0, *, echo: Echo | None = None
+) -> dict[str, Any] | None:
     """Log-probabilities of tokens; None where they were not asked for.
 
     Args:
         tokens: They.
         offset: Characters of the answer before them.
+        echo: The prompt, whose tokens come before them.
     """
     if tokens is None:
         return None
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
-        offset += len(token.text)
+    first = [] if echo is None else [echo.first]
+    told = tokens if echo is None else (*echo.tokens, *tokens)
+    texts = [*first, *(token.text for token in told)]
     return {
-        "tokens": [token.text for token in tokens],
-        "token_logprobs": [token.logprob for token in tokens],
-        "top_logprobs": [{other.text: other.logprob for other in (*token.top, token)} for token in tokens],
-        "text_offset": offsets,
+        "tokens": texts,
+        "token_logprobs": [*(None for _ in first), *(token.logprob for token in told)],
+        "top_logprobs": [*(None for _ in first), *(_likeliest(token) for token in told)],
+        "text_offset": [*accumulate(map(len, texts[:-1]), initial=offset)] if texts else [],
     }
+
+
+def _likeliest(token: TokenLogprob) -> dict[str, float]:
+    """The likeliest tokens of a place, and its own; of several that are written alike, the likeliest."""
+    found: dict[str, float] = {}
+    for other in (*token.top, token):
+        found[other.text] = max(other.logprob, found.get(other.text, other.logprob))
+    return found
 
 
 def _prompt(item: str | list[int], rules: Rules) -> Prompt:

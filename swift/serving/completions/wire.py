@@ -15,7 +15,7 @@ class CompletionRequest(Choosing):
     """One or several prompts to go on with: texts or token ids."""
 
     prompt: str | Ids | Annotated[list[str], Field(min_length=1)] | Annotated[list[Ids], Field(min_length=1)]
-    max_tokens: Positive | None = None
+    max_tokens: Count | None = None
     logprobs: Count | None = None
     echo: bool | None = None
     best_of: Positive | None = None
@@ -24,11 +24,11 @@ class CompletionRequest(Choosing):
 
 
 class Logprobs(Told):
-    """How likely the tokens of an answer are."""
+    """How likely the tokens of an answer are, and of its prompt, where that is echoed; nothing of the first token."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 

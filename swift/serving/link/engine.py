@@ -42,7 +42,7 @@ class Late:
 
 
 Heard = wire.Reply | Lost | Late
-Question = wire.Tokenize | wire.Detokenize | wire.Encode | wire.LoadAdapter | wire.UnloadAdapter
+Question = wire.Tokenize | wire.Detokenize | wire.Encode | wire.Judge | wire.LoadAdapter | wire.UnloadAdapter
 Inbox = asyncio.Queue[Heard]
 
 

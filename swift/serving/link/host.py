@@ -21,16 +21,16 @@ from swift.data.plugins import load_plugins
 from swift.engines.base import Event, Live, Piece
 from swift.errors import RowError, SwiftError
 from swift.serving.link import wire
-from swift.serving.link.encoding import Encodings, size_of
+from swift.serving.link.gather import Gatherings, size_of
 from swift.serving.link.prompts import Prompts
-from swift.types import Completion, Conversation, Encoded, Ids, Request, Text
+from swift.types import Completion, Conversation, Ids, Request, Text
 
 _LARGE = 65_536
 """Characters of a prompt from which on it is rendered apart, so that small ones do not wait for it."""
 _AT_ONCE = 256
 """Replies that go through the pipe together, at most."""
 
-_Work = wire.Submit | wire.Encode | wire.Tokenize | wire.Detokenize | wire.LoadAdapter | wire.UnloadAdapter
+_Work = wire.Submit | wire.Encode | wire.Judge | wire.Tokenize | wire.Detokenize | wire.LoadAdapter | wire.UnloadAdapter
 Loader = Callable[[wire.HostPlan], Live]
 
 
@@ -77,7 +77,7 @@ class Host:
         self._live = live
         self._prompts = Prompts(live.codec, plan, chats=live.takes_chats)
         self._outgoing: queue.SimpleQueue[wire.Reply | wire.Report] = queue.SimpleQueue()
-        self._encodings = Encodings(live, self._prompts, self._outgoing.put)
+        self._gatherings = Gatherings(live, self._prompts, self._outgoing.put)
         self._lock = threading.Lock()
         self._tickets: dict[int, list[int]] = {}
         self._left: dict[int, int] = {}
@@ -133,7 +133,7 @@ class Host:
     def _take(self, command: _Work | wire.Cancel) -> None:
         if isinstance(command, wire.Cancel):
             self._cancel(command.number)
-            self._encodings.cancel(command.number)
+            self._gatherings.cancel(command.number)
             return
         if isinstance(command, wire.LoadAdapter | wire.UnloadAdapter):
             self._loads.submit(self._guarded, command.number, partial(self._change, command))
@@ -144,10 +144,10 @@ class Host:
                 self._left[command.number] = command.count
             size = prompt_size(command.request)
             work = partial(self._submit, command)
-        elif isinstance(command, wire.Encode):
-            self._encodings.expect(command)
+        elif isinstance(command, wire.Encode | wire.Judge):
+            self._gatherings.expect(command)
             size = size_of(command)
-            work = partial(self._encodings.work, command)
+            work = partial(self._gatherings.work, command)
         else:
             size = len(command.ids) if isinstance(command, wire.Detokenize) else _size(command.prompt)
             work = partial(self._tokens, command)
@@ -208,7 +208,7 @@ class Host:
         elif isinstance(event, RowError):
             self._fail(wire.Refused(number, event.reason, event.detail))
         else:
-            assert not isinstance(event, Encoded)
+            assert isinstance(event, SwiftError)
             self._fail(wire.Broken(number, event.message))
 
     def _fail(self, reply: wire.Refused | wire.Broken) -> None:

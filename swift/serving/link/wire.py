@@ -11,7 +11,7 @@ from swift.config.encoding import EncodingConfig
 from swift.config.engine import EngineConfig, TransformersConfig
 from swift.engines.base import Piece
 from swift.engines.folders import Plan
-from swift.types import Ability, Completion, Encoded, EncodeRequest, Prompt, Request
+from swift.types import Ability, Completion, Echo, EchoRequest, Encoded, EncodeRequest, Prompt, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,14 @@ class Encode:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """Tell how likely prompts are, all of them or none."""
+
+    number: int
+    requests: tuple[EchoRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Stop answering; there may be replies on their way still."""
 
@@ -121,7 +129,7 @@ class Stop:
     """End the process."""
 
 
-Command = Submit | Encode | Cancel | Tokenize | Detokenize | LoadAdapter | UnloadAdapter | Stop
+Command = Submit | Encode | Judge | Cancel | Tokenize | Detokenize | LoadAdapter | UnloadAdapter | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +205,14 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """How likely prompts are, in their order."""
+
+    number: int
+    echoes: tuple[Echo, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """A request cannot be answered by its own fault; `reason` as of a RowError."""
 
@@ -238,7 +254,7 @@ class Adapters:
     names: tuple[str, ...]
 
 
-Reply = Started | Grew | Finished | Numbers | Refused | Broken | Tokenized | Detokenized | Adapters
+Reply = Started | Grew | Finished | Numbers | Judged | Refused | Broken | Tokenized | Detokenized | Adapters
 """What belongs to one request."""
 
 Report = Ready | CannotStart

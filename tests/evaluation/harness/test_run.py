@@ -195,6 +195,11 @@ def test_mistakes_are_one_line(
         (["--include_path", "nowhere", "--eval_dataset", "arc_easy"], "no folder nowhere"),
         ([*own, "--eval_dataset", CHOICE, "--dataset", "rows.jsonl"], "--dataset"),
         ([*own, "--eval_dataset", CHOICE, "--system", "Be brief."], "--system"),
+        ([*own, "--eval_dataset", ANSWER, "--max_new_tokens", "5"], "--max_new_tokens"),
+        ([*own, "--eval_dataset", ANSWER, "--temperature", "0.5"], "--temperature"),
+        ([*own, "--eval_dataset", ANSWER, "--stop_words", "x"], "--stop_words"),
+        ([*own, "--eval_dataset", ANSWER, "--eval_samples", "2"], "--eval_samples"),
+        ([*own, "--eval_dataset", ANSWER, "--metric", "exact"], "--metric"),
     ):
         assert main([*base, *argv]) == 2
         told = capsys.readouterr().err

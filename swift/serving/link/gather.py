@@ -1,17 +1,20 @@
-"""The host's side of requests for numbers: each prompt to the engine, and all that came back as one reply."""
+"""The host's side of commands with several prompts: each to the engine, and all that came back as one reply."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from swift.engines.base import Event, Live, Piece
 from swift.errors import RowError, SwiftError
 from swift.serving.link import wire
 from swift.serving.link.prompts import Prompts
-from swift.types import Conversation, Encoded, Ids, TextPair
+from swift.types import Conversation, Echo, EchoRequest, Encoded, EncodeRequest, Ids, TextPair
+
+Command = wire.Encode | wire.Judge
+"""A command with several prompts."""
 
 
 @dataclass(slots=True)
@@ -19,11 +22,11 @@ class _Running:
     """A command under way: tickets of its prompts, and what came back so far."""
 
     tickets: list[int] = field(default_factory=list)
-    found: dict[int, Encoded] = field(default_factory=dict)
+    found: dict[int, Encoded | Echo] = field(default_factory=dict)
 
 
-class Encodings:
-    """Answers `wire.Encode`.
+class Gatherings:
+    """Answers commands with several prompts.
 
     Args:
         live: The engine.
@@ -38,25 +41,23 @@ class Encodings:
         self._lock = threading.Lock()
         self._running: dict[int, _Running] = {}
 
-    def expect(self, command: wire.Encode) -> None:
+    def expect(self, command: Command) -> None:
         """Note a command, so that it can be cancelled."""
         with self._lock:
             self._running[command.number] = _Running()
 
-    def work(self, command: wire.Encode) -> None:
+    def work(self, command: Command) -> None:
         """Hand its prompts to the engine.
 
         Raises:
             RowError: One of them may not be asked.
         """
         try:
-            for request in command.requests:
-                if not isinstance(request.prompt, TextPair):
-                    self._prompts.require(request.prompt)
+            requests = [self._checked(request) for request in command.requests]
         except (RowError, SwiftError):
             self.cancel(command.number)
             raise
-        for index, request in enumerate(command.requests):
+        for index, request in enumerate(requests):
             with self._lock:
                 if command.number not in self._running:
                     return  # cancelled, or failed meanwhile
@@ -75,9 +76,21 @@ class Encodings:
         for ticket in running.tickets if running is not None else ():
             self._live.cancel(ticket)
 
-    def _heard(self, command: wire.Encode, index: int, event: Event) -> None:
+    def _checked(self, request: EncodeRequest | EchoRequest) -> EncodeRequest | EchoRequest:
+        """A request as the engine gets it.
+
+        Raises:
+            RowError: It may not be asked.
+        """
+        if isinstance(request, EchoRequest):
+            return replace(request, prompt=self._prompts.render(request.prompt).prompt)
+        if not isinstance(request.prompt, TextPair):
+            self._prompts.require(request.prompt)
+        return request
+
+    def _heard(self, command: Command, index: int, event: Event) -> None:
         number = command.number
-        if isinstance(event, Encoded):
+        if isinstance(event, Encoded | Echo):
             with self._lock:
                 running = self._running.get(number)
                 if running is None:
@@ -86,7 +99,7 @@ class Encodings:
                 if len(running.found) < len(command.requests):
                     return
                 del self._running[number]
-            self._tell(wire.Numbers(number, tuple(running.found[place] for place in range(len(running.found)))))
+            self._tell(_reply(number, [running.found[place] for place in range(len(running.found))]))
         elif isinstance(event, RowError):
             place = f"input {index}: " if len(command.requests) > 1 else ""
             self._fail(wire.Refused(number, event.reason, place + event.detail))
@@ -103,7 +116,15 @@ class Encodings:
             self._tell(reply)
 
 
-def size_of(command: wire.Encode) -> int:
+def _reply(number: int, found: Sequence[Encoded | Echo]) -> wire.Numbers | wire.Judged:
+    """All that came back: of one kind, as what was asked is."""
+    echoes = tuple(item for item in found if isinstance(item, Echo))
+    if echoes:
+        return wire.Judged(number, echoes)
+    return wire.Numbers(number, tuple(item for item in found if isinstance(item, Encoded)))
+
+
+def size_of(command: Command) -> int:
     """Characters of all prompts, roughly."""
     size = 0
     for request in command.requests:
