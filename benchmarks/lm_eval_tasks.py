@@ -50,7 +50,16 @@ def write_tasks(
     _write(folder, "shown.jsonl", [{"question": _question(row), "answer": row["output"][:240]} for row in solved])
     lines = [line for line in texts.read_text(encoding="utf-8").splitlines() if line.strip()]
     _write(folder, "text.jsonl", [{"text": line[:characters]} for line in lines])
-    common = {"dataset_path": "json", "test_split": "test", "metadata": {"version": 1}}
+    for name, task, test, examples in _tasks():
+        files = {"test": test, **({"validation": examples} if examples else {})}
+        paths = {split: str((folder / f"{file}.jsonl").resolve()) for split, file in files.items()}
+        data = {"dataset_path": "json", "test_split": "test", "dataset_kwargs": {"data_files": paths}}
+        # JSON is YAML.
+        (folder / f"{name}.yaml").write_text(json.dumps({"task": name, "metadata": {"version": 1}, **data, **task}))
+
+
+def _tasks() -> list[tuple[str, dict[str, Any], str, str]]:
+    """Name, what lm-eval reads of it, file of rows, and file of solved examples, if any, of each task."""
     choice = {
         "output_type": "multiple_choice",
         "doc_to_text": "Question: {{question}}\nAnswer:",
@@ -75,13 +84,9 @@ def write_tasks(
     }
     shots = {"fewshot_split": "validation", "fewshot_config": {"sampler": "first_n"}, "num_fewshot": _SHOTS}
     letters = "\n".join(f"{letter}. {{{{choices[{place}]}}}}" for place, letter in enumerate("ABCD"))
-    letter = {
-        **choice,
-        **shots,
-        "doc_to_text": f"Question: {{{{question}}}}\n{letters}\nAnswer:",
-        "doc_to_choice": list("ABCD"),
-    }
-    for name, task, test, solved_file in (
+    asked = f"Question: {{{{question}}}}\n{letters}\nAnswer:"
+    letter = {**choice, **shots, "doc_to_text": asked, "doc_to_choice": list("ABCD")}
+    return [
         (CHOICE, choice, "choice", ""),
         (ENDING, ending, "ending", ""),
         (SHORT, choice, "short", ""),
@@ -89,12 +94,7 @@ def write_tasks(
         (ANSWER, answer, "answer", ""),
         (SHOWN, {**answer, **shots}, "answer", "shown"),
         (TEXT, text, "text", ""),
-    ):
-        files = {"test": test, **({"validation": solved_file} if solved_file else {})}
-        paths = {split: str((folder / f"{file}.jsonl").resolve()) for split, file in files.items()}
-        data = {"dataset_kwargs": {"data_files": paths}}
-        # JSON is YAML.
-        (folder / f"{name}.yaml").write_text(json.dumps({"task": name, **common, **data, **task}, indent=2))
+    ]
 
 
 def _choices(rows: Sequence[dict[str, Any]], least: int, most: int) -> list[dict[str, Any]]:
