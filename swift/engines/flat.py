@@ -212,8 +212,20 @@ class FlatLane:
             wanted = job.length + min(_HEADROOM, job.limit - len(job.ids))
             if self._rows and (len(self._rows) + 1) * max(self._width(), wanted) > self._max_tokens:
                 return
+            if self._soon_shared(job.prompt + job.ids):
+                return
             self._waiting.pop()
             self._enter(job)
+
+    def _soon_shared(self, tokens: list[int]) -> bool:
+        """Whether a prompt that is being computed will soon be there to be copied from: worth a step or two of waiting.
+
+        Without it, rows that start together, such as questions behind the same solved examples, would all compute what
+        they share.
+        """
+        filling = [row for row in self._rows.values() if row.missing > 1]
+        soon = max((common(tokens, row.tokens, len(tokens) - 1) for row in filling), default=0)
+        return soon - self._donor(tokens)[1] >= self._chunk // 4 if filling else False
 
     def _enter(self, job: Job) -> None:
         """Put a job into a slot, with as much of its beginning as is there already."""

@@ -108,6 +108,22 @@ def test_beginnings_are_taken_over_from_rows_that_run_and_that_have_ended(make_e
     assert answers(engine.generate([ask(draw.choices(range(3, 250), k=40))]))[0].cached_tokens == 0
 
 
+def test_rows_that_start_together_compute_their_beginning_once() -> None:
+    model = proved("llama")
+    draw = random.Random(0)
+    shown = draw.choices(range(3, 250), k=60)
+    prompts = [[*shown, *draw.choices(range(3, 250), k=5 + n)] for n in range(6)]
+    other = draw.choices(range(3, 250), k=12)
+    jobs = [job(n, prompt, 8) for n, prompt in enumerate([*prompts, other])]
+    mine = lane(model)
+    for one in jobs:
+        mine.add(one)
+    while mine.jobs:
+        mine.step()
+    assert [one.ids for one in jobs] == [alone(model, one.prompt, 8) for one in jobs]
+    assert sorted(one.cached for one in jobs) == [0, 0, 60, 60, 60, 60, 60]
+
+
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize("tokens", [60, 150, 400])
 def test_tight_budgets_change_nothing(make_engine: MakeEngine, tokens: int, live: bool) -> None:
