@@ -1,6 +1,8 @@
 """Whether an adapter is in merged weights once, and not a half or two times: told from the weights themselves.
 
-Where an adapter changes little, the divergence of a wrong merge may be less than what rounding to 16 bits explains.
+Where an adapter changes little, the divergence of a wrong merge may be less than what rounding to 16 bits explains. And
+where it changes weights by less than half of what separates one number of 16 bits from the next, rounding takes most of
+it away again: it is in the weights as often as those numbers can hold it, which is told.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from swift.exporting.certificate.certificate import Check
+from swift.hub.located import say
 
 _LAYERS = 4
 _TOLERANCE = 0.02
 _DEVIATIONS = 6.0
-"""How far from 1 a share may be: beside a small part, what rounding makes likely."""
+"""How far a share may be from what it should be: beside a small part, what rounding makes likely."""
+_MUCH = 0.9
+"""Where rounding leaves less of an adapter than this, users are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +66,54 @@ def _update(name: str, layer: Any) -> Update:
 @torch.inference_mode()
 def share_check(model: nn.Module, known: Sequence[Update]) -> list[Check]:
     """How many times the adapter is in the weights of the result, by least squares; nothing where that is not known."""
-    found = []
-    for update in known:
-        size = float(update.delta.double().square().sum())
-        if not size:
-            continue
-        change = model.get_submodule(update.name).weight.float().cpu() - update.weight  # type: ignore[operator]
-        share = float((change.double() * update.delta.double()).sum()) / size
-        rest = float((change.double() - share * update.delta.double()).square().mean()) ** 0.5
-        found.append((share, _TOLERANCE + _DEVIATIONS * rest / size**0.5, update.name))
-    if not found:
+    found = [_found(update, model.get_submodule(update.name).weight.float().cpu()) for update in known]  # type: ignore[operator]
+    shares = [share for share in found if share is not None]
+    if not shares:
         return []
-    share, allowed, name = max(found, key=lambda item: abs(item[0] - 1) - item[1])
-    return [Check("adapter", abs(share - 1) <= allowed, f"{share:.3f} times in {name}, should be 1 (+-{allowed:.3f})")]
+    worst = max(shares, key=lambda share: abs(share.found - share.expected) - share.allowed)
+    passed = abs(worst.found - worst.expected) <= worst.allowed
+    told = f"{worst.found:.3f} times in {worst.name}, should be {worst.expected:.3g} (+-{worst.allowed:.3f})"
+    lost = min(shares, key=lambda share: share.expected)
+    if passed and lost.expected < _MUCH:
+        kind = str(lost.kind).removeprefix("torch.")
+        told = (
+            f"{kind} is too coarse for so small a change: {lost.expected:.0%} of the adapter is left in {lost.name}; "
+            "--torch_dtype float32 keeps all of it"
+        )
+        say(f"note: {told}")
+    return [Check("adapter", passed, told)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """How many times an adapter is in a layer, how many times it should be, and how far it may be from that."""
+
+    name: str
+    found: float
+    expected: float
+    allowed: float
+    kind: torch.dtype
+
+
+def _found(update: Update, weight: Tensor) -> _Share | None:
+    size = float(update.delta.double().square().sum())
+    if not size:
+        return None
+    delta = update.delta.double()
+
+    def times(change: Tensor) -> float:
+        return float((change.double() * delta).sum()) / size
+
+    kind = _held_in(weight)
+    found = times(weight - update.weight)
+    expected = times((update.weight + update.delta).to(kind).float() - update.weight)
+    rest = float(((weight - update.weight).double() - found * delta).square().mean()) ** 0.5
+    return _Share(update.name, found, expected, _TOLERANCE + _DEVIATIONS * rest / size**0.5, kind)
+
+
+def _held_in(weight: Tensor) -> torch.dtype:
+    """The smallest type that holds all of these numbers."""
+    for kind in (torch.bfloat16, torch.float16):
+        if torch.equal(weight.to(kind).float(), weight):
+            return kind
+    return torch.float32

@@ -32,6 +32,30 @@ def test_how_many_times_an_adapter_is_in(times, dtype):
     assert check.passed == (times == 1.0), check.detail
 
 
+@pytest.mark.parametrize("times", [0.0, 1.0, 2.0, -1.0])
+def test_what_rounding_takes_away_is_told_and_no_error(times, capsys):
+    """A change of less than half of what lies between two numbers is rounded away in most weights."""
+    base = tiny_model()
+    with torch.no_grad():
+        for weight in base.parameters():
+            weight.copy_(weight.bfloat16())
+    model = tuned(0.0003)
+    model.base_model.model.load_state_dict(
+        {name.replace("_proj.weight", "_proj.base_layer.weight"): w for name, w in base.state_dict().items()},
+        strict=False,
+    )
+    known = updates(model.base_model.model)
+    result = tiny_model()
+    result.load_state_dict(base.state_dict())
+    with torch.no_grad():
+        for update in known:
+            result.get_submodule(update.name).weight.copy_((update.weight + times * update.delta).bfloat16())
+    (check,) = share_check(result, known)
+    assert check.passed == (times == 1.0), check.detail
+    said = capsys.readouterr().err
+    assert ("bfloat16 is too coarse" in said) == (times == 1.0)
+
+
 def test_one_wrong_layer_is_named():
     known = updates(tuned(0.1).base_model.model)
     result = tiny_model()
