@@ -50,7 +50,8 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         text, subject = _result(job, made, folder)
         after, distance = measure_result(subject, asked, reference)
         blocks, layers = _layers(subject, known)
-        share = share_check(subject.model, changed) if isinstance(subject, ModelSubject) else []
+        held = made.dtype or job.dtype
+        share = share_check(subject.model, changed, held) if isinstance(subject, ModelSubject) else []
         before = reference.measured
         checks = [
             Check("loads", True, subject.name),

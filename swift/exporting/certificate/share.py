@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,9 +64,17 @@ def _update(name: str, layer: Any) -> Update:
 
 
 @torch.inference_mode()
-def share_check(model: nn.Module, known: Sequence[Update]) -> list[Check]:
-    """How many times the adapter is in the weights of the result, by least squares; nothing where that is not known."""
-    found = [_found(update, model.get_submodule(update.name).weight.float().cpu()) for update in known]  # type: ignore[operator]
+def share_check(model: nn.Module, known: Sequence[Update], kind: torch.dtype) -> list[Check]:
+    """How many times the adapter is in the weights of the result, by least squares; nothing where that is not known.
+
+    Args:
+        model: The result.
+        known: Layers of the source.
+        kind: The type in which the result's files hold weights.
+    """
+    found = [
+        _found(update, cast(Tensor, model.get_submodule(update.name).weight).float().cpu(), kind) for update in known
+    ]
     shares = [share for share in found if share is not None]
     if not shares:
         return []
@@ -75,9 +83,8 @@ def share_check(model: nn.Module, known: Sequence[Update]) -> list[Check]:
     told = f"{worst.found:.3f} times in {worst.name}, should be {worst.expected:.3g} (+-{worst.allowed:.3f})"
     lost = min(shares, key=lambda share: share.expected)
     if passed and lost.expected < _MUCH:
-        kind = str(lost.kind).removeprefix("torch.")
         told = (
-            f"{kind} is too coarse for so small a change: {lost.expected:.0%} of the adapter is left in {lost.name}; "
+            f"{str(kind).removeprefix('torch.')} is too coarse for so small a change: {lost.expected:.0%} of the adapter is left in {lost.name}; "
             "--torch_dtype float32 keeps all of it"
         )
         say(f"note: {told}")
@@ -92,10 +99,9 @@ class _Share:
     found: float
     expected: float
     allowed: float
-    kind: torch.dtype
 
 
-def _found(update: Update, weight: Tensor) -> _Share | None:
+def _found(update: Update, weight: Tensor, kind: torch.dtype) -> _Share | None:
     size = float(update.delta.double().square().sum())
     if not size:
         return None
@@ -104,16 +110,7 @@ def _found(update: Update, weight: Tensor) -> _Share | None:
     def times(change: Tensor) -> float:
         return float((change.double() * delta).sum()) / size
 
-    kind = _held_in(weight)
     found = times(weight - update.weight)
     expected = times((update.weight + update.delta).to(kind).float() - update.weight)
     rest = float(((weight - update.weight).double() - found * delta).square().mean()) ** 0.5
-    return _Share(update.name, found, expected, _TOLERANCE + _DEVIATIONS * rest / size**0.5, kind)
-
-
-def _held_in(weight: Tensor) -> torch.dtype:
-    """The smallest type that holds all of these numbers."""
-    for kind in (torch.bfloat16, torch.float16):
-        if torch.equal(weight.to(kind).float(), weight):
-            return kind
-    return torch.float32
+    return _Share(update.name, found, expected, _TOLERANCE + _DEVIATIONS * rest / size**0.5)

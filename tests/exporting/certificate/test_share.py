@@ -28,7 +28,7 @@ def test_how_many_times_an_adapter_is_in(times, dtype):
         for update in known:
             layer = result.get_submodule(update.name)
             layer.weight.copy_((layer.weight + times * update.delta).to(dtype))
-    (check,) = share_check(result, known)
+    (check,) = share_check(result, known, dtype)
     assert check.passed == (times == 1.0), check.detail
 
 
@@ -50,7 +50,7 @@ def test_what_rounding_takes_away_is_told_and_no_error(times, capsys):
     with torch.no_grad():
         for update in known:
             result.get_submodule(update.name).weight.copy_((update.weight + times * update.delta).bfloat16())
-    (check,) = share_check(result, known)
+    (check,) = share_check(result, known, torch.bfloat16)
     assert check.passed == (times == 1.0), check.detail
     said = capsys.readouterr().err
     assert ("bfloat16 is too coarse" in said) == (times == 1.0)
@@ -62,7 +62,7 @@ def test_one_wrong_layer_is_named():
     with torch.no_grad():
         for update in known[:-1]:
             result.get_submodule(update.name).weight.add_(update.delta)
-    (check,) = share_check(result, known)
+    (check,) = share_check(result, known, torch.float32)
     assert not check.passed
     assert known[-1].name in check.detail
 
@@ -70,4 +70,10 @@ def test_one_wrong_layer_is_named():
 def test_other_kinds_are_not_looked_at():
     assert updates(tuned(0.1, use_dora=True).base_model.model) == ()
     assert updates(tiny_model()) == ()
-    assert share_check(tiny_model(), updates(tuned(0.0).base_model.model)) == []
+    assert share_check(tiny_model(), updates(tuned(0.0).base_model.model), torch.float32) == []
+
+
+def test_a_small_adapter_that_is_missing_in_float32_is_no_rounding():
+    known = updates(tuned(0.0003).base_model.model)
+    (check,) = share_check(tiny_model(), known, torch.float32)
+    assert not check.passed
