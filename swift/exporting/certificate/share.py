@@ -84,7 +84,8 @@ def share_check(model: nn.Module, known: Sequence[Update], kind: torch.dtype) ->
     lost = min(shares, key=lambda share: share.expected)
     if passed and lost.expected < _MUCH:
         told = (
-            f"{str(kind).removeprefix('torch.')} is too coarse for so small a change: {lost.expected:.0%} of the adapter is left in {lost.name}; "
+            f"{str(kind).removeprefix('torch.')} is too coarse for so small a change: {lost.expected:.0%} of the adapter is "
+            f"left in {lost.name}; "
             "--torch_dtype float32 keeps all of it"
         )
         say(f"note: {told}")
