@@ -83,9 +83,9 @@ def share_check(model: nn.Module, known: Sequence[Update], kind: torch.dtype) ->
     told = f"{worst.found:.3f} times in {worst.name}, should be {worst.expected:.3g} (+-{worst.allowed:.3f})"
     lost = min(shares, key=lambda share: share.expected)
     if passed and lost.expected < _MUCH:
+        name = str(kind).removeprefix("torch.")
         told = (
-            f"{str(kind).removeprefix('torch.')} is too coarse for so small a change: {lost.expected:.0%} of the adapter is "
-            f"left in {lost.name}; "
+            f"{name} is too coarse for so small a change: {lost.expected:.0%} of the adapter is left in {lost.name}; "
             "--torch_dtype float32 keeps all of it"
         )
         say(f"note: {told}")
