@@ -67,9 +67,6 @@ def export(config: ExportConfig) -> Iterator[Problem]:
         yield from _method(wanted)
     if isinstance(wanted, GptqConfig | AwqConfig) and wanted.group_size & (wanted.group_size - 1):
         yield Problem("--group_size", f"{wanted.group_size} is no power of two", "such as 32, 64 or 128")
-    if isinstance(wanted, GptqConfig | AwqConfig) and not wanted.symmetric and config.certificate.enabled:
-        why = "transformers 5.24 does not read zero points of this format back, so nothing can be certified"
-        yield Problem("--quant_symmetric", why, "take it out; or, for vLLM alone, add --certificate false")
     if isinstance(wanted, GptqConfig | AwqConfig | Int8Config) and not config.data.train:
         why = f"{wanted.type} looks at rows of yours, and there are none"
         yield Problem("--quant_method", why, "name some with --dataset, or use --quant_method hqq, which needs none")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from swift.config.engine import LlamacppConfig
 from swift.engines.server import Launch
 from swift.engines.wires import Takes
 from swift.environments import llama_server_file
+from swift.environments.guarded import run_guarded
 from swift.environments.process import cores, variables_with
 from swift.environments.store import Environment
 from swift.errors import EngineError
@@ -112,10 +112,10 @@ def _key(path: Path, how: str) -> str:
 
 
 def _run(command: list[str], what: str, source: Path, variables: dict[str, str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, env=variables_with(variables), check=False)
-    if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        reason = one_line(lines[-1] if lines else f"exit code {done.returncode}")
+    code, said = run_guarded(command, variables_with(variables))
+    if code:
+        lines = [line for line in said.splitlines() if line.strip()]
+        reason = one_line(lines[-1] if lines else f"exit code {code}")
         raise EngineError(f"{source} {what}: {reason}", hint="use another engine for this model")
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from swift.environments import guard
+from swift.environments.guarded import end_guarded, start_guarded
 from swift.environments.process import variables_with
 from swift.errors import EngineError
 from swift.hub.cache import cache_root
@@ -27,7 +25,6 @@ _AGAIN = 3
 """How often a server is started again in the life of this process."""
 
 _TAIL = 12
-_PATIENCE = 10.0
 _LOOK_SECONDS = 0.25
 _READ_MOST = 1 << 20
 
@@ -114,14 +111,8 @@ class Server:
         # A server's log may hold what users ask.
         descriptor = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            return subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, str(_PATIENCE), *self.launch.command],
-                stdin=subprocess.PIPE,
-                stdout=descriptor,
-                stderr=descriptor,
-                env=variables_with(self.launch.variables),
-                start_new_session=True,
-            )
+            variables = variables_with(self.launch.variables)
+            return start_guarded(self.launch.command, stdout=descriptor, stderr=descriptor, variables=variables)
         finally:
             os.close(descriptor)
 
@@ -141,7 +132,7 @@ class Server:
                 return None if self._ready else EngineError(f"{name} is being started again", hint="try again later")
             if self._ready and self._again:
                 self._ready, self._again = False, self._again - 1
-                self._end()
+                end_guarded(self._process)
                 self._process = self._spawned()
                 threading.Thread(target=self._watch, name="swift-engine-start", daemon=True).start()
             return death
@@ -200,20 +191,9 @@ class Server:
             if self._stopped:
                 return
             self._stopped = True
-        self._end()
+        end_guarded(self._process)
         if not self._failed:
             self.log.unlink(missing_ok=True)
-
-    def _end(self) -> None:
-        """End the process that runs, or what is left of its children."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()  # at which the guard ends everything
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE + 5.0)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # what is left
-        self._process.wait()
 
 
 def start(make: Callable[[int, str], Launch], seconds: float) -> Server:

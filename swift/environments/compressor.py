@@ -299,18 +299,25 @@ def compress(job: dict[str, Any]) -> None:
     if wide:
         packed(model, stored)
     model.save_pretrained(job["target"], save_compressed=True, max_shard_size=job["shard"])
-    leave(ignored, Path(job["target"]) / "config.json")
+    shifted = any(not group["scheme"]["weights"]["symmetric"] for group in job["groups"])
+    finish_config(ignored, Path(job["target"]) / "config.json", shifted=shifted)
 
 
-def leave(ignored: list[str], file: Path) -> None:
-    """Name the layers that stay as they are by the model's own names, too.
+def finish_config(ignored: list[str], file: Path, *, shifted: bool) -> None:
+    """Say in config.json what transformers needs to know to read the folder.
 
-    Those that llm-compressor writes are the weights' in the file; in multimodal models the two differ, and transformers
-    goes by the model's.
+    Args:
+        ignored: Layers that stay as they are, by the model's own names. Those that llm-compressor writes are the
+            weights' in the file; in multimodal models the two differ, and transformers goes by the model's.
+        file: The config.json.
+        shifted: Whether scales have zero points. transformers makes room for them unpacked, and then fails on the
+            packed ones; told to unpack the weights while it reads them, and not at the first use, it gets both right.
     """
     values = json.loads(file.read_text(encoding="utf-8"))
-    known = values["quantization_config"]["ignore"]
-    known += [name for name in ignored if name not in known]
+    quantization = values["quantization_config"]
+    quantization["ignore"] += [name for name in ignored if name not in quantization["ignore"]]
+    if shifted:
+        quantization["dequantize"] = True
     file.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 

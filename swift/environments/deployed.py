@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -16,12 +14,9 @@ from typing import Literal
 import orjson
 
 from swift.config.serve import ServeConfig
-from swift.environments import guard
+from swift.environments.guarded import end_guarded, start_guarded
 from swift.errors import EngineError, SwiftError
 from swift.hub.located import say
-
-_PATIENCE = 10.0
-"""Seconds that the server has to end."""
 
 _LISTENS = re.compile(r"listening on (\S+); the model is being loaded")
 _SERVES = re.compile(r"serving at \S+")
@@ -59,13 +54,7 @@ class Child:
         values = config.model_dump(mode="json", exclude_defaults=True)
         with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:
             opened.write(orjson.dumps(values))
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, str(_PATIENCE), *command, str(file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._process = start_guarded([*command, str(file)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self._reader = threading.Thread(target=self._read, name="deployed", daemon=True)
         self._reader.start()
 
@@ -104,14 +93,7 @@ class Child:
     def stop(self) -> None:
         """End it, and all that it has started."""
         self._stopping = True
-        assert self._process.stdin is not None
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()  # at which the guard ends everything
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PATIENCE + 5.0)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)  # what is left
-        self._process.wait()
+        end_guarded(self._process)
         self._reader.join()
 
     def _read(self) -> None:

@@ -1,4 +1,4 @@
-"""Programs of other environments as child processes: what they inherit, and that none is left behind."""
+"""What programs of other environments inherit of this process: variables, and how many cores they may use."""
 
 from __future__ import annotations
 

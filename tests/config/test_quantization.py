@@ -108,7 +108,6 @@ def test_inference_and_export() -> None:
         ("--quant_method gptq", "--quant_method", "name some with --dataset"),
         ("--quant_method awq --quant_bits 8 --dataset d", "--quant_bits", "8 is not one of 4"),
         ("--quant_method gptq --group_size 96 --dataset d", "--group_size", "no power of two"),
-        ("--quant_method awq --quant_symmetric false --dataset d", "--quant_symmetric", "--certificate false"),
         ("--quant_method bnb --to gguf", "--quant_method", "use --gguf_quantize"),
         ("--gguf_quantize q8_0", "--gguf_quantize", "add --to gguf"),
         ("--quant_method squeeze", "--quant_method", "not one of none, bnb, hqq, torchao, gptq, awq"),

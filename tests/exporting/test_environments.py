@@ -77,7 +77,9 @@ def exported(model: Path, tmp_path: Path, **values) -> tuple[Path, dict]:
     ("method", "worst"),
     [
         ({"type": "gptq", "group_size": 32, "samples": 8}, 0.3),
+        ({"type": "gptq", "group_size": 32, "samples": 8, "symmetric": False}, 0.3),
         ({"type": "awq", "group_size": 32, "samples": 8}, 0.3),
+        ({"type": "awq", "group_size": 32, "samples": 8, "symmetric": False}, 0.3),
         ({"type": "int8", "samples": 8}, 0.02),
         ({"type": "fp8"}, 0.05),
         ({"type": "fp4"}, 0.5),

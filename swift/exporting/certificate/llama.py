@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from swift.chat.messages import prepare
 from swift.chat.template import wire_messages
 from swift.config.chat import ChatConfig
 from swift.environments import llama_measure_file
+from swift.environments.guarded import run_guarded
 from swift.environments.process import cores, variables_with
 from swift.environments.store import Environment
 from swift.errors import EngineError
@@ -101,9 +101,9 @@ class LlamaSubject:
             asked, told = Path(place) / "job.json", Path(place) / "result.json"
             asked.write_text(json.dumps({"action": action, "model": str(self._file), "threads": cores(), **job}))
             command = [str(self._environment.python), "-I", str(llama_measure_file()), str(asked), str(told)]
-            done = subprocess.run(command, capture_output=True, text=True, env=variables_with({}), check=False)
-            if done.returncode:
-                lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            code, said = run_guarded(command, variables_with({}))
+            if code:
+                lines = said.strip().splitlines() or [f"exit code {code}"]
                 raise EngineError(f"llama.cpp cannot use {self._file.name}: {one_line(lines[-1])}")
             found: Mapping[str, Any] = json.loads(told.read_text(encoding="utf-8"))
             return found
