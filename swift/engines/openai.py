@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import itertools
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -19,14 +17,15 @@ from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.engines import waiting
 from swift.engines.answer import Answer
-from swift.engines.base import WRONG_TASK, AnyRequest, Event, Listener, OnDone, OnScored, Piece
+from swift.engines.base import WRONG_TASK, AnyRequest, Listener, OnDone, OnScored, Piece
 from swift.engines.completions import Completions
 from swift.engines.link import Link
 from swift.engines.messages import Messages
+from swift.engines.outstanding import Outstanding, Tell, Work, closed
 from swift.engines.remote_scoring import likelihood, scoring_body
 from swift.engines.served import Served
 from swift.engines.wires import UNSUPPORTED, Asked, Reader, Wire
-from swift.errors import ConfigError, EngineError, RowError, SwiftError
+from swift.errors import ConfigError, RowError
 from swift.types import Ability, Completion, Conversation, Given, Ids, Request, Scored, Text
 
 T = TypeVar("T")
@@ -80,10 +79,7 @@ class OpenAIEngine:
         self._stop = stop
         self._prompts: Wire = served.wire or Completions(served.takes)
         self._messages = Messages(served.takes, media)
-        self._numbers = itertools.count(1)
-        self._lock = threading.RLock()
-        self._running: dict[int, tuple[concurrent.futures.Future[None], Listener]] = {}
-        self._closed = False
+        self._outstanding = Outstanding(link, served.takes.server)
 
     @property
     def codec(self) -> Codec:
@@ -123,29 +119,20 @@ class OpenAIEngine:
             listener: Who is told, in the engine's thread; at once where the request cannot be answered at all.
             pieces: Tell pieces too, not only the end.
         """
-        ticket = next(self._numbers)
         takes = self._served.takes
-        try:
+
+        def prepared() -> Work:
             if not isinstance(request, Request):
-                raise RowError(WRONG_TASK, f"{self._served.takes.server} is asked for answers here, and nothing else")
-            if self._closed:
-                raise _closed()
+                raise RowError(WRONG_TASK, f"{takes.server} is asked for answers here, and nothing else")
             stream = pieces or (bool(request.sampling.stop) and not takes.stop_texts)
             sent = self._sent(request, stream=stream)
-        except (RowError, SwiftError) as error:
-            listener(error)
-            return ticket
-        with self._lock:
-            future = self._link.spawn(self._follow(ticket, sent, pieces=pieces))
-            self._running[ticket] = (future, listener)
-        return ticket
+            return lambda tell: self._answered(sent, tell if pieces else lambda piece: None)
+
+        return self._outstanding.begin(prepared, listener)
 
     def cancel(self, ticket: int) -> None:
         """Stop answering a request, if it is not answered yet; its connection is closed."""
-        with self._lock:
-            running = self._running.pop(ticket, None)
-        if running is not None:
-            running[0].cancel()
+        self._outstanding.cancel(ticket)
 
     def load_adapter(self, name: str, folder: Path) -> None:
         """Refuse: what the server has, it has from its start.
@@ -165,15 +152,9 @@ class OpenAIEngine:
 
     def close(self) -> None:
         """Stop everything, and the server, where it was started for this; requests that are not answered yet fail."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            left = list(self._running)
-        for ticket in left:
-            self._tell(ticket, _closed())
-        self._link.close()
-        self._stop()
+        if self._outstanding.close():
+            self._link.close()
+            self._stop()
 
     def generate(self, requests: Sequence[Request], *, on_done: OnDone | None = None) -> list[Completion | RowError]:
         """Answer all requests; a request that cannot be answered has a RowError in its place.
@@ -236,47 +217,30 @@ class OpenAIEngine:
                 except RowError as error:
                     results.append(error)
         except concurrent.futures.CancelledError as error:
-            raise _closed() from error
+            raise closed() from error
         finally:
             for future in futures:
                 future.cancel()
         return results
 
-    async def _follow(self, ticket: int, sent: Sent, *, pieces: bool) -> None:
-        """Answer a request to its listener."""
+    async def _answered(self, sent: Sent, tell: Tell) -> Completion:
+        """The server's answer, in pieces as it comes and as a whole."""
 
-        def tell(piece: Piece | None) -> None:
-            if piece is not None and pieces:
-                self._tell(ticket, piece, more=True)
+        def passed(piece: Piece | None) -> None:
+            if piece is not None:
+                tell(piece)
 
-        last: Event
-        try:
-            async with self._link.room():
-                if sent.stream:
-                    async with aclosing(self._link.events(sent.path, sent.body)) as events:
-                        async for data in events:
-                            tell(sent.answer.take(sent.read(data)))
-                            if sent.answer.stopped:
-                                break  # which closes the connection, at which the server stops
-                else:
-                    sent.answer.take(sent.read(await self._link.post(sent.path, sent.body)))
-            tell(sent.answer.rest())
-            last = sent.answer.completion()
-        except (RowError, SwiftError) as error:
-            last = error
-        except Exception as error:  # whatever it is, whoever waits for the answer must not wait forever
-            last = EngineError(f"{self._served.takes.server}: {type(error).__name__}: {error}")
-        self._tell(ticket, last)
-
-    def _tell(self, ticket: int, event: Event, *, more: bool = False) -> None:
-        """Tell a listener, unless its request was cancelled."""
-        with self._lock:
-            if ticket not in self._running:
-                return
-            _, listener = self._running[ticket]
-            if not more:
-                del self._running[ticket]
-            listener(event)
+        async with self._link.room():
+            if sent.stream:
+                async with aclosing(self._link.events(sent.path, sent.body)) as events:
+                    async for data in events:
+                        passed(sent.answer.take(sent.read(data)))
+                        if sent.answer.stopped:
+                            break  # which closes the connection, at which the server stops
+            else:
+                sent.answer.take(sent.read(await self._link.post(sent.path, sent.body)))
+        passed(sent.answer.rest())
+        return sent.answer.completion()
 
     async def _scored(self, sample: Conversation, adapter: str | None) -> Scored:
         from swift.engines.scoring import answer_tokens  # brings torch, which a client alone can do without
@@ -368,10 +332,6 @@ class OpenAIEngine:
             told = {**sample.template_kwargs, "enable_thinking": self._chat.enable_thinking}
             sample = replace(sample, template_kwargs=told)
         return sample if sample.objects is None else ground(sample, self._codec)
-
-
-def _closed() -> EngineError:
-    return EngineError("the engine was closed")
 
 
 def _has_media(prompt: Conversation | Text) -> bool:

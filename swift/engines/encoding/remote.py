@@ -6,9 +6,6 @@ its routes for them take nothing else, and it writes the prompt.
 
 from __future__ import annotations
 
-import concurrent.futures
-import itertools
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,17 +17,18 @@ from swift.chat.codec import Codec
 from swift.config.encoding import INSTRUCTION, EncodingConfig
 from swift.config.engine import ServedConfig
 from swift.engines import waiting
-from swift.engines.base import WRONG_TASK, AnyRequest, Event, Listener
+from swift.engines.base import WRONG_TASK, AnyRequest, Listener
 from swift.engines.encoding.engine import OnEncoded
 from swift.engines.encoding.inputs import NO_PAIR, Inputs
 from swift.engines.encoding.load import find
 from swift.engines.folders import Plan
 from swift.engines.link import ROOT, Link
 from swift.engines.merged import text_side
+from swift.engines.outstanding import Outstanding, Work
 from swift.engines.remote import linked, served_by
 from swift.engines.served import Served
 from swift.engines.wires import UNSUPPORTED
-from swift.errors import ConfigError, EngineError, RowError, SwiftError
+from swift.errors import ConfigError, EngineError, RowError
 from swift.types import Ability, Encoded, EncodeRequest, Origin, Task, Text, TextPair
 
 _PATHS: Mapping[Task, str] = {
@@ -79,9 +77,7 @@ class RemoteEncoder:
         self._served = served
         self._inputs = inputs
         self._instruction = instruction
-        self._numbers = itertools.count(1)
-        self._lock = threading.RLock()
-        self._running: dict[int, tuple[concurrent.futures.Future[None], Listener]] = {}
+        self._outstanding = Outstanding(link, served.takes.server)
         self.ability = ability
 
     @property
@@ -119,24 +115,18 @@ class RemoteEncoder:
             pieces: Of no account: numbers come whole.
         """
         del pieces
-        ticket = next(self._numbers)
-        try:
+
+        def prepared() -> Work:
             if not isinstance(request, EncodeRequest):
                 raise RowError(WRONG_TASK, f"the model is for the task {self.ability.task} and does not answer")
             sent = self.sent(request)
-        except (RowError, SwiftError) as error:
-            listener(error)
-            return ticket
-        with self._lock:
-            self._running[ticket] = (self._link.spawn(self._follow(ticket, sent)), listener)
-        return ticket
+            return lambda tell: self.ask(sent)
+
+        return self._outstanding.begin(prepared, listener)
 
     def cancel(self, ticket: int) -> None:
         """Forget a request; its connection is closed."""
-        with self._lock:
-            running = self._running.pop(ticket, None)
-        if running is not None:
-            running[0].cancel()
+        self._outstanding.cancel(ticket)
 
     def load_adapter(self, name: str, folder: Path) -> None:
         """Refuse: what the server has, it has from its start.
@@ -156,11 +146,8 @@ class RemoteEncoder:
 
     def close(self) -> None:
         """Stop everything; requests that are not answered yet fail."""
-        with self._lock:
-            left = list(self._running)
-        for ticket in left:
-            self._tell(ticket, EngineError("the engine was closed"))
-        self._link.close()
+        if self._outstanding.close():
+            self._link.close()
 
     async def ask(self, sent: Sent) -> Encoded:
         """The server's numbers.
@@ -212,22 +199,6 @@ class RemoteEncoder:
         if instruction is not None:
             body["instruction"] = instruction
         return body if request.truncate is None else {**body, "truncate_prompt_tokens": request.truncate}
-
-    async def _follow(self, ticket: int, sent: Sent) -> None:
-        event: Event
-        try:
-            event = await self.ask(sent)
-        except (RowError, SwiftError) as error:
-            event = error
-        except Exception as error:  # whatever it is, whoever waits must not wait forever
-            event = EngineError(f"{self._served.takes.server}: {type(error).__name__}: {error}")
-        self._tell(ticket, event)
-
-    def _tell(self, ticket: int, event: Event) -> None:
-        with self._lock:
-            running = self._running.pop(ticket, None)
-        if running is not None:
-            running[1](event)
 
 
 def connect_encoder(
