@@ -29,6 +29,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "int8": ("--quant_method", "int8"),
     "fp8": ("--quant_method", "fp8"),
     "gptq": ("--quant_method", "gptq", *GROUPS),
+    "gptq-symmetric": ("--quant_method", "gptq", *GROUPS, "--quant_symmetric", "true"),
     "gptq-minmax": ("--quant_method", "gptq", *GROUPS, "--quant_scales", "minmax"),
     "gptq-32": ("--quant_method", "gptq", "--group_size", "32"),
     "gptq-mixed": ("--quant_method", "gptq", *GROUPS, "--bits_rule", "down_proj=8"),
@@ -38,7 +39,7 @@ WAYS: dict[str, tuple[str, ...]] = {
     "gguf-q8_0": ("--to", "gguf", "--gguf_quantize", "q8_0"),
     "gguf-q4_k_m": ("--to", "gguf", "--gguf_quantize", "q4_k_m"),
 }
-CALIBRATED = ("int8", "gptq", "gptq-minmax", "gptq-32", "gptq-mixed", "awq")
+CALIBRATED = ("int8", "gptq", "gptq-symmetric", "gptq-minmax", "gptq-32", "gptq-mixed", "awq")
 FEWER = {"awq": 24}
 """Rows of ways that go through each layer many times: AWQ tries 20 scales with all of them."""
 TRAINING = ("--device", "cpu", "--torch_dtype", "float32", "--tuner_type", "lora", "--target_modules", "all-linear")

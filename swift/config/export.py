@@ -34,7 +34,9 @@ class _Grouped(_Calibrated):
     """Weights in groups that share a scale."""
 
     group_size: int = option(128, "Weights that share a scale.", "group_size", ge=8)
-    symmetric: bool = option(True, "Scales without zero points.", "quant_symmetric")
+    symmetric: bool = option(
+        False, "Scales without zero points, for servers that do not read them; groups err more.", "quant_symmetric"
+    )
     scales: Literal["mse", "minmax"] = option(
         "mse",
         "How a group's scale is found: mse tries smaller ones and takes the one that errs least; minmax fits the "

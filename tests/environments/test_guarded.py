@@ -1,4 +1,4 @@
-"""Programs that are run to their end: what they say is known, and they end with who asked, even where that is killed."""
+"""Programs that are run to their end: what they say is known, and they end with who asked, even one that is killed."""
 
 from __future__ import annotations
 
