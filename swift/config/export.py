@@ -34,8 +34,11 @@ class _Grouped(_Calibrated):
     """Weights in groups that share a scale."""
 
     group_size: int = option(128, "Weights that share a scale.", "group_size", ge=8)
-    symmetric: bool = option(
-        False, "Scales without zero points, for servers that do not read them; groups err more.", "quant_symmetric"
+    symmetric: bool | None = option(
+        None,
+        "Scales without zero points, for servers that do not read them; groups err more. Default: false, but true "
+        "where --bits_rule gives layers 4 and 8 bits, since transformers reads zero points of a single number of bits.",
+        "quant_symmetric",
     )
     scales: Literal["mse", "minmax"] = option(
         "mse",

@@ -18,7 +18,7 @@ from swift.engines.merged import text_side
 from swift.environments.store import home, require
 from swift.errors import ConfigError
 from swift.exporting.merge import require_plain, stored_type, wanted_type
-from swift.exporting.quantize.bits import WHOLE, bits_of
+from swift.exporting.quantize.bits import WHOLE, bits_of, is_symmetric
 from swift.exporting.quantize.method import Method, methods
 from swift.exporting.rows import ExportRows, capped, export_rows
 from swift.hub import Located
@@ -90,6 +90,7 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
             every = bits_of(wanted.bits_rule, layers, wanted.bits, (4, 8))
             bits = {name: count for name, count in every.items() if count != WHOLE}
             layers = tuple(bits)
+            is_symmetric(wanted.symmetric, bits.values())  # asked here for what it refuses
             if not layers:
                 raise ConfigError("--bits_rule leaves every layer as it is", hint="take it out, or name less in it")
     if is_gguf(config):

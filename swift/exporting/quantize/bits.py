@@ -54,3 +54,23 @@ def _parts(text: str, rule: str) -> list[str]:
     if start > end or end - start > 100_000:
         raise ConfigError(f"--bits_rule {rule!r}: {start}-{end} is no range", hint="such as layers.0-3=8")
     return [f"{text[: match.start()]}{number}{text[match.end() :]}" for number in range(start, end + 1)]
+
+
+def is_symmetric(wanted: bool | None, bits: Iterable[int]) -> bool:
+    """Whether scales have no zero points.
+
+    Args:
+        wanted: What the user says; None where nothing.
+        bits: Of the layers.
+
+    Raises:
+        ConfigError: Zero points are wanted where there are several numbers of bits, which transformers does not read.
+    """
+    kinds = sorted(set(bits))
+    if wanted is False and len(kinds) > 1:
+        raise ConfigError(
+            f"--quant_symmetric false: --bits_rule gives layers {' and '.join(map(str, kinds))} bits, and transformers "
+            "reads zero points of a single number of bits",
+            hint="take one of them out",
+        )
+    return len(kinds) > 1 if wanted is None else wanted

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from swift.errors import ConfigError, SwiftError, UnknownNameError
-from swift.exporting.quantize.bits import bits_of
+from swift.exporting.quantize.bits import bits_of, is_symmetric
 
 NAMES = [f"model.layers.{layer}.{part}" for layer in range(12) for part in ("self_attn.q_proj", "mlp.down_proj")]
 
@@ -33,3 +33,11 @@ def test_what_matches_nothing_and_bits_that_are_not_known():
     assert "down_proj" in error.value.hint
     with pytest.raises(SwiftError, match="3 bits are not among 4, 8, 16"):
         bits_of(["down_proj=3"], NAMES, 4, (4, 8))
+
+
+def test_zero_points_where_all_layers_have_as_many_bits():
+    assert not is_symmetric(None, [4, 4])
+    assert is_symmetric(None, [4, 8])
+    assert is_symmetric(True, [4])
+    with pytest.raises(ConfigError, match="4 and 8 bits"):
+        is_symmetric(False, [8, 4, 8])
