@@ -37,7 +37,7 @@ class _Grouped(_Calibrated):
     symmetric: bool | None = option(
         None,
         "Scales without zero points, for servers that do not read them; groups err more. Default: false, but true "
-        "where --bits_rule gives layers 4 and 8 bits, since transformers reads zero points of a single number of bits.",
+        "in mixtures of experts and where --bits_rule gives layers 4 and 8 bits: transformers reads none there.",
         "quant_symmetric",
     )
     scales: Literal["mse", "minmax"] = option(

@@ -11,7 +11,7 @@ import torch
 from swift.chat.codec import Codec
 from swift.config.chat import ChatConfig
 from swift.config.export import AwqConfig, CalibratedConfig, ExportConfig, GptqConfig, is_gguf
-from swift.config.quantization import NoQuantization
+from swift.config.quantization import NoQuantization, QuantizedConfig
 from swift.engines import llamacpp
 from swift.engines.folders import Plan
 from swift.engines.merged import text_side
@@ -22,9 +22,28 @@ from swift.exporting.quantize.bits import WHOLE, bits_of, is_symmetric
 from swift.exporting.quantize.method import Method, methods
 from swift.exporting.rows import ExportRows, capped, export_rows
 from swift.hub import Located
+from swift.hub.located import say
 from swift.models.load import load_config, resolve_device
 from swift.models.locate import locate_model
 from swift.models.quantize.method import layers_to_quantize, skeleton
+from swift.models.structure import has_experts
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What gets fewer bits.
+
+    Attributes:
+        method: How.
+        layers: Full names of the layers.
+        bits: Of each of them, where the method leaves a choice.
+        symmetric: Whether their scales have no zero points.
+    """
+
+    method: Method
+    layers: tuple[str, ...]
+    bits: Mapping[str, int]
+    symmetric: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +59,7 @@ class Job:
         rows: What calibrates, and what is measured by.
         device: Where work is done.
         dtype: Type of the weights that stay as they are.
-        method: How weights get fewer bits; None where they stay plain, or a GGUF file is wanted.
-        layers: Full names of the layers that get quantized.
-        bits: Of each of them, where the method leaves a choice.
+        quantized: What gets fewer bits; None where weights stay plain, or a GGUF file is wanted.
         environments: The folder of environments.
     """
 
@@ -54,9 +71,7 @@ class Job:
     rows: ExportRows
     device: torch.device
     dtype: torch.dtype
-    method: Method | None
-    layers: tuple[str, ...]
-    bits: Mapping[str, int]
+    quantized: Quantized | None
     environments: Path
 
     @property
@@ -77,22 +92,12 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
     environments = home(config.environment_dir)
     located = locate_model(plan.model)
     require_plain(plan, located)
-    wanted, method = config.quantize, None
-    layers: tuple[str, ...] = ()
-    bits: dict[str, int] = {}
+    wanted = config.quantize
+    quantized = None
     if not isinstance(wanted, NoQuantization):
         method = methods.get(wanted.type)
         method.require(wanted, device, environments)
-        trust = plan.model.trust_remote_code
-        bare = skeleton(load_config(located, trust_remote_code=trust), trust_remote_code=trust)
-        layers = tuple(layers_to_quantize(bare, wanted))
-        if isinstance(wanted, GptqConfig | AwqConfig):
-            every = bits_of(wanted.bits_rule, layers, wanted.bits, (4, 8))
-            bits = {name: count for name, count in every.items() if count != WHOLE}
-            layers = tuple(bits)
-            is_symmetric(wanted.symmetric, bits.values())  # asked here for what it refuses
-            if not layers:
-                raise ConfigError("--bits_rule leaves every layer as it is", hint="take it out, or name less in it")
+        quantized = _quantized(method, wanted, plan, located)
     if is_gguf(config):
         require(llamacpp.ENVIRONMENT, environments)
     chat = capped(plan.chat)
@@ -103,4 +108,27 @@ def prepare(config: ExportConfig, plan: Plan) -> Job:
         text = text_side(plan).codec
         rows = export_rows(config.data, chat, text, calibrate=calibrate, measure=measure)
     dtype = wanted_type(config.model) or stored_type(plan)
-    return Job(config, plan, located, text, chat, rows, device, dtype, method, layers, bits, environments)
+    return Job(config, plan, located, text, chat, rows, device, dtype, quantized, environments)
+
+
+def _quantized(method: Method, wanted: QuantizedConfig, plan: Plan, located: Located) -> Quantized:
+    """What gets fewer bits; says how much of the model that is.
+
+    Raises:
+        SwiftError: It is nothing, or not what the method can do.
+    """
+    trust = plan.model.trust_remote_code
+    bare = skeleton(load_config(located, trust_remote_code=trust), trust_remote_code=trust)
+    layers = tuple(layers_to_quantize(bare, wanted))
+    bits: dict[str, int] = {}
+    symmetric = True
+    if isinstance(wanted, GptqConfig | AwqConfig):
+        every = bits_of(wanted.bits_rule, layers, wanted.bits, (4, 8))
+        bits = {name: count for name, count in every.items() if count != WHOLE}
+        layers = tuple(bits)
+        if not layers:
+            raise ConfigError("--bits_rule leaves every layer as it is", hint="take it out, or name less in it")
+        symmetric = is_symmetric(wanted.symmetric, bits.values(), experts=has_experts(bare))
+    share = sum(bare.get_parameter(f"{name}.weight").numel() for name in layers) / bare.num_parameters()
+    say(f"{wanted.type}: {len(layers)} linear layers, {share:.0%} of the weights; the others stay as they are")
+    return Quantized(method, layers, bits, symmetric)

@@ -22,7 +22,7 @@ from swift.exporting.merge import stored_type, write_plain
 from swift.exporting.ollama import write_modelfile
 from swift.exporting.peft import write_adapter
 from swift.exporting.pieces import write_in_pieces
-from swift.exporting.prepare import Job
+from swift.exporting.prepare import Job, Quantized
 from swift.exporting.publish.card import Card, card_text
 from swift.exporting.publish.files import CARD, PAPERS
 from swift.exporting.publish.origin import licence_in, public_name, training_of
@@ -87,7 +87,7 @@ def write(job: Job, folder: Path) -> Made:
     if config.to == "peft":
         write_adapter(job.plan, folder)
         return Made("as the run has saved it", {"peft": version("peft")})
-    if config.to == "hf" and job.method is None:
+    if config.to == "hf" and job.quantized is None:
         _write_weights(job, folder)
         return Made(kind, {"transformers": version("transformers")})
     source = _plain_source(job, folder)
@@ -97,9 +97,9 @@ def write(job: Job, folder: Path) -> Made:
         held = f"GGUF, {config.gguf_type if config.gguf_type != 'none' else kind}"
         made = Made(held, _versions(job), file, config.gguf_type != "none", layout=layout)
     else:
-        assert job.method is not None
+        assert job.quantized is not None
         require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))
-        versions = job.method.write(_quant_plan(job, source), folder)
+        versions = job.quantized.method.write(_quant_plan(job, job.quantized, source), folder)
         _copy_text(job, source, folder)
         made = Made(_described(config), versions, bits=True)
     shutil.rmtree(folder / _PLAIN, ignore_errors=True)
@@ -150,13 +150,14 @@ def _write_weights(job: Job, folder: Path) -> None:
         write_plain(job.config, job.plan, folder)
 
 
-def _quant_plan(job: Job, source: Located) -> QuantPlan:
+def _quant_plan(job: Job, quantized: Quantized, source: Located) -> QuantPlan:
     return QuantPlan(
         source=source,
         model=job.plan.model,
         config=job.config.quantize,
-        layers=job.layers,
-        bits=job.bits,
+        layers=quantized.layers,
+        bits=quantized.bits,
+        symmetric=quantized.symmetric,
         rows=job.rows.calibration,
         media=None if job.text is None else job.text.media,
         device=job.device,

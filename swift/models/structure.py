@@ -219,6 +219,11 @@ def residual_ends(layer: nn.Module) -> list[nn.Module]:
     return found
 
 
+def has_experts(model: PreTrainedModel) -> bool:
+    """Whether the language model is a mixture of experts."""
+    return bool(_expert_counts(text_config(model)))
+
+
 def _expert_counts(config: PreTrainedConfig) -> frozenset[int]:
     values = config.to_dict()
     return frozenset(value for name in _EXPERT_COUNTS if isinstance(value := values.get(name), int) and value > 1)

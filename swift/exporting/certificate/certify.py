@@ -96,10 +96,11 @@ def _source(job: Job, made: Made, asked: Asked, place: Path) -> tuple[Reference,
     reference = measure_source(subject, asked, place)
     merged = made.file is None and not made.bits and (job.config.to != "peft" or job.config.certify is not None)
     changed = updates(subject.model) if merged and len(plan.adapters) == 1 else ()
-    if job.method is None:
+    if job.quantized is None:
         return reference, None, changed
     rows = [sample.tokens.ids.tolist() for sample in asked.samples]
-    return reference, trace(subject.model, rows, job.layers if job.method.in_place else ()), changed
+    linear = job.quantized.layers if job.quantized.method.in_place else ()
+    return reference, trace(subject.model, rows, linear), changed
 
 
 def _result(job: Job, made: Made, folder: Path) -> tuple[list[Check], Subject]:

@@ -56,21 +56,23 @@ def _parts(text: str, rule: str) -> list[str]:
     return [f"{text[: match.start()]}{number}{text[match.end() :]}" for number in range(start, end + 1)]
 
 
-def is_symmetric(wanted: bool | None, bits: Iterable[int]) -> bool:
+def is_symmetric(wanted: bool | None, bits: Iterable[int], *, experts: bool) -> bool:
     """Whether scales have no zero points.
+
+    transformers 5.24 reads zero points of a single number of bits, and none in mixtures of experts.
 
     Args:
         wanted: What the user says; None where nothing.
         bits: Of the layers.
+        experts: Whether the model is a mixture of experts.
 
     Raises:
-        ConfigError: Zero points are wanted where there are several numbers of bits, which transformers does not read.
+        ConfigError: Zero points are wanted that transformers does not read.
     """
     kinds = sorted(set(bits))
-    if wanted is False and len(kinds) > 1:
-        raise ConfigError(
-            f"--quant_symmetric false: --bits_rule gives layers {' and '.join(map(str, kinds))} bits, and transformers "
-            "reads zero points of a single number of bits",
-            hint="take one of them out",
-        )
-    return len(kinds) > 1 if wanted is None else wanted
+    if not experts and len(kinds) < 2:
+        return bool(wanted)
+    if wanted is False:
+        told = "in mixtures of experts" if experts else f"where layers have {' and '.join(map(str, kinds))} bits"
+        raise ConfigError(f"--quant_symmetric false: transformers does not read zero points {told}", hint="take it out")
+    return True

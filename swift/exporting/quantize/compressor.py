@@ -17,7 +17,6 @@ from swift.environments import compressor_file
 from swift.environments.store import require as require_environment
 from swift.environments.worker import Event, run_worker
 from swift.errors import ConfigError, EngineError
-from swift.exporting.quantize.bits import is_symmetric
 from swift.exporting.quantize.kept import kept_layers
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub.located import say
@@ -78,11 +77,9 @@ def grouped_integers(plan: QuantPlan) -> list[dict[str, Any]]:
     """
     config: GptqConfig | AwqConfig = plan.config
     require_groups(plan, config.group_size)
-    kinds = sorted(set(plan.bits.values()))
-    symmetric = is_symmetric(config.symmetric, kinds)
     found = []
-    for bits in kinds:
-        scheme = integers(bits, symmetric=symmetric, group_size=config.group_size)
+    for bits in sorted(set(plan.bits.values())):
+        scheme = integers(bits, symmetric=plan.symmetric, group_size=config.group_size)
         if config.scales == "mse":
             scheme["observer"] = "mse"
         layers = [name for name in plan.layers if plan.bits[name] == bits]

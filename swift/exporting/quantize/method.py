@@ -26,6 +26,7 @@ class QuantPlan:
         config: The method's own options.
         layers: Full names of the linear layers that get quantized.
         bits: Of each of them, where the method leaves a choice.
+        symmetric: Whether their scales have no zero points.
         rows: What the method looks at: all of them text, or all with media of the same kinds.
         media: Makes what the model gets of a row besides token ids; None for models of text.
         device: Where it works.
@@ -39,6 +40,7 @@ class QuantPlan:
     config: Any
     layers: tuple[str, ...]
     bits: Mapping[str, int]
+    symmetric: bool
     rows: tuple[Tokens, ...]
     media: MediaProcessor | None
     device: torch.device

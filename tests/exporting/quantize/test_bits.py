@@ -35,9 +35,12 @@ def test_what_matches_nothing_and_bits_that_are_not_known():
         bits_of(["down_proj=3"], NAMES, 4, (4, 8))
 
 
-def test_zero_points_where_all_layers_have_as_many_bits():
-    assert not is_symmetric(None, [4, 4])
-    assert is_symmetric(None, [4, 8])
-    assert is_symmetric(True, [4])
+def test_zero_points_where_transformers_reads_them():
+    assert not is_symmetric(None, [4, 4], experts=False)
+    assert is_symmetric(None, [4, 8], experts=False)
+    assert is_symmetric(None, [4], experts=True)
+    assert is_symmetric(True, [4], experts=False)
     with pytest.raises(ConfigError, match="4 and 8 bits"):
-        is_symmetric(False, [8, 4, 8])
+        is_symmetric(False, [8, 4, 8], experts=False)
+    with pytest.raises(ConfigError, match="mixtures of experts"):
+        is_symmetric(False, [4], experts=True)
