@@ -66,11 +66,19 @@ class Link:
     Args:
         address: The server.
         died: What to tell when the server cannot be reached, where it is known to have died; else None.
+        erred: What to add where the server fails at a request (5xx), such as where its log is.
     """
 
-    def __init__(self, address: Address, died: Callable[[], SwiftError | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        died: Callable[[], SwiftError | None] = lambda: None,
+        erred: Callable[[], str] = lambda: "",
+    ) -> None:
         self.address = address
         self._died = died
+        self._erred = erred
         self._loop = asyncio.new_event_loop()
         self._room = asyncio.Semaphore(address.at_once)
         self._client = httpx2.AsyncClient(
@@ -118,7 +126,7 @@ class Link:
             SwiftError, RowError: As `post`.
         """
         async with self._opened("GET", path, None) as response:
-            return _checked(await response.aread(), self.address.url)
+            return self._checked(await response.aread())
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Json:
         """The JSON object that answers another.
@@ -129,7 +137,7 @@ class Link:
             EngineError: It cannot be reached, or answers with something else than JSON.
         """
         async with self._opened("POST", path, body) as response:
-            return _checked(await response.aread(), self.address.url)
+            return self._checked(await response.aread())
 
     async def events(self, path: str, body: Mapping[str, Any]) -> AsyncGenerator[Json, None]:
         """The JSON objects of a stream of server-sent events, as they come.
@@ -140,7 +148,7 @@ class Link:
         async with self._opened("POST", path, body) as response:
             try:
                 async for data in _data(response.aiter_bytes()):
-                    yield _checked(data, self.address.url)
+                    yield self._checked(data)
             except _BROKEN as error:
                 raise self._lost(error) from error
 
@@ -153,7 +161,7 @@ class Link:
         response = await self._sent(request)
         try:
             if response.status_code != 200:
-                raise _refusal(response.status_code, await _text(response), self.address.url)
+                raise self._refusal(response.status_code, await _text(response))
             yield response
         finally:
             await response.aclose()
@@ -189,6 +197,35 @@ class Link:
             f"{url} cannot be reached: {one_line(error)}", hint="is the server running, at this address?"
         )
 
+    def _checked(self, content: bytes) -> Json:
+        """A JSON object that is no error."""
+        url = self.address.url
+        try:
+            value = orjson.loads(content)
+        except orjson.JSONDecodeError as error:
+            shown = one_line(content[:200].decode(errors="replace"))
+            raise EngineError(
+                f"{url} answers with something else than JSON: {shown}", hint="is it the right address?"
+            ) from error
+        if not isinstance(value, dict):
+            raise EngineError(f"{url} answers with something else than a JSON object", hint="is it the right address?")
+        if value.get("error"):
+            code = value["error"].get("code") if isinstance(value["error"], dict) else None
+            raise self._refusal(code if isinstance(code, int) else 400, _message(value))
+        return value
+
+    def _refusal(self, status: int, text: str) -> RowError | SwiftError:
+        """The error for a status that is not 200."""
+        url = self.address.url
+        if status in (401, 403):
+            return ConfigError(f"{url} does not accept the key ({status})", hint="give it with --api_key_env VARIABLE")
+        if status == 404:
+            return ConfigError(f"{url} does not know this: {text}", hint="see --base_url and --served_model_name")
+        if status in _BUSY:
+            return EngineError(f"{url} is busy or out of order ({status}): {text}", hint="try again later")
+        more = self._erred() if status >= 500 else ""
+        return RowError(REFUSED, f"the server answers {status}: {text}{more and f' ({more})'}")
+
 
 def _joined(url: str, path: str) -> str:
     return url.removesuffix("/v1") + path.removeprefix(ROOT) if path.startswith(ROOT) else url + path
@@ -212,23 +249,6 @@ async def _data(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             yield value
 
 
-def _checked(content: bytes, url: str) -> Json:
-    """A JSON object that is no error."""
-    try:
-        value = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        shown = one_line(content[:200].decode(errors="replace"))
-        raise EngineError(
-            f"{url} answers with something else than JSON: {shown}", hint="is it the right address?"
-        ) from error
-    if not isinstance(value, dict):
-        raise EngineError(f"{url} answers with something else than a JSON object", hint="is it the right address?")
-    if value.get("error"):
-        code = value["error"].get("code") if isinstance(value["error"], dict) else None
-        raise _refusal(code if isinstance(code, int) else 400, _message(value), url)
-    return value
-
-
 async def _text(response: httpx2.Response) -> str:
     content = await response.aread()
     try:
@@ -243,17 +263,6 @@ def _message(value: Mapping[str, Any]) -> str:
     error = value.get("error", value)
     told = error.get("message") or error.get("detail") if isinstance(error, Mapping) else error
     return one_line(str(told or value), 300)
-
-
-def _refusal(status: int, text: str, url: str) -> RowError | SwiftError:
-    """The error for a status that is not 200."""
-    if status in (401, 403):
-        return ConfigError(f"{url} does not accept the key ({status})", hint="give it with --api_key_env VARIABLE")
-    if status == 404:
-        return ConfigError(f"{url} does not know this: {text}", hint="see --base_url and --served_model_name")
-    if status in _BUSY:
-        return EngineError(f"{url} is busy or out of order ({status}): {text}", hint="try again later")
-    return RowError(REFUSED, f"the server answers {status}: {text}")
 
 
 def _retry_after(response: httpx2.Response, default: float) -> float:

@@ -151,6 +151,11 @@ class Server:
         told = f"{self.launch.engine} has ended with exit code {self._process.returncode}"
         return EngineError(f"{told}; its last lines:\n{self.tail()}", hint=f"its log is {self.log}")
 
+    def erred(self) -> str:
+        """Called when it has failed at a request: its log is kept. Returns where that is, in words."""
+        self._failed = True
+        return f"its log is {self.log}"
+
     def tail(self) -> str:
         """The last lines of its log."""
         with self.log.open("rb") as file:

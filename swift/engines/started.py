@@ -77,7 +77,7 @@ def start_engine(config: StartedConfig, plan: Plan, *, merge_lora: bool) -> Open
     server = start(prepared.make, config.start_seconds)
     launch = server.launch
     address = Address(launch.url, launch.key, config.at_once, config.timeout, config.retries)
-    link = Link(address, died=server.failure)
+    link = Link(address, died=server.failure, erred=server.erred)
     try:
         served = replace(prepared.served, context=list_models(link).context or prepared.served.context)
         return OpenAIEngine(link, served, side.codec, plan.chat, plan.media, stop=server.stop)

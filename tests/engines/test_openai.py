@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -178,6 +179,17 @@ def test_what_the_server_refuses_is_one_rows_error(connect: Connect, server) -> 
     assert isinstance(found[0], RowError)
     assert str(found[0]) == "refused: the server answers 400: too long"
     assert isinstance(found[1], Completion)
+
+
+def test_where_the_log_of_a_server_is_that_fails_at_a_request(server, codec: Codec) -> None:
+    link = Link(Address(server.url, timeout=20.0), erred=lambda: "its log is LOG")
+    server.faults = [status(500, "EngineCore"), status(400, "too long")]
+    with closing(OpenAIEngine(link, Served("base", TAKES), codec, ChatConfig(), MediaConfig())) as engine:
+        told = [str(engine.generate([request])[0]) for request in requests()[:2]]
+    assert told == [
+        "refused: the server answers 500: EngineCore (its log is LOG)",
+        "refused: the server answers 400: too long",
+    ]
 
 
 def test_a_wrong_key_and_an_unknown_model_are_configuration(connect: Connect, server) -> None:

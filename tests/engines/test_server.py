@@ -81,6 +81,15 @@ def test_a_server_that_dies_is_told_with_its_last_words(tmp_path: Path) -> None:
     assert server.log.exists()
 
 
+def test_the_log_of_a_server_that_has_failed_at_a_request_is_kept(tmp_path: Path) -> None:
+    server = Server(launch(free_port()), tmp_path / "log")
+    server.wait_ready(20)
+    told = server.erred()
+    server.stop()
+    assert str(server.log) in told
+    assert server.log.exists()
+
+
 def test_a_server_that_is_killed_later_is_told(tmp_path: Path) -> None:
     server = Server(launch(free_port()), tmp_path / "log")
     server.wait_ready(20)

@@ -31,14 +31,20 @@ def write_rows(path: Path, times: int = 1) -> Path:
     return path
 
 
-def trained(folder: Path, *, stops: bool = True, steps: int = 60, tokenizer: Any = None) -> Path:
+def trained(folder: Path, *, stops: bool = True, steps: int = 60, tokenizer: Any = None, heads: int = 4) -> Path:
     """A tiny model trained on the conversations.
 
     Args:
         stops: Whether also on the token that ends an answer.
         tokenizer: Instead of the tiny one.
+        heads: Of attention, of 64 numbers in all.
     """
-    shape = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2}
+    shape = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads // 2,
+    }
     save_tiny(folder, **shape, **({} if tokenizer is None else {"vocab_size": len(tokenizer)}))
     if tokenizer is not None:
         tokenizer.save_pretrained(folder)
