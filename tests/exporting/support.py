@@ -44,6 +44,7 @@ def trained(folder: Path, *, stops: bool = True, steps: int = 60, tokenizer: Any
         "intermediate_size": 128,
         "num_attention_heads": heads,
         "num_key_value_heads": heads // 2,
+        "head_dim": 64 // heads,
     }
     save_tiny(folder, **shape, **({} if tokenizer is None else {"vocab_size": len(tokenizer)}))
     if tokenizer is not None:
