@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from swift.config.engine import VllmConfig
 from swift.engines.server import Launch, Setting
 from swift.engines.wires import Takes
-from swift.errors import ConfigError
+from swift.errors import ConfigError, ResourceError
+from swift.models.device import cpu_features
 from swift.tuners.attach import read_adapter_config
 from swift.tuners.extra import extra_config
 from swift.types import Guide
@@ -51,6 +53,7 @@ def launch(config: VllmConfig, setting: Setting) -> Launch:
 
     Raises:
         ConfigError: An adapter is of a kind that it does not have.
+        ResourceError: The weights are in a format that it does not have on this CPU.
     """
     command = [str(setting.python), "-m", "vllm.entrypoints.openai.api_server"]
     command += ["--host", "127.0.0.1", "--port", str(setting.port)]
@@ -63,6 +66,7 @@ def launch(config: VllmConfig, setting: Setting) -> Launch:
         command += ["--max-model-len", str(setting.length)]
     variables = {"VLLM_API_KEY": setting.key, "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "INFO"}
     if setting.device == "cpu":
+        require_kernels(setting.model, cpu_features())
         variables["VLLM_CPU_KVCACHE_SPACE"] = str(config.cpu_cache_gib)
         # Compiling a model takes minutes on a CPU, and saves little there.
         command += ["--enforce-eager"]
@@ -84,6 +88,29 @@ def launch(config: VllmConfig, setting: Setting) -> Launch:
         variables=variables,
         key=setting.key,
     )
+
+
+def require_kernels(model: Path, features: Collection[str]) -> None:
+    """Make sure that vLLM for CPUs computes with a folder's weights: packed ones of 4 bits need AVX-512 on x86.
+
+    Without this it loads them, and ends at the first request.
+
+    Args:
+        features: The CPU's instruction sets.
+
+    Raises:
+        ResourceError: It does not.
+    """
+    file = model / "config.json"
+    held = json.loads(file.read_text(encoding="utf-8")).get("quantization_config") if file.is_file() else None
+    if held is None or "avx512f" in features or "sse2" not in features:
+        return
+    groups = [held, *held.get("config_groups", {}).values()]
+    if any(group.get("format") == "pack-quantized" for group in groups):
+        raise ResourceError(
+            f"the weights of {model} are packed in 4 bits, for which vLLM has no kernels on a CPU without AVX-512",
+            hint="--engine transformers, or --quant_method int8",
+        )
 
 
 def lora_rank(name: str, folder: Path) -> int:
