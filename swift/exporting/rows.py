@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,12 @@ from swift.types import Conversation, Text, Tokens
 
 _LONGEST = 2048
 """Tokens of a row, unless the user says otherwise."""
+
+_AT_ONCE = 32
+"""Each draw goes through the files, so that it is of more than these rows, and twice as many as the one before."""
+
+Draw = Callable[[int], Iterator[Conversation | Text | RowError]]
+"""Further rows, so many of them, or all that are left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +80,40 @@ def export_rows(data: DataConfig, chat: ChatConfig, codec: Codec, *, calibrate: 
         DataError: A data set cannot be read, or no row of it can be used.
     """
     if not data.train and not data.validation:
-        return ExportRows((), _rendered(probes(codec), codec, chat, measure), own=False)
+        return ExportRows((), _ours(codec, chat, measure), own=False)
     selection = select(data.model_copy(update={"streaming": False}))
-    train = _rendered(_rows(selection, selection.train, data, calibrate), codec, chat, calibrate, media=True)
+    train = _usable(_drawn(selection, selection.train, data), codec, chat, calibrate, media=True)
     if calibrate and not train:
         raise DataError("no row can be calibrated with", hint="swift check shows what happens to each row")
-    own = len(selection.validation) > 0
-    rows = _rows(selection, selection.validation, data, measure) if own else probes(codec)
-    held_out = _rendered(rows, codec, chat, measure)
-    if own and measure and not held_out:
+    if not len(selection.validation):
+        return ExportRows(_alike([sample.tokens for sample in train]), _ours(codec, chat, measure), own=False)
+    held_out = _usable(_drawn(selection, selection.validation, data), codec, chat, measure)
+    if measure and not held_out:
         raise DataError("no held-out row can be used", hint="swift check shows what happens to each row")
-    return ExportRows(_alike([sample.tokens for sample in train]), held_out, own)
+    return ExportRows(_alike([sample.tokens for sample in train]), held_out, own=True)
 
 
-def _rows(
-    selection: Selection, numbers: NDArray[np.int64], data: DataConfig, most: int
-) -> Iterator[Conversation | Text | RowError]:
-    """Up to `most` of the rows, chosen at random and the same each time, in the order of the files."""
+def _ours(codec: Codec, chat: ChatConfig, most: int) -> tuple[Sample, ...]:
+    """The conversations that come with swift."""
+    return _usable(lambda count: iter(probes(codec)), codec, chat, most)
+
+
+def _drawn(selection: Selection, numbers: NDArray[np.int64], data: DataConfig) -> Draw:
+    """Draws from the rows at random, the same each time; what is drawn at once is in the order of the files."""
     unique = np.unique(numbers, axis=0)
-    if most < len(unique):
-        unique = unique[np.sort(np.random.default_rng(data.seed).choice(len(unique), most, replace=False))]
+    order = iter(np.random.default_rng(data.seed).permutation(len(unique)))
+
+    def draw(count: int) -> Iterator[Conversation | Text | RowError]:
+        return _read_rows(selection, unique[sorted(islice(order, count))], data)
+
+    return draw
+
+
+def _read_rows(
+    selection: Selection, numbers: NDArray[np.int64], data: DataConfig
+) -> Iterator[Conversation | Text | RowError]:
     for number, source in enumerate(selection.sources):
-        wanted = {int(row) for row in unique[unique[:, 0] == number, 1]}
+        wanted = {int(row) for row in numbers[numbers[:, 0] == number, 1]}
         for place, row in enumerate(source.rows() if wanted else ()):
             if place in wanted:
                 wanted.discard(place)
@@ -124,29 +143,35 @@ def _alike(rows: Sequence[Tokens]) -> tuple[Tokens, ...]:
     return tuple(row for row, kind in zip(rows, kinds, strict=True) if kind == most)
 
 
-def _rendered(
-    rows: Iterator[Conversation | Text | RowError] | Sequence[Conversation | Text],
-    codec: Codec,
-    chat: ChatConfig,
-    most: int,
-    *,
-    media: bool = False,
-) -> tuple[Sample, ...]:
-    """The rows that can be used, those with media only where asked for; how many cannot, and why the first, is told."""
+def _usable(draw: Draw, codec: Codec, chat: ChatConfig, most: int, *, media: bool = False) -> tuple[Sample, ...]:
+    """Up to `most` rows that can be used, those with media only where asked for.
+
+    As many rows are drawn as it takes; how many cannot be used, and why the first, is told.
+    """
     found: list[Sample] = []
     left: list[RowError] = []
-    for row in rows if most else ():
-        try:
-            if isinstance(row, RowError):
-                raise row
-            tokens = encode(row, codec, chat).sequences[-1]
-            if tokens.shown is not None and not media:
-                raise RowError("media", "rows with pictures, videos or sounds are not measured by")
-            found.append(Sample(row, tokens))
-        except RowError as error:
-            left.append(error)
-        if len(found) == most:
+    count = _AT_ONCE
+    while len(found) < most:
+        count = max(2 * count, most - len(found))
+        drawn = list(draw(count))
+        for row in drawn:
+            try:
+                found.append(_sample(row, codec, chat, media=media))
+            except RowError as error:
+                left.append(error)
+            if len(found) == most:
+                break
+        if len(drawn) < count:
             break
     if left:
         sys.stderr.write(f"note: {len(left)} rows are left out; the first: {left[0]}\n")
     return tuple(found)
+
+
+def _sample(row: Conversation | Text | RowError, codec: Codec, chat: ChatConfig, *, media: bool) -> Sample:
+    if isinstance(row, RowError):
+        raise row
+    tokens = encode(row, codec, chat).sequences[-1]
+    if tokens.shown is not None and not media:
+        raise RowError("media", "rows with pictures, videos or sounds are not measured by")
+    return Sample(row, tokens)

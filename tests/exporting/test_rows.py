@@ -1,0 +1,51 @@
+"""Rows that calibrate and measure: as many as are asked for, where there are as many that can be used."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from swift.chat.codec import Codec
+from swift.config.chat import ChatConfig
+from swift.config.data import DataConfig
+from swift.config.model import ModelConfig
+from swift.engines.folders import plan_model
+from swift.engines.merged import text_side
+from swift.errors import DataError
+from swift.exporting.rows import ExportRows, export_rows
+from swift.models.tiny import save_tiny
+
+CHAT = ChatConfig(max_length=64)
+
+
+@pytest.fixture(scope="module")
+def codec(tmp_path_factory) -> Codec:
+    model = save_tiny(tmp_path_factory.mktemp("tiny") / "model")
+    return text_side(plan_model(ModelConfig(id=str(model), device="cpu"), [], ChatConfig())).codec
+
+
+def chosen(codec: Codec, place: Path, *, short: int, long: int, calibrate: int) -> ExportRows:
+    answers = ["yes"] * short + ["yes " * 200] * long
+    talks = [
+        [{"role": "user", "content": str(number)}, {"role": "assistant", "content": answer}]
+        for number, answer in enumerate(answers)
+    ]
+    place.write_text("".join(json.dumps({"messages": talk}) + "\n" for talk in talks))
+    return export_rows(DataConfig(train=(str(place),)), CHAT, codec, calibrate=calibrate, measure=0)
+
+
+@pytest.mark.parametrize(("short", "wanted"), [(20, 16), (16, 16), (9, 16), (400, 200)])
+def test_rows_that_cannot_be_used_are_made_up_for(short, wanted, codec, tmp_path, capsys):
+    rows = chosen(codec, tmp_path / "rows.jsonl", short=short, long=300, calibrate=wanted).calibration
+    assert len(rows) == min(short, wanted)
+    assert len({row.origin.number for row in rows}) == len(rows), "no row twice"
+    assert "too_long" in capsys.readouterr().err
+    again = chosen(codec, tmp_path / "rows.jsonl", short=short, long=300, calibrate=wanted).calibration
+    assert [row.origin.number for row in again] == [row.origin.number for row in rows]
+
+
+def test_no_row_that_can_be_used(codec, tmp_path):
+    with pytest.raises(DataError, match="no row can be calibrated with"):
+        chosen(codec, tmp_path / "rows.jsonl", short=0, long=70, calibrate=4)
