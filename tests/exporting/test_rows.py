@@ -23,7 +23,7 @@ CHAT = ChatConfig(max_length=64)
 @pytest.fixture(scope="module")
 def codec(tmp_path_factory) -> Codec:
     model = save_tiny(tmp_path_factory.mktemp("tiny") / "model")
-    return text_side(plan_model(ModelConfig(id=str(model), device="cpu"), [], ChatConfig())).codec
+    return text_side(plan_model(ModelConfig(id=str(model), device="cpu"), [], CHAT)).codec
 
 
 def chosen(codec: Codec, place: Path, *, short: int, long: int, calibrate: int) -> ExportRows:
@@ -40,10 +40,10 @@ def chosen(codec: Codec, place: Path, *, short: int, long: int, calibrate: int) 
 def test_rows_that_cannot_be_used_are_made_up_for(short, wanted, codec, tmp_path, capsys):
     rows = chosen(codec, tmp_path / "rows.jsonl", short=short, long=300, calibrate=wanted).calibration
     assert len(rows) == min(short, wanted)
-    assert len({row.origin.number for row in rows}) == len(rows), "no row twice"
+    assert len({row.origin.index for row in rows}) == len(rows), "no row twice"
     assert "too_long" in capsys.readouterr().err
     again = chosen(codec, tmp_path / "rows.jsonl", short=short, long=300, calibrate=wanted).calibration
-    assert [row.origin.number for row in again] == [row.origin.number for row in rows]
+    assert [row.origin.index for row in again] == [row.origin.index for row in rows]
 
 
 def test_no_row_that_can_be_used(codec, tmp_path):

@@ -21,19 +21,22 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _NO_NEW_PRIVS, _SECCOMP, _DEATH_SIGNAL, _DUMPABLE = 38, 22, 1, 4
 _NEW_NET, _NEW_USER, _NEW_IPC = 0x40000000, 0x10000000, 0x08000000
 _ALLOW, _EPERM, _ENOSYS, _KILL = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
-# Numbers of system calls that are refused: processes, signals, sockets, other processes' memory, the kernel itself.
+# Numbers of system calls that are refused: processes, signals, sockets, other processes' memory, the kernel itself; and
+# what changes a file's owner, rights, times and attributes, which Landlock does not bar.
 _REFUSED = {
     "x86_64": (0xC000003E, (
         41, 42, 43, 44, 45, 46, 47, 49, 50, 53, 56, 57, 58, 59, 62, 101, 109, 112, 129, 134, 154, 155, 160, 161, 165,
         166, 167, 168, 169, 170, 175, 176, 200, 203, 234, 246, 248, 249, 250, 272, 288, 297, 298, 299, 304, 308, 310,
         311, 312, 313, 320, 321, 322, 323, 302,
         424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
+        90, 91, 92, 93, 94, 132, 141, 188, 189, 190, 197, 198, 199, 235, 260, 261, 268, 280, 452, 463, 466,
     )),
     "aarch64": (0xC00000B7, (
         117, 122, 129, 130, 131, 138, 154, 240, 157, 164, 198, 199, 200, 201, 202, 203, 204, 205, 206, 207, 211, 212,
         217, 218, 219, 220, 221, 224, 225, 39, 40, 41, 51, 89, 97, 104, 105, 106, 142, 161, 162, 241, 242, 243, 261,
         265, 268, 270, 271, 272, 273, 280, 281, 282, 294,
         424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
+        5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, 140, 452, 463, 466,
     )),
 }  # fmt: skip
 _CLONE3 = 435

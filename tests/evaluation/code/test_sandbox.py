@@ -114,6 +114,25 @@ def test_a_signal_by_way_of_a_pipe_does_not_arrive() -> None:
     assert found.outcome in ("passed", "failed")  # and this process is there to say so
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        "os.chmod(p, 0o777)",
+        "os.chown(p, 0, 0)",
+        "os.utime(p, (1, 1))",
+        "os.setxattr(p, 'user.x', b'1')",
+        "os.fchmod(os.open(p, os.O_PATH), 0o777)",
+        "os.setpriority(os.PRIO_PROCESS, 0, 5)",
+    ],
+)
+def test_what_is_known_of_other_files_cannot_be_changed(call: str, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.write_text("x")
+    before = other.stat()
+    assert ended(f"import os\np = {str(other)!r}\n{call}").outcome == "failed"
+    assert other.stat() == before
+
+
 @needs_files
 def test_other_files_are_out_of_reach(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
