@@ -278,6 +278,8 @@ def _export(config: ExportConfig) -> Iterator[Problem]:
     if config.push_to is None and (config.push_to_hub or config.publish is not None):
         flag = "--publish" if config.publish is not None else "--push_to_hub"
         yield Problem(flag, "where to is not said", "add --hub_model_id OWNER/NAME")
+    if config.push_to is not None and not config.push_to_hub and config.publish is None:
+        yield Problem("--hub_model_id", "nothing is to be uploaded", "add --push_to_hub true, or --publish FOLDER")
     if config.dry_run and not config.push_to_hub and config.publish is None:
         yield Problem("--dry_run", "nothing is to be uploaded", "add --push_to_hub true, or --publish FOLDER")
     if config.publish is not None and config.certify is not None:

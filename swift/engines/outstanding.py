@@ -44,15 +44,21 @@ class Outstanding:
         """
         ticket = next(self._numbers)
         try:
-            if self._closed:
-                raise closed()
             work = prepare()
         except (RowError, SwiftError) as error:
             listener(error)
             return ticket
-        with self._lock:
-            self._running[ticket] = (self._link.spawn(self._follow(ticket, work)), listener)
+        if not self._spawned(ticket, work, listener):
+            listener(closed())
         return ticket
+
+    def _spawned(self, ticket: int, work: Work, listener: Listener) -> bool:
+        """Whether a request is under way now: not where all was closed, be it while it was prepared."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._running[ticket] = (self._link.spawn(self._follow(ticket, work)), listener)
+            return True
 
     def cancel(self, ticket: int) -> None:
         """Forget a request, if it has not ended; its connection is closed."""

@@ -6,11 +6,13 @@ that the asking process holds open and never writes to: it ends when that proces
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from types import FrameType
 
 
@@ -27,10 +29,9 @@ def main(words: list[str]) -> int:
 
     def kill() -> None:
         signal_group(signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
-        except subprocess.TimeoutExpired:
-            signal_group(signal.SIGKILL)  # which ends this process, too
+        signal_group(signal.SIGKILL)  # what is left, and this process, too
 
     def watch() -> None:
         while os.read(0, 1024):
@@ -41,6 +42,8 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=watch, daemon=True).start()
     code = child.wait()
+    if ending.is_set():
+        time.sleep(patience)  # until all is killed
     return 128 - code if code < 0 else code
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from swift.chat.codec import Codec
 from swift.config.chat import ChatConfig
@@ -25,6 +26,7 @@ from swift.hub import Located
 from swift.hub.located import say
 from swift.models.load import load_config, resolve_device
 from swift.models.locate import locate_model
+from swift.models.quantize.layers import sizes
 from swift.models.quantize.method import layers_to_quantize, skeleton
 from swift.models.structure import has_experts
 
@@ -129,6 +131,22 @@ def _quantized(method: Method, wanted: QuantizedConfig, plan: Plan, located: Loc
         if not layers:
             raise ConfigError("--bits_rule leaves every layer as it is", hint="take it out, or name less in it")
         symmetric = is_symmetric(wanted.symmetric, bits.values(), experts=has_experts(bare))
+    _require_groups(bare, layers, method.groups(wanted))
     share = sum(bare.get_parameter(f"{name}.weight").numel() for name in layers) / bare.num_parameters()
     say(f"{wanted.type}: {len(layers)} linear layers, {share:.0%} of the weights; the others stay as they are")
     return Quantized(method, layers, bits, symmetric)
+
+
+def _require_groups(model: PreTrainedModel, layers: Iterable[str], size: int) -> None:
+    """Make sure that rows of weights can be cut into groups.
+
+    Raises:
+        ConfigError: They cannot; the layer is named.
+    """
+    for name in layers:
+        inputs, _ = sizes(model.get_submodule(name))
+        if inputs % size:
+            raise ConfigError(
+                f"groups of {size} do not divide the {inputs} inputs of {name}",
+                hint="a smaller --group_size, or name the layer in --modules_to_not_convert",
+            )

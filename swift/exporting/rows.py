@@ -54,11 +54,20 @@ class ExportRows:
         calibration: What a method looks at: all of them text, or all with media of the same kinds.
         held_out: What is measured by.
         own: Whether the held-out rows are the user's; else they are ours.
+        seen: How many of the held-out rows calibrate, too.
     """
 
     calibration: tuple[Tokens, ...]
     held_out: tuple[Sample, ...]
     own: bool
+    seen: int = 0
+
+    @property
+    def about(self) -> str:
+        """What is measured by, in words."""
+        whose = "held out by the user" if self.own else "which come with swift"
+        seen = f", of which {self.seen} calibrated it, too" if self.seen else ""
+        return f"{len(self.held_out)} rows, {whose}{seen}"
 
 
 def capped(chat: ChatConfig) -> ChatConfig:
@@ -90,7 +99,12 @@ def export_rows(data: DataConfig, chat: ChatConfig, codec: Codec, *, calibrate: 
     held_out = _usable(_drawn(selection, selection.validation, data), codec, chat, measure)
     if measure and not held_out:
         raise DataError("no held-out row can be used", hint="swift check shows what happens to each row")
-    return ExportRows(_alike([sample.tokens for sample in train]), held_out, own=True)
+    calibration = _alike([sample.tokens for sample in train])
+    known = {row.ids.tobytes() for row in calibration}
+    seen = sum(sample.tokens.ids.tobytes() in known for sample in held_out)
+    if seen:
+        sys.stderr.write(f"warning: {seen} of {len(held_out)} held-out rows calibrate, too: they flatter the result\n")
+    return ExportRows(calibration, held_out, own=True, seen=seen)
 
 
 def _ours(codec: Codec, chat: ChatConfig, most: int) -> tuple[Sample, ...]:

@@ -64,7 +64,7 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
     return Certificate(
         source=source,
         result=made.held,
-        rows=f"{len(job.rows.held_out)} rows, {'held out by the user' if job.rows.own else 'which come with swift'}",
+        rows=job.rows.about,
         checks=tuple(checks),
         before=before,
         after=after,

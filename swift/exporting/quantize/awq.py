@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from swift.config.export import AwqConfig
-from swift.exporting.quantize.compressor import compress, grouped_integers, require
+from swift.exporting.quantize.compressor import compress, group_size, grouped_integers, require
 from swift.exporting.quantize.method import Method, QuantPlan
 
 
@@ -20,5 +20,5 @@ def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
     return compress(plan, folder, grouped_integers(plan), resumable=True)
 
 
-METHOD = Method(_require, _write, in_place=False)
+METHOD = Method(_require, _write, group_size, in_place=False)
 """Weights in groups of 4 bits, scaled by what goes into them."""

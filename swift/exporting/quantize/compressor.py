@@ -16,14 +16,12 @@ from swift.data.progress import row_progress
 from swift.environments import compressor_file
 from swift.environments.store import require as require_environment
 from swift.environments.worker import Event, run_worker
-from swift.errors import ConfigError, EngineError
+from swift.errors import EngineError
 from swift.exporting.quantize.kept import kept_layers
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub.located import say
 from swift.hub.scratch import scratch_folder
-from swift.models.load import load_config
-from swift.models.quantize.layers import sizes
-from swift.models.quantize.method import require_libraries, skeleton
+from swift.models.quantize.method import require_libraries
 
 ENVIRONMENT = "llmcompressor"
 
@@ -52,31 +50,14 @@ def each_token(kind: str) -> dict[str, Any]:
     return {"num_bits": 8, "type": kind, "symmetric": True, "strategy": "token", "dynamic": True}
 
 
-def require_groups(plan: QuantPlan, group_size: int) -> None:
-    """Make sure that rows of weights can be cut into groups.
-
-    Raises:
-        ConfigError: They cannot; the layer is named.
-    """
-    trust = plan.model.trust_remote_code
-    modules = dict(skeleton(load_config(plan.source, trust_remote_code=trust), trust_remote_code=trust).named_modules())
-    for name in plan.layers:
-        inputs, _ = sizes(modules[name])
-        if inputs % group_size:
-            raise ConfigError(
-                f"groups of {group_size} do not divide the {inputs} inputs of {name}",
-                hint="a smaller --group_size, or name the layer in --modules_to_not_convert",
-            )
+def group_size(config: GptqConfig | AwqConfig) -> int:
+    """How many weights share a scale."""
+    return config.group_size
 
 
 def grouped_integers(plan: QuantPlan) -> list[dict[str, Any]]:
-    """A group of layers for each number of bits, with scales for groups of weights, of `--quant_method gptq` and awq.
-
-    Raises:
-        ConfigError: Groups do not divide a layer's inputs.
-    """
+    """A group of layers for each number of bits, their weights in groups that share a scale."""
     config: GptqConfig | AwqConfig = plan.config
-    require_groups(plan, config.group_size)
     found = []
     for bits in sorted(set(plan.bits.values())):
         scheme = integers(bits, symmetric=plan.symmetric, group_size=config.group_size)

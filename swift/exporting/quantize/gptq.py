@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from swift.config.export import GptqConfig
-from swift.exporting.quantize.compressor import compress, grouped_integers, require
+from swift.exporting.quantize.compressor import compress, group_size, grouped_integers, require
 from swift.exporting.quantize.method import Method, QuantPlan
 
 
@@ -21,5 +21,5 @@ def _write(plan: QuantPlan, folder: Path) -> Mapping[str, str]:
     return compress(plan, folder, grouped_integers(plan), dampening=config.dampening, resumable=True)
 
 
-METHOD = Method(_require, _write)
+METHOD = Method(_require, _write, group_size)
 """Weights in groups of 4 or 8 bits."""

@@ -20,6 +20,7 @@ from swift.errors import EngineError
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub.cache import cache_root, folder_size
 from swift.hub.located import say
+from swift.models.weights import require_weights
 
 DAYS = 7
 """How long the layers of an interrupted quantization are kept."""
@@ -45,7 +46,7 @@ def kept_layers(job: Mapping[str, Any], plan: QuantPlan, environment: str) -> It
         EngineError: Another process does the same job.
     """
     whole = hashlib.sha256(compressor_file().read_bytes())
-    for path in sorted(plan.source.path.glob("*.safetensors")):
+    for path in [plan.source.path / "config.json", *require_weights(plan.source.path)]:
         with path.open("rb") as file:
             whole.update(hashlib.file_digest(file, "sha256").digest())
     for row in plan.rows:

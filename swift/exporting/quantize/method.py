@@ -57,12 +57,14 @@ class Method:
         require: Makes sure, before weights are read, that it can run: given its options, the device and the folder of
             environments. Raises a SwiftError.
         write: Writes weights and config.json into a folder; returns names and versions of the libraries that did it.
+        groups: How many weights of a row share a scale, given its options; 1 where nothing must divide a row.
         in_place: Each layer is rounded by itself, so that it can be compared with the one that it was; other methods
             move scales from layer to layer.
     """
 
     require: Callable[[Any, torch.device, Path], None]
     write: Callable[[QuantPlan, Path], Mapping[str, str]]
+    groups: Callable[[Any], int] = lambda config: 1
     in_place: bool = True
 
 
