@@ -158,3 +158,12 @@ def test_layers_are_compared_with_what_they_were():
 def test_what_is_no_model_cannot_be_certified(model, rows, tmp_path):
     with pytest.raises(ModelError, match="neither a model's folder nor a GGUF file"):
         export(config(model, rows, certify=str(tmp_path)))
+
+
+def test_a_certificate_of_other_files_is_left_alone(model, rows, tmp_path):
+    folder = export(config(model, rows, output_dir=str(tmp_path / "out")))
+    before = (folder / "certificate.json").read_bytes()
+    (folder / "other.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelError, match=r"about other files than other\.gguf"):
+        export(config(model, rows, certify=str(folder / "other.gguf")))
+    assert (folder / "certificate.json").read_bytes() == before

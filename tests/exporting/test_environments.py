@@ -153,9 +153,13 @@ def test_an_interrupted_quantization_goes_on_and_comes_to_the_same(method, model
 
 
 @compressor
-def test_groups_that_do_not_fit_are_told(model, tmp_path):
+@pytest.mark.parametrize("method", ["gptq", "awq"])
+def test_groups_that_do_not_fit_are_told_before_weights_are_merged(method, model, tmp_path, capsys):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1)
+    merged = {"adapters": [str(adapter)], "merge_lora": True}
     with pytest.raises(ConfigError, match="groups of 1024 do not divide"):
-        exported(model, tmp_path, quantize={"type": "gptq", "group_size": 1024})
+        exported(model, tmp_path, quantize={"type": method, "group_size": 1024}, **merged)
+    assert "compared" not in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

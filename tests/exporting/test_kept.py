@@ -6,9 +6,15 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+import torch
 from filelock import FileLock
+from safetensors.torch import save_file
 
-from swift.exporting.quantize.kept import sweep
+from swift.config.model import ModelConfig
+from swift.exporting.quantize.kept import kept_layers, sweep
+from swift.exporting.quantize.method import QuantPlan
+from swift.hub import Located
 
 
 def state(shelf: Path, name: str, *, days: float, size: int = 1000) -> Path:
@@ -46,3 +52,26 @@ def test_what_another_process_is_at_stays(tmp_path: Path) -> None:
         assert sweep(tmp_path, mine) == []
     assert old.is_dir()
     assert sweep(tmp_path, mine) == [old]
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "bin"])
+def test_another_model_takes_no_layers_from_this_one(suffix: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("SWIFT_CACHE", str(tmp_path / "cache"))
+    model = tmp_path / "model"
+    model.mkdir()
+    names = {"safetensors": "model.safetensors", "bin": "pytorch_model.bin"}
+
+    def shelf(config: str, weight: float) -> str:
+        (model / "config.json").write_text(config)
+        save = save_file if suffix == "safetensors" else torch.save
+        save({"weight": torch.full((2,), weight)}, model / names[suffix])
+        source = Located(model, "folder", "model", None)
+        cpu, plain = torch.device("cpu"), torch.float32
+        plan = QuantPlan(source, ModelConfig(), None, (), {}, True, (), None, cpu, plain, "5GB", tmp_path)
+        with kept_layers({"method": "gptq"}, plan, "llmcompressor") as folder:
+            return folder
+
+    first = shelf("{}", 1.0)
+    assert shelf("{}", 1.0) == first
+    assert shelf('{"rms_norm_eps": 1}', 1.0) != first
+    assert shelf("{}", 2.0) != first

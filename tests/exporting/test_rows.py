@@ -49,3 +49,12 @@ def test_rows_that_cannot_be_used_are_made_up_for(short, wanted, codec, tmp_path
 def test_no_row_that_can_be_used(codec, tmp_path):
     with pytest.raises(DataError, match="no row can be calibrated with"):
         chosen(codec, tmp_path / "rows.jsonl", short=0, long=70, calibrate=4)
+
+
+def test_rows_that_calibrate_and_are_measured_by_are_told(codec, tmp_path, capsys):
+    file = tmp_path / "rows.jsonl"
+    chosen(codec, file, short=6, long=0, calibrate=4)
+    rows = export_rows(DataConfig(train=(str(file),), validation=(str(file),)), CHAT, codec, calibrate=4, measure=6)
+    assert (len(rows.held_out), rows.seen) == (6, 4)
+    assert rows.about == "6 rows, held out by the user, of which 4 calibrated it, too"
+    assert "4 of 6 held-out rows calibrate, too" in capsys.readouterr().err

@@ -62,6 +62,7 @@ WORDS: dict[str, tuple[list[str], str]] = {
     "certify what is no model": (["--certify", "adapter"], r"neither a model's folder nor a GGUF file"),
     "certify nothing": (["--certify", "nowhere"], r"nowhere"),
     "upload without a target": (["--push_to_hub", "true"], r"push_to_hub.*where to is not said"),
+    "upload that is not asked for": (["--hub_model_id", "me/x"], r"hub_model_id.*nothing is to be uploaded"),
     "upload to no id": (["--push_to_hub", "true", "--hub_model_id", "a/b/c"], r"a/b/c.*OWNER/NAME"),
     "try out no upload": (["--dry_run", "true"], r"nothing is to be uploaded"),
     "publish nothing": (["--publish", "nowhere", "--hub_model_id", "me/x", "--dry_run", "true"], r"no such folder"),
