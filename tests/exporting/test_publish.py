@@ -198,6 +198,14 @@ def test_a_dry_run_needs_no_network(folder, monkeypatch, capsys):
         goes(folder)
 
 
+@pytest.mark.parametrize(("base", "told"), [("/home/me/model", True), ("me/model", False)])
+def test_an_adapter_over_a_folder_of_this_machine_is_told(base, told, folder, capsys):
+    (folder / "certificate.json").unlink()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": base}))
+    goes(folder, dry_run=True)
+    assert ("a folder that others do not have" in capsys.readouterr().err) is told
+
+
 def test_to_hugging_face(folder, hub):
     goes(folder, private=True, commit_message="Hello")
     repository = hub.repositories["me/mine"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import orjson
+
 from swift.config.export import ExportConfig
 from swift.errors import ConfigError, ModelError
 from swift.exporting.publish.files import CARD, Outgoing, outgoing, require_certified
 from swift.exporting.publish.hubs import Target, require_hub, target_of, upload
 
+_ADAPTER = "adapter_config.json"
 _UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -47,6 +50,12 @@ def publish(folder: Path, target: Target, *, dry_run: bool) -> None:
         sys.stderr.write(f"note: {folder} has no certificate: nothing tells that it is what it should be\n")
     if CARD not in dict(going.files):
         raise ModelError(f"{folder} has no model card ({CARD})", hint="write one, or export it with swift export")
+    base = _base(folder)
+    if base is not None and Path(base).is_absolute():
+        sys.stderr.write(
+            f"warning: {_ADAPTER} names {base} as its base, a folder that others do not have; "
+            "export it anew with --model and the base's hub id\n"
+        )
     if dry_run:
         sys.stdout.write(preview(folder, going, target))
         return
@@ -66,6 +75,12 @@ def preview(folder: Path, going: Outgoing, target: Target) -> str:
         lines += ["stay here:", *(f"  {name}" for name in going.left)]
     lines += ["", f"{CARD}:", ""]
     return "\n".join(lines) + "\n" + (folder / CARD).read_text(encoding="utf-8")
+
+
+def _base(folder: Path) -> str | None:
+    """The base model that an adapter's configuration names; None where the folder is no adapter."""
+    file = folder / _ADAPTER
+    return orjson.loads(file.read_bytes()).get("base_model_name_or_path") if file.is_file() else None
 
 
 def _bytes(size: int) -> str:
