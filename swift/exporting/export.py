@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from swift.config.export import ExportConfig, plain
@@ -18,7 +19,7 @@ from swift.exporting.peft import require_plain_adapter
 from swift.exporting.prepare import prepare
 from swift.exporting.publish.hubs import require_hub
 from swift.exporting.publish.publish import publish, publishing
-from swift.exporting.write import found, write, write_card
+from swift.exporting.write import found, origin_of, write, write_card
 
 
 def export(config: ExportConfig) -> Path:
@@ -52,6 +53,7 @@ def export(config: ExportConfig) -> Path:
         if not config.dry_run:
             require_hub(address)
     job = prepare(config, plan)
+    origin = origin_of(job, address.id if address is not None else target.name)
     sources = [*plan.adapters.values(), Path(plan.model.id)]
     with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
         made = write(job, folder)
@@ -59,8 +61,8 @@ def export(config: ExportConfig) -> Path:
         if config.certificate.enabled:
             certificate = certify(job, made, folder)
             certificate.write(folder, page(certificate), html(certificate))
-            _require_passed(certificate, folder, target)
-        write_card(job, made, certificate, folder, address.id if address is not None else target.name)
+            _require_passed(certificate, folder, target, sources)
+        write_card(job, made, certificate, folder, origin)
     sys.stderr.write(f"exported to {target}\n")
     if address is not None:
         publish(target, address, dry_run=config.dry_run)
@@ -126,7 +128,7 @@ def _ending(config: ExportConfig, plan: Plan) -> str:
     return str(config.quantize.type)
 
 
-def _require_passed(certificate: Certificate, folder: Path, target: Path) -> None:
+def _require_passed(certificate: Certificate, folder: Path, target: Path, sources: Sequence[Path]) -> None:
     """Tell the verdict; a result that failed goes aside.
 
     Raises:
@@ -134,7 +136,7 @@ def _require_passed(certificate: Certificate, folder: Path, target: Path) -> Non
     """
     _tell(certificate)
     if not certificate.passed:
-        place = keep_failed(folder, target)
+        place = keep_failed(folder, target, sources)
         raise ModelError(_failures(certificate, "the result"), hint=f"it is in {place}, see {PAGE} there")
 
 

@@ -30,7 +30,7 @@ def _config(**values):
     model = {"device": "cpu", **given.pop("model", {})}
     # The models are random: none was ever taught to stop.
     certificate = {"min_stop": 0.0, "rows": 4, "answers": 2, "new_tokens": 4}
-    return ExportConfig.model_validate({"model": model, "certificate": certificate, **given})
+    return ExportConfig.model_validate({"certificate": certificate, **given, "model": model})
 
 
 @torch.no_grad()
@@ -78,6 +78,15 @@ def test_the_folder_has_all_that_plain_transformers_needs(model, tmp_path):
     )
     assert loaded.generate(**prompt, max_new_tokens=4).shape[1] > prompt["input_ids"].shape[1]
     assert not (folder / "adapter_config.json").exists()
+
+
+def test_folders_among_the_papers_and_foreign_records_stop_nothing(model, tmp_path):
+    (model / "LICENSES").mkdir()
+    (model / "LICENSE").write_text("mine")
+    (tmp_path / "run.json").write_text('{"config": {}}')
+    folder = export(_config(model={"id": str(model)}, certificate={"enabled": False}))
+    assert (folder / "LICENSE").read_text() == "mine"
+    assert (folder / "README.md").is_file()
 
 
 def test_several_adapters_are_merged_in_order(model, tmp_path):
