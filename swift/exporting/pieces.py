@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from transformers import PreTrainedModel
 
 from swift.chat.media.files import copy_processor
 from swift.config.export import ExportConfig
+from swift.config.sizes import bytes_of
 from swift.engines.folders import Plan
 from swift.errors import CheckpointError, ConfigError, ModelError
 from swift.exporting.folder import require_room
@@ -30,7 +30,6 @@ from swift.models.weights import check_safetensors, require_weights
 from swift.tuners.attach import read_adapter_config
 
 _PREFIX = "base_model.model."
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _WAY = "take out --merge_in_pieces true: in memory it can be merged"
 
 
@@ -191,7 +190,7 @@ def write_in_pieces(config: ExportConfig, plan: Plan, folder: Path, wanted: torc
         raise ModelError(f"{source} has no safetensors weights", hint=_WAY)
     _require_names(plan, source, files, adapters)
     require_room(folder, sum(math.prod(shape) for _, shape in _shapes(files)) * wanted.itemsize)
-    shards = _Shards(folder, _bytes(config.max_shard_size))
+    shards = _Shards(folder, bytes_of(config.max_shard_size))
     for number, file in enumerate(files, 1):
         sys.stderr.write(f"merging file {number} of {len(files)}\n")
         tensors = _merged_file(load_file(file), adapters)
@@ -202,18 +201,6 @@ def write_in_pieces(config: ExportConfig, plan: Plan, folder: Path, wanted: torc
             shards.add(name, tensor)
     shards.finish()
     _copy_rest(plan, source, folder, wanted)
-
-
-def _bytes(size: str) -> int:
-    """A size such as 5GB or 500 MB, in bytes.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", size.strip(), re.IGNORECASE)
-    if found is None:
-        raise ConfigError(f"--max_shard_size {size!r} is no size", hint="such as 5GB or 500MB")
-    return int(float(found[1]) * _UNITS[(found[2] or "B").upper()])
 
 
 def _merged_file(tensors: dict[str, Tensor], adapters: list[Adapter]) -> dict[str, Tensor]:
