@@ -15,11 +15,12 @@ from swift.exporting.certificate.certify import certify
 from swift.exporting.certificate.html import html
 from swift.exporting.certificate.page import page
 from swift.exporting.folder import keep_failed, new_folder
-from swift.exporting.peft import require_plain_adapter
+from swift.exporting.peft import WEIGHTS, require_plain_adapter
 from swift.exporting.prepare import prepare
 from swift.exporting.publish.hubs import require_hub
 from swift.exporting.publish.publish import publish, publishing
 from swift.exporting.write import found, origin_of, write, write_card
+from swift.models.weights import check_safetensors
 
 
 def export(config: ExportConfig) -> Path:
@@ -40,6 +41,9 @@ def export(config: ExportConfig) -> Path:
         publish(Path(config.publish), address, dry_run=config.dry_run)
         return Path(config.publish)
     plan = plan_model(config.model, config.adapters, config.chat)
+    for adapter in plan.adapters.values():
+        if (adapter / WEIGHTS).is_file():
+            check_safetensors(adapter / WEIGHTS)
     if config.certify is not None:
         return _certified(config, plan, Path(config.certify))
     _check(config, plan)
