@@ -11,6 +11,7 @@ from swift.config.data import DataConfig
 from swift.config.model import ModelConfig
 from swift.config.option import Config, option
 from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizedConfig, TorchaoConfig, one_of
+from swift.config.sizes import require_size
 
 
 class ExportedModelConfig(ModelConfig):
@@ -205,6 +206,8 @@ class ExportConfig(Config):
     licence: str | None = option(
         None, "Licence of the base model for the card; default: what the model's README.md states.", "license"
     )
+
+    _shard = field_validator("max_shard_size")(require_size)
 
 
 def is_gguf(config: ExportConfig) -> bool:

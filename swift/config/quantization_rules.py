@@ -87,6 +87,17 @@ def _method(quantization: QuantizationConfig) -> Iterator[Problem]:
         yield Problem("--llm_int8_threshold", "4-bit layers have no threshold", "use --quant_bits 8, or take it out")
     if isinstance(quantization, HqqConfig | TorchaoConfig) and quantization.group_size & (quantization.group_size - 1):
         yield Problem("--group_size", f"{quantization.group_size} is no power of two", "such as 32, 64 or 128")
+    elif isinstance(quantization, TorchaoConfig) and quantization.group_size != TorchaoConfig().group_size:
+        yield from _ungrouped(quantization)
     if isinstance(quantization, TorchaoConfig) and quantization.scheme != "int" and quantization.bits != 8:
         why = f"--torchao_scheme {quantization.scheme} has its own number of bits"
         yield Problem("--quant_bits", why, "take out one of them")
+
+
+def _ungrouped(quantization: TorchaoConfig) -> Iterator[Problem]:
+    """Groups were asked for where a row shares one scale."""
+    if quantization.scheme in ("float8", "int8-dynamic"):
+        why = f"--torchao_scheme {quantization.scheme} has no groups"
+        yield Problem("--group_size", why, "take it out, or use --torchao_scheme int with --quant_bits 4")
+    elif quantization.scheme == "int" and quantization.bits == 8:
+        yield Problem("--group_size", "with 8 bits a row shares a scale", "take it out, or add --quant_bits 4")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import field_validator
+
 from swift.config.benchmark import METRIC_HELP, EvalMetric
 from swift.config.option import Config, option
+from swift.config.sizes import require_size
 
 
 class LoopConfig(Config):
@@ -74,6 +77,8 @@ class CheckpointConfig(Config):
         False, "Save no optimizer state: smaller, but such a run cannot be resumed.", "save_only_model"
     )
     max_shard_size: str = option("5GB", "Largest weights file.", "max_shard_size")
+
+    _shard = field_validator("max_shard_size")(require_size)
 
 
 class EvaluationConfig(Config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from swift.config.export import ExportConfig, plain
@@ -14,11 +15,12 @@ from swift.exporting.certificate.certify import certify
 from swift.exporting.certificate.html import html
 from swift.exporting.certificate.page import page
 from swift.exporting.folder import keep_failed, new_folder
-from swift.exporting.peft import require_plain_adapter
+from swift.exporting.peft import WEIGHTS, require_plain_adapter
 from swift.exporting.prepare import prepare
 from swift.exporting.publish.hubs import require_hub
 from swift.exporting.publish.publish import publish, publishing
-from swift.exporting.write import found, write, write_card
+from swift.exporting.write import found, origin_of, write, write_card
+from swift.models.weights import check_safetensors
 
 
 def export(config: ExportConfig) -> Path:
@@ -39,6 +41,9 @@ def export(config: ExportConfig) -> Path:
         publish(Path(config.publish), address, dry_run=config.dry_run)
         return Path(config.publish)
     plan = plan_model(config.model, config.adapters, config.chat)
+    for adapter in plan.adapters.values():
+        if (adapter / WEIGHTS).is_file():
+            check_safetensors(adapter / WEIGHTS)
     if config.certify is not None:
         return _certified(config, plan, Path(config.certify))
     _check(config, plan)
@@ -52,6 +57,7 @@ def export(config: ExportConfig) -> Path:
         if not config.dry_run:
             require_hub(address)
     job = prepare(config, plan)
+    origin = origin_of(job, address.id if address is not None else target.name)
     sources = [*plan.adapters.values(), Path(plan.model.id)]
     with new_folder(target, overwrite=config.overwrite, sources=sources) as folder:
         made = write(job, folder)
@@ -59,8 +65,8 @@ def export(config: ExportConfig) -> Path:
         if config.certificate.enabled:
             certificate = certify(job, made, folder)
             certificate.write(folder, page(certificate), html(certificate))
-            _require_passed(certificate, folder, target)
-        write_card(job, made, certificate, folder, address.id if address is not None else target.name)
+            _require_passed(certificate, folder, target, sources)
+        write_card(job, made, certificate, folder, origin)
     sys.stderr.write(f"exported to {target}\n")
     if address is not None:
         publish(target, address, dry_run=config.dry_run)
@@ -131,7 +137,7 @@ def _ending(config: ExportConfig, plan: Plan) -> str:
     return str(config.quantize.type)
 
 
-def _require_passed(certificate: Certificate, folder: Path, target: Path) -> None:
+def _require_passed(certificate: Certificate, folder: Path, target: Path, sources: Sequence[Path]) -> None:
     """Tell the verdict; a result that failed goes aside.
 
     Raises:
@@ -139,7 +145,7 @@ def _require_passed(certificate: Certificate, folder: Path, target: Path) -> Non
     """
     _tell(certificate)
     if not certificate.passed:
-        place = keep_failed(folder, target)
+        place = keep_failed(folder, target, sources)
         raise ModelError(_failures(certificate, "the result"), hint=f"it is in {place}, see {PAGE} there")
 
 

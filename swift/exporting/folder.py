@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import re
 import secrets
@@ -10,6 +11,8 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+import orjson
 
 from swift.errors import ConfigError, ResourceError
 from swift.hub.durable import settle
@@ -28,16 +31,17 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
     replacing comes back.
 
     Args:
-        target: The final path.
+        target: The final path; where it is a link, what that points to is meant, and the link stays.
         overwrite: A folder that is there already is replaced, at the very end.
         sources: Folders that are read from, which `target` must not replace.
 
     Raises:
-        ConfigError: `target` exists, or would replace what is read from.
+        ConfigError: `target` exists, or would replace what is read from, or the folder that this runs in.
         ResourceError: The folder cannot be written.
     """
+    target = target.resolve()
     clean_up(target)
-    if any(source.exists() and _within(source.resolve(), target.resolve()) for source in sources):
+    if any(source.exists() and _within(source.resolve(), target) for source in sources):
         raise ConfigError(f"output_dir {target} holds what is exported", hint="choose another --output_dir")
     if target.exists() and not overwrite:
         raise ConfigError(
@@ -45,6 +49,9 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
         )
     if target.exists() and not target.is_dir():
         raise ConfigError(f"output_dir {target} is a file", hint="choose another --output_dir")
+    if target.exists() and _within(Path.cwd().resolve(), target):
+        why = f"output_dir {target} is the folder that this runs in, or one around it, and cannot be replaced"
+        raise ConfigError(why, hint="choose another --output_dir, such as a new folder in it")
     token = secrets.token_hex(4)
     temporary = target.with_name(f".{target.name}.new-{token}")
     unlocked = target.with_name(f".{target.name}.begun-{token}")
@@ -117,16 +124,37 @@ def _locked(folder: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def keep_failed(folder: Path, target: Path) -> Path:
+def keep_failed(folder: Path, target: Path, sources: Sequence[Path]) -> Path:
     """Move a result that is not what it should be beside where it should have gone; returns where it is now.
 
-    An earlier one there is replaced.
+    An earlier one that failed is replaced. What else is there stays, and the result gets a number behind its name.
+
+    Args:
+        folder: The result.
+        target: Where it should have gone.
+        sources: Folders that it was made of, which may be results that failed themselves.
     """
-    place = target.with_name(f"{target.name}-failed")
-    if place.is_dir():
-        shutil.rmtree(place)
+    name = f"{target.resolve().name}-failed"
+    kept = [source.resolve() for source in sources]
+    for number in itertools.count(1):
+        place = folder.with_name(name if number == 1 else f"{name}-{number}")
+        if not os.path.lexists(place):
+            break
+        held = any(_within(source, place.resolve()) for source in kept)
+        if place.is_dir() and not place.is_symlink() and _failed(place) and not held:
+            shutil.rmtree(place)
+            break
     folder.rename(place)
     return place
+
+
+def _failed(folder: Path) -> bool:
+    """Whether a folder holds a result that did not pass; one whose certificate cannot be read is not ours to judge."""
+    try:
+        found = orjson.loads((folder / "certificate.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and found.get("passed") is False
 
 
 def require_room(folder: Path, weights: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 from transformers import GenerationConfig, PreTrainedModel
 
@@ -14,17 +16,25 @@ from swift.chat.media.files import copy_processor
 from swift.config.export import ExportConfig
 from swift.config.model import ModelConfig
 from swift.config.quantization import NoQuantization
-from swift.engines.adapters import attach
+from swift.engines.adapters import AdapterSwitch, attach
 from swift.engines.folders import Plan
 from swift.engines.load import load_base
-from swift.engines.merging import merge_attached, quantized_error, refuse_quantized
+from swift.engines.merging import merge_attached, refuse_quantized
+from swift.errors import CheckpointError, ModelError
 from swift.exporting.folder import require_room
 from swift.exporting.verify import compare, probe_ids, probe_logits, require_close, require_equal
 from swift.hub import Located
+from swift.models.gguf import as_folder
 from swift.models.load import load_config
 from swift.models.locate import locate_model
 from swift.models.quantize.checkpoint import quantization_of
+from swift.models.quantize.method import skeleton
 from swift.models.quiet import quiet
+from swift.models.weights import require_weights
+from swift.tuners.attach import load_shapes, read_adapter_config
+
+_STORED = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""Types of plain weights, as safetensors calls them."""
 
 
 def write_plain(config: ExportConfig, plan: Plan, folder: Path) -> None:
@@ -44,7 +54,7 @@ def write_plain(config: ExportConfig, plan: Plan, folder: Path) -> None:
     refuse_quantized(model)
     require_room(folder, sum(p.numel() for p in model.parameters()) * wanted.itemsize)
     ids = probe_ids(tokenizer, model)
-    model, expected = _merged(model, list(plan.adapters.values()), ids)
+    model, expected = _merged(model, plan, ids)
     _cast(model, wide, wanted)
     _stop_tokens(model, plan)
     with quiet():
@@ -67,7 +77,10 @@ def require_plain(plan: Plan, located: Located) -> None:
     """
     config = load_config(located, trust_remote_code=plan.model.trust_remote_code)
     if quantization_of(config) is not None:
-        raise quantized_error()
+        raise ModelError(
+            f"{plan.model.id} holds quantized weights, and an export starts from plain ones",
+            hint="name the model that it was made of with --model",
+        )
 
 
 def _trained_logits(plan: Plan, located: Located) -> Tensor | None:
@@ -85,10 +98,37 @@ def _trained_logits(plan: Plan, located: Located) -> Tensor | None:
 
 
 def stored_type(plan: Plan) -> torch.dtype:
-    """The type that the checkpoint's configuration names."""
+    """The type that the checkpoint's configuration names, or where it names none, that its weights have."""
     config = load_config(locate_model(plan.model, weights=False), trust_remote_code=plan.model.trust_remote_code)
     stored = config.get_text_config(decoder=True).dtype or config.dtype
-    return stored if isinstance(stored, torch.dtype) else torch.float32
+    return stored if isinstance(stored, torch.dtype) else _held_type(as_folder(locate_model(plan.model)))
+
+
+def _held_type(folder: Path) -> torch.dtype:
+    """The type of most numbers in the files of weights.
+
+    Raises:
+        ModelError: A file is damaged, or none holds numbers with a fraction.
+    """
+    counts: Counter[torch.dtype] = Counter()
+    for file in require_weights(folder):
+        for tensor in _heads(file):
+            if tensor.is_floating_point():
+                counts[tensor.dtype] += tensor.numel()
+    if not counts:
+        raise ModelError(f"{folder} holds no plain weights", hint="name the type with --torch_dtype")
+    return counts.most_common(1)[0][0]
+
+
+def _heads(file: Path) -> Iterator[Tensor]:
+    """The tensors of a file, without their numbers."""
+    if file.suffix != ".safetensors":
+        yield from torch.load(file, map_location="meta", weights_only=True).values()
+        return
+    with safe_open(file, "pt") as opened:
+        for name in opened.keys():  # noqa: SIM118
+            piece = opened.get_slice(name)
+            yield torch.empty(piece.get_shape(), dtype=_STORED.get(piece.get_dtype(), torch.uint8), device="meta")
 
 
 def wanted_type(said: ModelConfig | None) -> torch.dtype | None:
@@ -107,11 +147,27 @@ def _typed(plan: Plan, dtype: torch.dtype) -> Plan:
     return Plan(model, plan.adapters, plan.chat, plan.tokenizer)
 
 
-def _merged(model: PreTrainedModel, adapters: Sequence[Path], ids: Tensor) -> tuple[PreTrainedModel, Tensor]:
+def _attached(model: PreTrainedModel, folder: Path, plan: Plan) -> AdapterSwitch:
+    """The adapter over the model.
+
+    Raises:
+        CheckpointError: It does not fit; where a shape is why, it is named.
+    """
+    try:
+        return attach(model, {"default": folder}, dtype=torch.float32)
+    except CheckpointError:
+        if read_adapter_config(folder).peft_type.value == "LORA":  # others may need numbers to be made
+            trust = plan.model.trust_remote_code
+            bare = skeleton(load_config(locate_model(plan.model), trust_remote_code=trust), trust_remote_code=trust)
+            load_shapes(bare, folder)  # tells of the first tensor of another shape
+        raise
+
+
+def _merged(model: PreTrainedModel, plan: Plan, ids: Tensor) -> tuple[PreTrainedModel, Tensor]:
     """The model with all adapters merged, and the logits that it must have: those of base and adapters unmerged."""
     expected = probe_logits(model, ids)
-    for folder in adapters:
-        switch = attach(model, {"default": folder}, dtype=torch.float32)
+    for folder in plan.adapters.values():
+        switch = _attached(model, folder, plan)
         switch.activate("default")
         expected = probe_logits(model, ids)
         model = merge_attached(switch.tuned, folder)

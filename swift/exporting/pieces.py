@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,9 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from swift.chat.media.files import copy_processor
 from swift.config.export import ExportConfig
+from swift.config.sizes import bytes_of
 from swift.engines.folders import Plan
 from swift.errors import CheckpointError, ConfigError, ModelError
 from swift.exporting.folder import require_room
@@ -25,10 +26,10 @@ from swift.models.load import load_config, load_tokenizer
 from swift.models.locate import locate_model
 from swift.models.quantize.method import skeleton
 from swift.models.quiet import quiet
+from swift.models.weights import check_safetensors, require_weights
 from swift.tuners.attach import read_adapter_config
 
 _PREFIX = "base_model.model."
-_UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _WAY = "take out --merge_in_pieces true: in memory it can be merged"
 
 
@@ -40,6 +41,7 @@ class Adapter:
 
     Raises:
         ConfigError: It is of a kind that is merged in memory only.
+        ModelError: Its file is damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,7 +53,7 @@ class Adapter:
             raise ConfigError(f"the adapter in {folder} cannot be merged in pieces: {kind}", hint=_WAY)
         self.folder = folder
         self.config = config
-        tensors = load_file(folder / "adapter_model.safetensors")
+        tensors = _weights_of(folder)
         self.parts: dict[str, dict[str, Tensor]] = {}
         self.whole: dict[str, Tensor] = {}
         for key, value in tensors.items():
@@ -63,7 +65,7 @@ class Adapter:
                 self.whole[name] = value
 
     def merged(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weights of some layers with the adapter added, each sum made in float32 and rounded once.
+        """The weights of some layers with the adapter added, in float32: whoever stores them rounds, once.
 
         Args:
             weights: Layer to its weight [outputs, inputs].
@@ -92,9 +94,23 @@ class Adapter:
             first = str(error).strip().splitlines()[0]
             raise CheckpointError(f"the adapter in {self.folder} cannot be merged: {first}") from error
         return {
-            name: holder.get_submodule(f"{name}.base_layer").weight.detach().to(weight.dtype)  # type: ignore[operator]
-            for name, weight in weights.items()
+            name: holder.get_submodule(f"{name}.base_layer").weight.detach()  # type: ignore[operator]
+            for name in weights
         }
+
+
+def _weights_of(folder: Path) -> dict[str, Tensor]:
+    """Tensors of an adapter.
+
+    Raises:
+        ConfigError: They are of a format that is read in memory only.
+        ModelError: Their file is damaged.
+    """
+    path = folder / "adapter_model.safetensors"
+    if not path.is_file():
+        raise ConfigError(f"the adapter in {folder} cannot be merged in pieces: it has no {path.name}", hint=_WAY)
+    check_safetensors(path)
+    return load_file(path)
 
 
 class _Holder(nn.Module):
@@ -169,57 +185,82 @@ def write_in_pieces(config: ExportConfig, plan: Plan, folder: Path, wanted: torc
     """
     source = as_folder(locate_model(plan.model))
     adapters = [Adapter(path) for path in plan.adapters.values()]
-    files = sorted(source.glob("*.safetensors"))
-    if not files:
+    files = require_weights(source)
+    if files[0].suffix != ".safetensors":
         raise ModelError(f"{source} has no safetensors weights", hint=_WAY)
     _require_names(plan, source, files, adapters)
     require_room(folder, sum(math.prod(shape) for _, shape in _shapes(files)) * wanted.itemsize)
-    shards = _Shards(folder, _bytes(config.max_shard_size))
+    shards = _Shards(folder, bytes_of(config.max_shard_size))
     for number, file in enumerate(files, 1):
         sys.stderr.write(f"merging file {number} of {len(files)}\n")
         tensors = _merged_file(load_file(file), adapters)
         for name in sorted(tensors):
-            tensor = tensors[name]
+            tensor = tensors[name].to(wanted) if tensors[name].is_floating_point() else tensors[name]
             if not tensor.isfinite().all():
-                raise ModelError(f"{name} is not finite")
-            shards.add(name, tensor.to(wanted) if tensor.is_floating_point() else tensor)
+                raise ModelError(f"{name} is not finite in {str(wanted).removeprefix('torch.')}")
+            shards.add(name, tensor)
     shards.finish()
     _copy_rest(plan, source, folder, wanted)
 
 
-def _bytes(size: str) -> int:
-    """A size such as 5GB or 500 MB, in bytes.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?B)?", size.strip(), re.IGNORECASE)
-    if found is None:
-        raise ConfigError(f"--max_shard_size {size!r} is no size", hint="such as 5GB or 500MB")
-    return int(float(found[1]) * _UNITS[(found[2] or "B").upper()])
-
-
 def _merged_file(tensors: dict[str, Tensor], adapters: list[Adapter]) -> dict[str, Tensor]:
+    """A file's tensors with the adapters in them; what they change is not rounded yet."""
     for adapter in adapters:
         layers = {name: tensors[f"{name}.weight"] for name in adapter.parts if f"{name}.weight" in tensors}
         if layers:
             tensors |= {f"{name}.weight": weight for name, weight in adapter.merged(layers).items()}
-        tensors |= {name: value.to(tensors[name].dtype) for name, value in adapter.whole.items() if name in tensors}
+        tensors |= {name: value for name, value in adapter.whole.items() if name in tensors}
     return tensors
 
 
 def _require_names(plan: Plan, source: Path, files: list[Path], adapters: list[Adapter]) -> None:
     """Every layer that an adapter changes is a plain linear one, and stands in the files under its own name."""
     trust = plan.model.trust_remote_code
-    bare = dict(skeleton(load_config(locate_model(plan.model)), trust_remote_code=trust).named_modules())
+    model = skeleton(load_config(locate_model(plan.model), trust_remote_code=trust), trust_remote_code=trust)
+    bare = dict(model.named_modules())
     shapes = dict(_shapes(files))
     for adapter in adapters:
+        _require_apart(model, adapter)
         for name in adapter.parts:
             if type(bare.get(name)) is not nn.Linear or f"{name}.weight" not in shapes:
                 raise ModelError(f"{name} is no linear layer with a weight of that name in {source}", hint=_WAY)
+            _require_fit(adapter, name, shapes[f"{name}.weight"])
         for name, value in adapter.whole.items():
             if shapes.get(name) != tuple(value.shape):
                 raise ModelError(f"{name} of the adapter is not in {source} in that shape", hint=_WAY)
+
+
+def _require_apart(model: PreTrainedModel, adapter: Adapter) -> None:
+    """Embeddings that an adapter changes are not the head's, too: the files hold one weight, and need two then.
+
+    Raises:
+        ModelError: They are.
+    """
+    config = model.config
+    if not (config.tie_word_embeddings or config.get_text_config(decoder=True).tie_word_embeddings):
+        return
+    tied = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
+    changed = adapter.parts.keys() | {name.rpartition(".")[0] for name in adapter.whole}
+    for name, module in model.named_modules():
+        if id(module) in tied and name in changed:
+            why = f"the adapter in {adapter.folder} changes {name}, and the model's embeddings are tied to its head"
+            raise ModelError(f"{why}: these have to part", hint=_WAY)
+
+
+def _require_fit(adapter: Adapter, layer: str, shape: tuple[int, ...]) -> None:
+    """The two factors of a layer's update have the sizes of its weight [outputs, inputs].
+
+    Raises:
+        CheckpointError: They have others.
+    """
+    for name, value in adapter.parts[layer].items():
+        sides = {".lora_A.": (value.shape[-1], shape[1]), ".lora_B.": (value.shape[0], shape[0])}
+        if any(kind in name and found != wanted for kind, (found, wanted) in sides.items()):
+            raise CheckpointError(
+                f"the adapter in {adapter.folder} does not fit this model: {name} has the shape {list(value.shape)}, "
+                f"and the layer's weight {list(shape)}",
+                hint="name the model that it was trained on: --model",
+            )
 
 
 def _shapes(files: list[Path]) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -25,7 +25,7 @@ from swift.exporting.pieces import write_in_pieces
 from swift.exporting.prepare import Job, Quantized
 from swift.exporting.publish.card import Card, card_text
 from swift.exporting.publish.files import CARD, PAPERS
-from swift.exporting.publish.origin import licence_in, public_name, training_of
+from swift.exporting.publish.origin import Training, licence_in, public_name, training_behind
 from swift.exporting.quantize.method import QuantPlan
 from swift.hub import Located
 from swift.models.gguf import as_folder
@@ -106,27 +106,48 @@ def write(job: Job, folder: Path) -> Made:
     return made
 
 
-def write_card(job: Job, made: Made, certificate: Certificate | None, folder: Path, name: str) -> None:
-    """The model card, and the base model's licence and notices where it has such files.
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What the card tells beside the result, read before weights are written: it may be damaged.
 
-    Args:
+    Attributes:
         name: The model's name on the hub, or of its folder.
+        base: The base model's folder.
+        training: The run that tuned it; None where none is known.
+    """
+
+    name: str
+    base: Path
+    training: Training | None
+
+
+def origin_of(job: Job, name: str) -> Origin:
+    """Read it.
+
+    Raises:
+        CheckpointError: The record of an adapter's run is damaged.
     """
     base = job.located.path if job.located.path.is_dir() else job.located.path.parent
+    return Origin(name, base, training_behind(job.plan.adapters.values(), base))
+
+
+def write_card(job: Job, made: Made, certificate: Certificate | None, folder: Path, origin: Origin) -> None:
+    """The model card, and the base model's licence and notices where it has such files."""
+    base = origin.base
     adapters = job.plan.adapters
     card = Card(
-        name=name,
+        name=origin.name,
         base=job.plan.model.id,
         adapters=tuple(map(public_name, map(str, adapters.values()))),
         held=made.held,
         to=job.config.to,
         method="" if isinstance(job.config.quantize, NoQuantization) else job.config.quantize.type,
         licence=job.config.licence or licence_in(base),
-        training=training_of([*adapters.values(), base]),
+        training=origin.training,
         certificate=certificate,
     )
     for paper in (path for kind in PAPERS for path in base.glob(kind)):
-        if not (folder / paper.name).exists():
+        if paper.is_file() and not (folder / paper.name).exists():
             shutil.copyfile(paper, folder / paper.name)
     (folder / CARD).write_text(card_text(card, folder), encoding="utf-8")
 

@@ -68,6 +68,10 @@ def test_in_a_file(tmp_path: Path) -> None:
         ("--quant_method hqq --hqq_axis 2", "--hqq_axis", "2 is not one of 0, 1"),
         ("--quant_method torchao --quant_bits 9", "--quant_bits", "more than 8"),
         ("--quant_method hqq --group_size 48", "--group_size", "no power of two"),
+        ("--quant_method torchao --group_size 256", "--group_size", "add --quant_bits 4"),
+        ("--quant_method torchao --torchao_scheme float8 --group_size 64", "--group_size", "has no groups"),
+        ("--max_shard_size banana", "--max_shard_size", "'banana' is no size"),
+        ("--max_shard_size 0", "--max_shard_size", "a number above 0"),
         ("--quant_method torchao --torchao_scheme float8 --quant_bits 4", "--quant_bits", "its own number of bits"),
         (
             "--quant_method bnb --quant_bits 8 --bnb_4bit_compute_dtype float32",
@@ -98,6 +102,10 @@ def test_inference_and_export() -> None:
     ((where, said),) = problems(InferConfig, "--adapters a --merge_lora --quant_method bnb")
     assert (where, "take one of them out" in said) == ("--merge_lora", True)
     assert problems(ExportConfig, "--adapters a --merge_lora --quant_method hqq") == []
+    assert problems(ExportConfig, "--model m --quant_method torchao --quant_bits 4 --group_size 256") == []
+    assert problems(ExportConfig, "--model m --max_shard_size 1.5gb") == []
+    ((where, said),) = problems(ExportConfig, "--model m --max_shard_size 0.0001KB")
+    assert (where, "such as 5GB" in said) == ("--max_shard_size", True)
     assert problems(ExportConfig, "--model m --quant_method bnb") == []
     assert problems(ExportConfig, "--model m --to gguf --gguf_quantize q4_k_m") == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from swift.errors import ConfigError
-from swift.exporting.folder import new_folder
+from swift.exporting.folder import keep_failed, new_folder
 
 WRITES = """
 import sys
@@ -82,3 +83,51 @@ def test_a_block_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no"), new_folder(tmp_path / "out", overwrite=False, sources=[]):
         raise ValueError("no")
     assert not names(tmp_path)
+
+
+def result(folder: Path, passed: bool | None) -> Path:
+    """A folder with a certificate of this verdict, or with none."""
+    folder.mkdir()
+    (folder / "mine.txt").touch()
+    if passed is not None:
+        (folder / "certificate.json").write_text(json.dumps({"passed": passed}))
+    return folder
+
+
+def test_a_failed_result_replaces_an_earlier_one_and_nothing_else(tmp_path: Path) -> None:
+    kept = [result(tmp_path / "out-failed", None), result(tmp_path / "out-failed-2", passed=True)]
+    (tmp_path / "out-failed-3").touch()
+    source = result(tmp_path / "out-failed-4", passed=False)
+    (tmp_path / "out-failed-5").symlink_to(result(tmp_path / "elsewhere", passed=False))
+    (tmp_path / "out-failed-6").symlink_to(tmp_path / "nowhere")
+    place = tmp_path / "out-failed-7"
+    for verdict in ("first", "second"):
+        new = result(tmp_path / ".out.new-01234567", passed=False)
+        (new / verdict).touch()
+        assert keep_failed(new, tmp_path / "out", [source]) == place
+        assert names(place) == sorted(["certificate.json", "mine.txt", verdict])
+    assert all((folder / "mine.txt").is_file() for folder in (*kept, source, tmp_path / "elsewhere"))
+    assert (tmp_path / "out-failed-3").is_file()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_one_and_what_it_points_to_is_written(there: bool, tmp_path: Path) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    if there:
+        write(real, "old")
+    link.symlink_to(real)
+    write(link, "new")
+    assert link.is_symlink()
+    assert (real / "model.safetensors").read_text() == "new"
+    assert names(tmp_path) == ["link", "real"]
+
+
+@pytest.mark.parametrize("said", [".", "..", "/"])
+def test_the_folder_that_this_runs_in_is_not_replaced(said: str, tmp_path: Path, monkeypatch) -> None:
+    inside = tmp_path / "here"
+    inside.mkdir()
+    (inside / "mine.txt").touch()
+    monkeypatch.chdir(inside)
+    with pytest.raises(ConfigError, match="runs in"):
+        write(Path(said), "new")
+    assert names(inside) == ["mine.txt"]

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from swift.config.export import ExportConfig
 from swift.errors import CheckpointError, ConfigError, HubError, ModelError, ResourceError
 from swift.exporting import verify
+from swift.exporting.certificate.subject import weight_files
 from swift.exporting.export import export
 from swift.models.tiny import save_tiny, tiny_tokenizer
 from tests.engines.support import save_adapter
@@ -30,7 +31,7 @@ def _config(**values):
     model = {"device": "cpu", **given.pop("model", {})}
     # The models are random: none was ever taught to stop.
     certificate = {"min_stop": 0.0, "rows": 4, "answers": 2, "new_tokens": 4}
-    return ExportConfig.model_validate({"model": model, "certificate": certificate, **given})
+    return ExportConfig.model_validate({"certificate": certificate, **given, "model": model})
 
 
 @torch.no_grad()
@@ -78,6 +79,70 @@ def test_the_folder_has_all_that_plain_transformers_needs(model, tmp_path):
     )
     assert loaded.generate(**prompt, max_new_tokens=4).shape[1] > prompt["input_ids"].shape[1]
     assert not (folder / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("to", ["hf", "peft"])
+def test_an_adapter_that_is_cut_short(to, model, tmp_path):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1)
+    file = adapter / "adapter_model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="cut short"):
+        export(_config(adapters=[str(adapter)], merge_lora=to == "hf", to=to, output_dir=str(tmp_path / "out")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_adapter_of_another_base_is_told_by_its_shapes(model, tmp_path):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1)
+    other = save_tiny(tmp_path / "other", hidden_size=32, intermediate_size=64)
+    with pytest.raises(CheckpointError, match=r"lora_A.* has the shape \[4, \d+\]") as caught:
+        export(_config(model={"id": str(other)}, adapters=[str(adapter)], merge_lora=True))
+    assert "--model" in caught.value.hint
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_the_type_of_weights_whose_configuration_names_none(safe, tmp_path):
+    from swift.models.tiny import tiny_model
+
+    model = tmp_path / "half"
+    half = tiny_model().bfloat16()
+    half.save_pretrained(model)
+    tiny_tokenizer().save_pretrained(model)
+    values = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(
+        json.dumps({name: value for name, value in values.items() if name not in ("dtype", "torch_dtype")})
+    )
+    if not safe:
+        (model / "model.safetensors").unlink()
+        torch.save(half.state_dict(), model / "pytorch_model.bin")
+    folder = export(_config(model={"id": str(model)}, certificate={"enabled": False}))
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert {file.get_tensor(name).dtype for name in file.keys()} == {torch.bfloat16}  # noqa: SIM118
+
+
+def test_a_quantized_source_is_told_as_one(model, tmp_path):
+    values = json.loads((model / "config.json").read_text())
+    values["quantization_config"] = {"quant_method": "gptq", "bits": 4, "group_size": 32}
+    (model / "config.json").write_text(json.dumps(values))
+    with pytest.raises(ModelError, match="holds quantized weights") as caught:
+        export(_config(model={"id": str(model)}, quantize={"type": "hqq"}))
+    assert "adapter" not in caught.value.message
+
+
+def test_weights_in_two_formats_count_once(tmp_path):
+    for name, size in (("model.safetensors", 10), ("pytorch_model.bin", 20)):
+        (tmp_path / name).write_bytes(bytes(size))
+    assert weight_files(tmp_path) == 10
+    (tmp_path / "model.safetensors").unlink()
+    assert weight_files(tmp_path) == 20
+
+
+def test_folders_among_the_papers_and_foreign_records_stop_nothing(model, tmp_path):
+    (model / "LICENSES").mkdir()
+    (model / "LICENSE").write_text("mine")
+    (tmp_path / "run.json").write_text('{"config": {}}')
+    folder = export(_config(model={"id": str(model)}, certificate={"enabled": False}))
+    assert (folder / "LICENSE").read_text() == "mine"
+    assert (folder / "README.md").is_file()
 
 
 def test_several_adapters_are_merged_in_order(model, tmp_path):

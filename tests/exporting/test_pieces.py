@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from swift.config.export import ExportConfig
 from swift.errors import ConfigError, ModelError, SwiftError
 from swift.exporting.export import export
-from swift.models.tiny import save_tiny
+from swift.models.tiny import save_tiny, tiny_model, tiny_tokenizer
 from tests.engines.support import save_adapter
 
 
@@ -75,6 +75,53 @@ def test_what_cannot_be_merged_so_is_told(options, kind, words, model, tmp_path)
     with pytest.raises(kind, match=words) as error:
         merged(tmp_path / "parts", adapter, pieces=True)
     assert "--merge_in_pieces" in error.value.hint
+    assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize("options", [{"modules_to_save": ["embed_tokens"]}, {"target_modules": ["lm_head"]}])
+def test_embeddings_that_would_have_to_part_from_the_head(options, tmp_path):
+    model = save_tiny(tmp_path / "tied", tie_word_embeddings=True)
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1, **options)
+    with pytest.raises(ModelError, match=r"tied|lm_head") as error:
+        merged(tmp_path / "parts", adapter, pieces=True, certificate={"enabled": False})
+    assert "--merge_in_pieces" in error.value.hint
+    assert not (tmp_path / "parts").exists()
+
+
+def test_the_sum_is_rounded_once_to_the_wanted_type(tmp_path):
+    model = tmp_path / "half"
+    tiny_model().bfloat16().save_pretrained(model)
+    tiny_tokenizer().save_pretrained(model)
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1, scale=0.05)
+    wide = {"model": {"dtype": "float32"}, "certificate": {"enabled": False}}
+    whole = merged(tmp_path / "whole", adapter, pieces=False, **wide)
+    parts = merged(tmp_path / "parts", adapter, pieces=True, **wide)
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], atol=1e-6, rtol=0), name
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [("cut", "cut short"), ("bin", "no adapter_model.safetensors"), ("model", "cut short"), ("other", "has the shape")],
+)
+def test_files_that_cannot_be_merged(damage, words, model, tmp_path):
+    adapter = save_adapter(tmp_path / "adapter", model, seed=1)
+    file = adapter / "adapter_model.safetensors"
+    if damage == "bin":
+        file.rename(adapter / "adapter_model.bin")
+    elif damage == "other":
+        model = save_tiny(tmp_path / "other", hidden_size=32, intermediate_size=64)
+    else:
+        file = file if damage == "cut" else sorted(model.glob("*.safetensors"))[-1]
+        file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(SwiftError, match=words):
+        merged(
+            tmp_path / "parts",
+            adapter,
+            pieces=True,
+            model={"id": str(model)},
+            certificate={"enabled": False},
+        )
     assert not (tmp_path / "parts").exists()
 
 

@@ -15,7 +15,7 @@ from swift.errors import CheckpointError, ConfigError, HubError, ModelError
 from swift.exporting.export import export
 from swift.exporting.publish.files import fingerprints, outgoing
 from swift.exporting.publish.hubs import target_of
-from swift.exporting.publish.origin import licence_in, public_name, training_of
+from swift.exporting.publish.origin import licence_in, public_name, training_behind, training_of
 from tests.engines.support import save_adapter
 from tests.exporting.hub_server import Repository, Site, site
 from tests.exporting.support import config, trained, write_rows
@@ -110,6 +110,17 @@ def test_the_card_tells_of_the_run(model, tmp_path):
     assert "keep this" not in text
     assert str(tmp_path) not in text
     assert "run/checkpoint-2" in text
+
+
+@pytest.mark.parametrize("text", ['{"config": {}}', "[1]", "{"])
+def test_a_record_beside_the_model_that_is_not_ours(text, tmp_path, capsys):
+    base = tmp_path / "base"
+    base.mkdir()
+    (tmp_path / "run.json").write_text(text)
+    assert training_behind([], base) is None
+    assert "run.json" in capsys.readouterr().err
+    with pytest.raises(CheckpointError):
+        training_behind([base], base)
 
 
 def test_a_damaged_record_is_told(tmp_path):

@@ -129,7 +129,8 @@ def _engine(plan: Plan) -> TransformersEngine:
 
 
 def weight_files(place: Path) -> int:
-    """Bytes of the files of weights in a folder, or of a single file."""
+    """Bytes of the files of weights in a folder, or of a single file; of several formats, that which is loaded."""
     if place.is_file():
         return place.stat().st_size
-    return sum(file.stat().st_size for kind in ("*.safetensors", "*.gguf", "*.bin") for file in place.glob(kind))
+    sizes = ([file.stat().st_size for file in place.glob(kind)] for kind in ("*.safetensors", "*.bin", "*.gguf"))
+    return next((sum(found) for found in sizes if found), 0)

@@ -13,6 +13,7 @@ import orjson
 import yaml
 
 from swift.errors import CheckpointError
+from swift.hub.located import say
 
 _RECORD, _METRICS, _README = "run.json", "metrics.jsonl", "README.md"
 _FRONT = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
@@ -96,6 +97,24 @@ def licence_in(folder: Path) -> str:
     return str(named or found or "")
 
 
+def training_behind(adapters: Iterable[Path], base: Path) -> Training | None:
+    """The run that made what is exported: of the first adapter that has one, else of the model.
+
+    A file of the record's name in or beside the model that says something else is not ours, and no error.
+
+    Raises:
+        CheckpointError: An adapter's record is damaged.
+    """
+    found = training_of(adapters)
+    if found is not None:
+        return found
+    try:
+        return training_of([base])
+    except CheckpointError as error:
+        say(f"{error.message}; taken for another program's, the card tells nothing of training")
+        return None
+
+
 def training_of(folders: Iterable[Path]) -> Training | None:
     """The run of the first of some folders, checkpoints or adapters, that has one.
 
@@ -111,7 +130,7 @@ def training_of(folders: Iterable[Path]) -> Training | None:
 
 def _read(run: Path) -> Training:
     try:
-        record: dict[str, Any] = orjson.loads((run / _RECORD).read_bytes())
+        record: Any = orjson.loads((run / _RECORD).read_bytes())
         config = record["config"]
         ledger = record.get("ledger")
         lines = [orjson.loads(line) for line in _whole_lines(run / _METRICS)]
@@ -123,7 +142,7 @@ def _read(run: Path) -> Training:
             rows=rows,
             versions=dict(record.get("versions") or {}),
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{run / _RECORD} is damaged: {error}", hint="restore it, or move it away") from error
 
 
