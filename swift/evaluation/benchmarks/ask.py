@@ -15,6 +15,7 @@ from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Question, Rows
 from swift.evaluation.benchmarks.metrics import benchmark_metric
 from swift.evaluation.benchmarks.registry import Wish, benchmarks
 from swift.evaluation.benchmarks.rows import find
+from swift.evaluation.code.passing import limits_of
 from swift.evaluation.item import Item
 from swift.evaluation.metric import Metric
 from swift.evaluation.task import Task
@@ -60,7 +61,7 @@ def asked(wish: Wish, config: EvalConfig) -> Task:
         items=[replace(item, sample=sample) for item in items for sample in range(samples)],
         folder=Path(config.output_dir) / wish.label,
         rules=_rules(config, benchmark, metric),
-        identity={"prompt": f"{wish.name} {benchmark.prompt}"},
+        identity={"prompt": f"{wish.name} {benchmark.prompt}", **(limits_of(options) if benchmark.runs_code else {})},
         skipped={LEFT_OUT: left_out},
         told={LEFT_OUT: "rows that cannot be judged here"},
         facts=facts,

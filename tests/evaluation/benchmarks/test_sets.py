@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swift.config.runs import EvalConfig
-from swift.errors import DataError
+from swift.errors import ConfigError, DataError
 from swift.evaluation.benchmarks.registry import Wish, benchmarks, parse_wish
 from swift.evaluation.page import rendered
 from swift.evaluation.run import evaluate
@@ -93,6 +93,18 @@ def test_wishes() -> None:
     assert parse_wish("bfcl:simple_python,multiple=x=y") == Wish("bfcl", ("simple_python", "multiple"), "x=y")
     assert parse_wish("mmlu:law").label == "mmlu-law"
     assert parse_wish("bfcl:simple_python,multiple,parallel,irrelevance").label == "bfcl-4sets"
+
+
+@pytest.mark.parametrize(
+    ("sets", "label"),
+    [
+        (["mcq=a.jsonl", "mcq=b.jsonl"], "mcq"),
+        (["mmlu:a,b,c,d", "mmlu:e,f,g,h"], "mmlu-4sets"),
+    ],
+)
+def test_sets_that_would_share_a_folder_are_refused(sets: list[str], label: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{sets[0]} and {sets[1]} would both be called {label}"):
+        tasks_of(config(sets, tmp_path))
 
 
 def test_choices_in_many_forms(tmp_path: Path) -> None:
@@ -195,6 +207,9 @@ def test_several_answers_to_a_problem(model: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "out/humaneval/samples.jsonl").read_text().splitlines()]
     assert [line.get("sample", 0) for line in lines] == [0, 1, 2]
     assert len({line["response"] for line in lines}) > 1  # each has a seed of its own
+    for limit in ({"code_seconds": 1.0}, {"code_megabytes": 512}):
+        with pytest.raises(DataError, match=f"made with another {next(iter(limit))}"):
+            evaluate(config(sets, tmp_path / "out", model, generation=sampled, **options, **limit))
 
 
 def test_reports_escape_what_models_say() -> None:
