@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swift.errors import RowError
-from swift.evaluation.benchmarks.base import Benchmark, Hub, Question, Values, text_of, user
+from swift.evaluation.benchmarks.base import Benchmark, Hub, Question, Values, id_of, text_of, user
 
 
 def _gsm8k(row: Values) -> Question:
@@ -22,7 +22,7 @@ def _squad(row: Values) -> Question:
         f"{text_of(row, 'context')}\n\nQuestion: {text_of(row, 'question')}\n"
         "Answer with as few words of the text as you can."
     )
-    return Question(user(text), texts[0], reference=texts[0], answers=texts, id=str(row.get("id", "")))
+    return Question(user(text), texts[0], reference=texts[0], answers=texts, id=id_of(row))
 
 
 def _trivia(row: Values) -> Question:

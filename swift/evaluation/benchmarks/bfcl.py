@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from swift.errors import DataError, RowError
-from swift.evaluation.benchmarks.base import Benchmark, Package, Question, Rows, Values
+from swift.evaluation.benchmarks.base import Benchmark, Package, Question, Rows, Values, id_of
 from swift.evaluation.benchmarks.bfcl_match import mismatch
 from swift.evaluation.item import Item
 from swift.evaluation.metric import Scores
@@ -78,7 +78,7 @@ def _ask(row: Values) -> Question:
         reference={"category": category, "functions": functions, "right": right},
         tools=tuple({"type": "function", "function": _openai(function)} for function in functions),
         group=category,
-        id=str(row.get("id", "")),
+        id=id_of(row),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swift.errors import RowError
-from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Hub, Question, Values, text_of, user
+from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Hub, Question, Values, id_of, text_of, user
 from swift.evaluation.item import Item
 from swift.evaluation.metric import Scores
 from swift.evaluation.structured import json_in
@@ -150,7 +150,7 @@ def _ask(row: Values) -> Question:
         raise RowError("bad_row", f"its instruction {unknown[0]!r} is not known")
     given = [{key: value for key, value in (one or {}).items() if value is not None} for one in options]
     reference = [{"rule": name, "options": one} for name, one in zip(names, given, strict=True)]
-    return Question(user(text_of(row, "prompt")), reference=reference, id=str(row.get("key", "")))
+    return Question(user(text_of(row, "prompt")), reference=reference, id=id_of(row, "key"))
 
 
 def follows(text: str, rule: str, options: Options) -> bool:

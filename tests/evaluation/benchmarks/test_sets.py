@@ -107,6 +107,13 @@ def test_sets_that_would_share_a_folder_are_refused(sets: list[str], label: str,
         tasks_of(config(sets, tmp_path))
 
 
+def test_every_row_has_an_id_of_its_own(tmp_path: Path) -> None:
+    squad = ROWS["squad"][0]
+    rows = [{**squad, "id": name, "question": f"q{number}"} for number, name in enumerate((None, None, "x", "y", "y"))]
+    task = only(tasks_of(config([f"squad={written(tmp_path, rows)}"], tmp_path, shots=0)))
+    assert [item.id for item in task.items] == ["1", "2", "x", "y (row 4)", "y (row 5)"]
+
+
 def test_choices_in_many_forms(tmp_path: Path) -> None:
     rows: list[Mapping[str, Any]] = [
         CHOICE,
