@@ -107,6 +107,43 @@ def test_sets_that_would_share_a_folder_are_refused(sets: list[str], label: str,
         tasks_of(config(sets, tmp_path))
 
 
+_QUESTION = {"question": "q"}
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("mcq", {**CHOICE, "answer": "²"}, "'²' is none of A, B, C, D"),
+    ("mcq", {**_QUESTION, "choices": ["hi", "AB"], "answer": "C"}, "none of A, B"),
+    ("hellaswag", {"ctx": "c", "endings": ["a", "b"], "label": 5}, "5 is none of 0, 1"),
+    ("winogrande", {"sentence": "_", "option1": "x", "option2": "y", "answer": "0"}, "'0' is none of 1, 2"),
+    ("mmlu_pro", {**_QUESTION, "options": ["N/A", "b", "c"], "answer": "A"}, "is the choice N/A"),
+    ("truthfulqa", {**_QUESTION, "mc1_targets": {"labels": [0, 1]}}, "choices are not a list"),
+    ("truthfulqa", {**_QUESTION, "mc1_targets": {"choices": ["a", "b"], "labels": [0, 0, 1]}}, "not a list of 2"),
+    ("truthfulqa", {**_QUESTION, "mc1_targets": {"choices": ["a", "b"], "labels": None}}, "not a list of 2"),
+    ("arc_easy", {**_QUESTION, "choices": {"text": ["a", "b"], "label": ["A"]}, "answerKey": "A"}, "not a list of 2"),
+    ("triviaqa", {**_QUESTION, "answer": {"value": "v", "aliases": "w"}}, "no list of texts"),
+    ("gsm8k", {**_QUESTION, "answer": "none"}, "has no number"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "why"), BAD)
+def test_rows_that_are_told(name: str, row: dict[str, Any], why: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"row 1 of .*{why}"):
+        tasks_of(config([f"{name}={written(tmp_path, [row])}"], tmp_path, shots=0))
+
+
+GOOD: list[tuple[str, dict[str, Any], str]] = [
+    ("mcq", {**_QUESTION, "choices": ["yes", "no"], "answer": "no"}, "B"),
+    ("mcq", {**_QUESTION, "choices": ["hi", "AB"], "answer": "AB"}, "B"),
+    ("mcq", {**_QUESTION, "choices": ["C", "D"], "answer": "D"}, "B"),
+    ("mmlu_pro", {**_QUESTION, "options": ["a", "N/A", "c"], "answer": "C"}, "B"),
+    ("triviaqa", {**_QUESTION, "answer": {"value": "v", "aliases": None}}, "v"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "right"), GOOD)
+def test_rows_that_look_odd(name: str, row: dict[str, Any], right: str, tmp_path: Path) -> None:
+    task = only(tasks_of(config([f"{name}={written(tmp_path, [row])}"], tmp_path, shots=0)))
+    assert task.items[0].reference == right
+
+
 def test_every_row_has_an_id_of_its_own(tmp_path: Path) -> None:
     squad = ROWS["squad"][0]
     rows = [{**squad, "id": name, "question": f"q{number}"} for number, name in enumerate((None, None, "x", "y", "y"))]
