@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from swift.config.engine import LlamacppConfig
 from swift.engines.server import Launch
+from swift.engines.states import key_of, states_of
 from swift.engines.wires import Takes
 from swift.environments import llama_server_file
 from swift.environments.guarded import run_guarded
@@ -105,10 +105,8 @@ def quantize_file(source: Path, target: Path, environment: Environment, kind: st
 
 
 def _key(path: Path, how: str) -> str:
-    """What identifies the files of a model and what is made of them: names, lengths and times of change."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
-    return hashlib.sha256(repr((_FORMAT, how, states)).encode()).hexdigest()[:16]
+    """What identifies the files of a model and what is made of them."""
+    return key_of(_FORMAT, how, states_of(path))
 
 
 def _run(command: list[str], what: str, source: Path, variables: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from swift.chat.media.files import copy_processor
 from swift.engines.folders import Plan
 from swift.engines.load import load_base
 from swift.engines.merging import merge, quantized_error, require_mergeable
+from swift.engines.states import key_of, states_of
 from swift.hub.cache import atomic_folder, cache_root
 from swift.hub.located import Located, say
 from swift.models.gguf import as_folder
@@ -98,10 +98,4 @@ def merged_folder(plan: Plan, located: Located) -> Path:
 
 
 def _key(folders: list[Path]) -> str:
-    states = [
-        (str(file), file.stat().st_size, file.stat().st_mtime_ns)
-        for folder in folders
-        for file in sorted(folder.resolve().iterdir())
-        if file.is_file()
-    ]
-    return hashlib.sha256(repr((_FORMAT, states)).encode()).hexdigest()[:16]
+    return key_of(_FORMAT, [state for folder in folders for state in states_of(folder.resolve())])

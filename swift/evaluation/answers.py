@@ -80,7 +80,8 @@ def _choice(item: Item, scored: Sequence[Scored | RowError], metric: Metric) -> 
     if failed is not None:
         return _failed(item, failed, metric)
     likely = [found for found in scored if isinstance(found, Scored)]
-    right = item.choices.index(item.expected[0])
+    reference = item.reference
+    right = item.choices.index(reference.content if isinstance(reference, Message) else reference)
     whole, norm = likeliest(likely, item.choices)
     return {
         **item.line(),

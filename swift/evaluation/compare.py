@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import combinations, groupby
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from swift.config.runs import EvalConfig
 from swift.errors import DataError
 from swift.evaluation.intervals import Estimate
 from swift.evaluation.judging.pairs import judge_pairs
+from swift.evaluation.matching import matched
 from swift.evaluation.metric import FOREIGN, Metric, shares
 from swift.evaluation.metrics import CHANCE, METRICS
 from swift.evaluation.page import bars, rendered
@@ -77,7 +80,7 @@ def compare(config: EvalConfig) -> tuple[Row, ...]:
     folder = Path(config.output_dir)
     judged = config.judge.model is not None or config.judge.url is not None
     for name in names:
-        for one, other in combinations([sets[name] for sets in runs.values()], 2):
+        for one, other in map(partial(_same, name), combinations([sets[name] for sets in runs.values()], 2)):
             pair = _rows(name, one, other)
             if judged and _has_answers(one) and _has_answers(other):
                 place = folder / f"judged-{name}-{one.label}-{other.label}"
@@ -167,6 +170,26 @@ def _rows(name: str, first: Run, second: Run) -> list[Row]:
         if found is not None:
             rows.append(Row(name, measure.title, first.label, second.label, found))
     return rows
+
+
+def _same(name: str, pair: tuple[Run, Run]) -> tuple[Run, Run]:
+    """Two runs with lines of the same questions only, where their ids are the same; says how many are not.
+
+    Raises:
+        DataError: No question is the same, though ids are.
+    """
+    one, other = pair
+    found = matched(one.lines, other.lines)
+    if not found.others:
+        return pair
+    if not found.same:
+        raise DataError(
+            f"{one.label} and {other.label}: none of {found.others} questions of {name} with the same id is the same",
+            hint="evaluate them with the same rows",
+        )
+    what = f"{found.others} questions of {name} have the same id and are not the same: they are left out"
+    sys.stderr.write(f"note: {one.label} and {other.label}: {what}\n")
+    return replace(one, lines=found.first), replace(other, lines=found.second)
 
 
 def _nothing(name: str, first: Run, second: Run) -> DataError:

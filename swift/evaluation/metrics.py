@@ -13,7 +13,7 @@ from swift.evaluation.item import Item
 from swift.evaluation.metric import Filter, Measure, Metric, Scores, named
 from swift.evaluation.structured import Check, json_in
 from swift.evaluation.toolbench import judge
-from swift.evaluation.words import anls, f1, letter_in, same_number, squad_exact, vqa
+from swift.evaluation.words import anls, f1, letter_in, number_in, same_number, squad_exact, vqa
 from swift.inference.overlap import bleu_counts, bleu_of, rouge_l, rouge_n
 from swift.types import Conversation, Message
 
@@ -39,6 +39,10 @@ def _without_choices(item: Item) -> str:
 
 def _without_text(item: Item) -> str:
     return "" if any(text.strip() for text in item.expected) else "no text"
+
+
+def _without_number(item: Item) -> str:
+    return "" if any(number_in(text) is not None for text in item.expected) else "no number"
 
 
 def _without_boxes(item: Item) -> str:
@@ -142,7 +146,11 @@ METRICS: dict[str, Metric] = {
         filter=_TEXT,
     ),
     "bleu": Metric({"bleu": Measure("BLEU", named("counts"), pooled=bleu_of)}, _bleu, filter=_TEXT),
-    "number": Metric(_RIGHT, _of_texts({"right": same_number}), filter=_TEXT),
+    "number": Metric(
+        _RIGHT,
+        _of_texts({"right": same_number}),
+        filter=Filter(turn=_without_number, told={"no number": "turns whose reference has no number"}),
+    ),
     "json": json_metric(None),
     "calls": Metric(
         {"accuracy": Measure("Accuracy", named("right")), "names": Measure("names", named("names"))},

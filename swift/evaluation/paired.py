@@ -65,7 +65,8 @@ def compared(first: Values, second: Values, measure: Measure) -> Comparison | No
     if measure.pooled is not None:
         return _pooled(mine, theirs, clusters, measure)
     differences = theirs - mine
-    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+    gains = -differences if measure.lower else differences
+    better, worse = int((gains > 0).sum()), int((gains < 0).sum())
     sums = by_cluster(np.column_stack([differences, np.ones(len(differences))]), clusters)
     low, high = _interval(sums)
     binary = bool(np.isin(mine, (0, 1)).all() and np.isin(theirs, (0, 1)).all())

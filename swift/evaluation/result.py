@@ -155,8 +155,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         DataError: It cannot be read, or a line of it is damaged.
     """
     try:
-        return [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        found = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}", hint="name the output folder of a finished evaluation") from error
     except ValueError as error:
         raise DataError(f"{path} has a line that is no JSON", hint="evaluate again, into another folder") from error
+    wrong = next((number for number, line in enumerate(found, 1) if not isinstance(line, dict)), None)
+    if wrong is not None:
+        raise DataError(f"line {wrong} of {path} is no object", hint="evaluate again, into another folder")
+    return found

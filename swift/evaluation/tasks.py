@@ -7,7 +7,7 @@ from pathlib import Path
 from swift.config.runs import EvalConfig
 from swift.errors import DataError
 from swift.evaluation.benchmarks.ask import asked
-from swift.evaluation.benchmarks.registry import parse_wish
+from swift.evaluation.benchmarks.registry import distinct, parse_wish
 from swift.evaluation.metric import Metric
 from swift.evaluation.metrics import METRICS, json_metric
 from swift.evaluation.structured import schema_check
@@ -24,7 +24,7 @@ def tasks_of(config: EvalConfig) -> list[Task]:
         SwiftError: A set or a metric cannot be used.
     """
     if config.benchmark.sets:
-        return [asked(wish, config) for wish in map(parse_wish, config.benchmark.sets)]
+        return [asked(wish, config) for wish in distinct([*map(parse_wish, config.benchmark.sets)])]
     return [_rows(config)]
 
 

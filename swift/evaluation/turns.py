@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -36,13 +37,19 @@ def selected(data: DataConfig) -> Selection:
 
 
 def turns_of(selection: Selection, data: DataConfig, wanted: Filter, skipped: dict[str, int]) -> Iterator[Item]:
-    """All turns, in the order of the files; what is left out is counted in `skipped`, by reason."""
+    """All turns, in the order of the files; what is left out is counted in `skipped`, by reason.
+
+    A turn that comes several times, as that of a file that is named twice, is asked as often.
+    """
+    times: Counter[str] = Counter()
     for number, source in enumerate(selection.sources):
         chosen = sorted(selection.validation[selection.validation[:, 0] == number, 1].tolist())
         numbers = frozenset(chosen)
         for place, row in enumerate(source.rows()):
             if place in numbers:
-                yield from _of_row(row, data, wanted, skipped, times=chosen.count(place))
+                for item in _of_row(row, data, wanted, skipped, times=chosen.count(place)):
+                    yield replace(item, sample=times[item.id])
+                    times[item.id] += 1
 
 
 def _of_row(row: Any, data: DataConfig, wanted: Filter, skipped: dict[str, int], *, times: int) -> Iterator[Item]:
@@ -70,8 +77,8 @@ def _of_row(row: Any, data: DataConfig, wanted: Filter, skipped: dict[str, int],
         if reason:
             skipped[reason] += times
             continue
-        for time in range(times):
-            yield replace(item, sample=time)
+        for _ in range(times):
+            yield item
 
 
 def _item(sample: Conversation, index: int, choices: tuple[str, ...], answers: tuple[str, ...]) -> Item:

@@ -16,7 +16,7 @@ from swift.chat.codec import Codec
 from swift.chat.grounding.write import ground
 from swift.chat.parse import parse_answer
 from swift.config.data import DataConfig
-from swift.config.engine import engine_identity
+from swift.config.engine import ServedConfig, engine_identity
 from swift.config.runs import EvalConfig, InferConfig
 from swift.data.columns import to_sample
 from swift.data.progress import RowProgress, row_progress
@@ -24,6 +24,7 @@ from swift.data.rows import BadRow
 from swift.data.select import Selection, select
 from swift.engines.base import Engine
 from swift.engines.folders import Plan
+from swift.engines.states import weights_key
 from swift.errors import RowError
 from swift.inference.answerers import Answerer, sampling_of
 from swift.inference.found import draw_found, found_in, spots_json
@@ -144,6 +145,7 @@ def answers_identity(config: InferConfig | EvalConfig, plan: Plan) -> dict[str, 
     return {
         "model": plan.model.model_dump(mode="json", exclude={"hub_token", "device", "device_map", "hub", "use_hf"}),
         "adapters": {name: str(path.resolve()) for name, path in plan.adapters.items()},
+        "weights": _weights(config, plan),
         "merged": config.merge_lora,
         "chat": plan.chat.model_dump(mode="json"),
         "media": plan.media.model_dump(mode="json", exclude={"timeout", "cache_megabytes"}),
@@ -152,6 +154,14 @@ def answers_identity(config: InferConfig | EvalConfig, plan: Plan) -> dict[str, 
         "seed": config.seed,
         "columns": config.data.columns,
     }
+
+
+def _weights(config: InferConfig | EvalConfig, plan: Plan) -> str | None:
+    """What identifies the weights that are here; None where they are behind an address, or on a hub."""
+    if isinstance(config.engine, ServedConfig) and config.engine.url is not None:
+        return None
+    model = [Path(plan.model.id).expanduser()] if plan.model.id else []
+    return weights_key([place.resolve() for place in (*model, *plan.adapters.values())])
 
 
 def read_items(selection: Selection, data: DataConfig) -> Iterator[Item]:

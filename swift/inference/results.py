@@ -127,11 +127,21 @@ def _require_same(path: Path, beside: Path, identity: Mapping[str, Any], flag: s
     way_out = f"choose another --{flag}, or delete the file"
     if not beside.is_file():
         raise DataError(f"{flag} {path} exists and does not say what it was made with", hint=way_out)
-    before = orjson.loads(beside.read_bytes())
+    before = _read_identity(beside, way_out)
     now = orjson.loads(orjson.dumps(identity))
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
         raise DataError(f"{flag} {path} holds answers made with another {' and '.join(changed)}", hint=way_out)
+
+
+def _read_identity(beside: Path, way_out: str) -> dict[str, Any]:
+    try:
+        found = orjson.loads(beside.read_bytes())
+    except ValueError as error:
+        raise DataError(f"{beside} is damaged: it is no JSON", hint=way_out) from error
+    if not isinstance(found, dict):
+        raise DataError(f"{beside} is damaged: it is no object", hint=way_out)
+    return found
 
 
 def _repair(file: BinaryIO) -> int:

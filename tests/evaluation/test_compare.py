@@ -100,6 +100,32 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
         compare(config([first, run(tmp_path / "d", [0, 1])], tmp_path / "out"))
 
 
+def test_only_the_same_questions_are_paired(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = (Path(run(tmp_path / name, [0, 1, 1])) for name in "ab")
+    path = second / "samples.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+
+    def write(changes: list[dict[str, Any]]) -> None:
+        changed = [{**line, **change} for line, change in zip(lines, changes, strict=True)]
+        path.write_text("".join(json.dumps(line) + "\n" for line in changed))
+
+    # Another system message or example in front is not another question.
+    write([{"reference": "b"}, {"asked": "user: y"}, {"asked": "system: short\n\nuser: x"}])
+    row = compare(config([str(first), str(second)], tmp_path / "out"))[0]
+    assert row.found.count == 1
+    assert "2 questions of mcq have the same id and are not the same" in capsys.readouterr().err
+    write([{"reference": "b"}] * 3)
+    with pytest.raises(DataError, match="none of 3 questions of mcq with the same id is the same"):
+        compare(config([str(first), str(second)], tmp_path / "out"))
+
+
+def test_a_line_that_is_no_object(tmp_path: Path) -> None:
+    folders = [run(tmp_path / name, [0, 1]) for name in "ab"]
+    (tmp_path / "a" / "samples.jsonl").write_text("[1]\n")
+    with pytest.raises(DataError, match=r"line 1 of .* is no object"):
+        compare(config(folders, tmp_path / "out"))
+
+
 def test_a_judge_that_cannot_be_read(tmp_path: Path) -> None:
     """A tiny random model is a judge who says nothing: every pair is asked in both orders, and that is told."""
     model = save_tiny(tmp_path / "model")

@@ -102,3 +102,12 @@ def test_answers_to_one_question_are_combined() -> None:
     ]
     found = values_of([*lines, {"id": "b", "cluster": "b", "error": "x"}], measure)
     assert (found.ids, found.values) == (("a",), (1.0,))
+
+
+def test_less_is_better_where_the_measure_says_so() -> None:
+    measure = Measure("Hallucination", named("x"), lower=True)
+    ids = tuple("abc")
+    found = compared(Values(ids, (1, 1, 0), ids), Values(ids, (0, 0, 0), ids), measure)
+    assert found is not None
+    assert (found.better, found.worse) == (2, 0)
+    assert found.difference < 0

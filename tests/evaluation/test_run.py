@@ -184,6 +184,30 @@ def test_the_likeliest_choice(model: Path, tmp_path: Path, capsys: pytest.Captur
     assert "by length" in capsys.readouterr().out
 
 
+def test_the_right_choice_is_the_turn_and_not_among_answers(model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"query": "q", "response": "a", "choices": ["a", "b"], "answers": ["x"]}) + "\n")
+    (result,) = evaluate(config(model, rows, tmp_path / "out", metric="choice"))
+    assert result.scores["accuracy"].count == 1
+
+
+def test_references_without_a_number_are_left_out_and_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"query": "q", "response": text}) + "\n" for text in ("none here", "7")))
+    (result,) = evaluate(config(model, rows, tmp_path / "out", metric="number"))
+    assert result.scores["accuracy"].count == 1
+    assert result.skipped["no number"] == 1
+    assert "1 turns whose reference has no number" in capsys.readouterr().out
+
+
+def test_rows_of_a_file_that_is_named_twice_count_twice(model: Path, rows: Path, tmp_path: Path) -> None:
+    twice = {"data": {"train": [str(rows), str(rows)]}}
+    (result,) = evaluate(config(model, rows, tmp_path / "out", **twice))
+    assert result.scores["plan_em"].count == 6
+
+
 def test_predictions_by_another_metric_are_not_added_to(model: Path, rows: Path, tmp_path: Path) -> None:
     evaluate(config(model, rows, tmp_path / "out"))
     with pytest.raises(DataError, match="made with another metric"):

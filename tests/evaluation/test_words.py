@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swift.errors import ConfigError
 from swift.evaluation.boxes import boxes_in, iou, mean_iou
 from swift.evaluation.calls import same_calls, same_names
 from swift.evaluation.structured import json_in, schema_check
@@ -123,6 +126,36 @@ def test_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
     check = schema_check(str(path))
     assert check({"a": 1})
     assert not check({"b": 1})
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("3", "neither an object nor true or false"),
+        ('{"$ref": "#/nowhere"}', "/nowhere'?, which is not in it"),
+        ('{"properties": {"a": {"$ref": "#/$defs/x"}}}', "which is not in it"),
+        ('{"$ref": "https://example.org/x.json"}', "which is not in it"),
+        ('{"$ref": "#"}', "names itself without end"),
+    ],
+)
+def test_schemas_that_cannot_be_used(text: str, why: str, tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=why):
+        schema_check(str(path))
+
+
+def test_references_within_a_schema(tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    whole = {"properties": {"a": {"$ref": "#/$defs/x"}}, "$defs": {"x": {"type": "integer"}}}
+    # What an enum holds is data, whatever it looks like.
+    path.write_text(json.dumps({**whole, "enum": [{"a": 1}, {"a": "x"}, {"$ref": "#/y"}]}))
+    check = schema_check(str(path))
+    assert check({"a": 1})
+    assert not check({"a": "x"})
+    tree = {"properties": {"left": {"$ref": "#"}}, "additionalProperties": False}
+    path.write_text(json.dumps(tree))
+    assert schema_check(str(path))({"left": {"left": {}}})
 
 
 def test_boxes() -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import pytest
 
 from swift.config.runs import InferConfig
+from swift.engines.open import plan_of
 from swift.errors import DataError
+from swift.inference.batch import answers_identity
 from swift.inference.run import infer
 from tests.engines.support import save_adapter
 
@@ -109,6 +113,24 @@ def test_answers_of_something_else_are_not_mixed_in(model, data, tmp_path):
     with pytest.raises(DataError, match="does not say what it was made with"):
         infer(_config(model, data, foreign))
     assert foreign.read_text() == "mine\n"
+
+
+def test_answers_of_other_weights_at_the_same_path_are_not_mixed_in(model, data, tmp_path):
+    folder, result = tmp_path / "moving", tmp_path / "r.jsonl"
+    shutil.copytree(model, folder)
+    infer(_config(folder, data, result))
+    (folder / "notes.txt").write_text("beside the weights")
+    infer(_config(folder, data, result))
+    os.utime(folder / "model.safetensors", ns=(1, 1))
+    with pytest.raises(DataError, match="another weights"):
+        infer(_config(folder, data, result))
+
+
+def test_a_model_behind_an_address_has_no_weights_here(model, data, tmp_path):
+    served = {"type": "openai", "url": "http://127.0.0.1:1/v1"}
+    for engine, known in ((served, False), ({"type": "transformers"}, True)):
+        config = _config(model, data, tmp_path / "r.jsonl", engine=engine)
+        assert (answers_identity(config, plan_of(config))["weights"] is not None) is known
 
 
 def test_bad_rows_have_their_error_and_the_rest_their_answers(model, tmp_path, capsys):

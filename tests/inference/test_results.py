@@ -29,6 +29,16 @@ def test_a_folder_is_no_result_file(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_damaged_file_beside_is_told(damage, tmp_path):
+    path = tmp_path / "r.jsonl"
+    with open_results(path, {"seed": 1}) as results:
+        results.write({"row": 1})
+    (tmp_path / "r.jsonl.run.json").write_text(damage)
+    with pytest.raises(DataError, match=r"r\.jsonl\.run\.json is damaged"), open_results(path, {"seed": 1}):
+        pass
+
+
 def test_messages_keep_their_tool_calls():
     call = Message("assistant", "", reasoning="hm", tool_calls=(ToolCall("add", {"a": 1}, "c1"),))
     assert message_json(call) == {

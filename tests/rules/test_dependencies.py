@@ -12,7 +12,13 @@ from tests.rules.sources import ROOT, files, tree
 DISTRIBUTION = {"yaml": "pyyaml", "PIL": "pillow"}
 """Import name to distribution, where they differ."""
 
-BROUGHT_BY = {"annotated_types": "pydantic", "pydantic_core": "pydantic", "starlette": "fastapi"}
+BROUGHT_BY = {
+    "annotated_types": "pydantic",
+    "jsonschema_specifications": "jsonschema",
+    "pydantic_core": "pydantic",
+    "referencing": "jsonschema",
+    "starlette": "fastapi",
+}
 """Imported modules that are part of another library's interface."""
 
 

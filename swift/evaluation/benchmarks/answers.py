@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from swift.errors import RowError
-from swift.evaluation.benchmarks.base import Benchmark, Hub, Question, Values, text_of, user
+from swift.evaluation.benchmarks.base import Benchmark, Hub, Question, Values, id_of, text_of, user
+from swift.evaluation.words import number_in
 
 
 def _gsm8k(row: Values) -> Question:
     answer = text_of(row, "answer")
     text = f"{text_of(row, 'question')}\n\nThink step by step, and end with `#### ` and the number."
-    return Question(user(text), answer, reference=answer.rsplit("####", 1)[-1].strip())
+    reference = answer.rsplit("####", 1)[-1].strip()
+    if number_in(reference) is None:
+        raise RowError("bad_row", f"its answer {reference[:80]!r} has no number")
+    return Question(user(text), answer, reference=reference)
 
 
 def _squad(row: Values) -> Question:
@@ -22,14 +26,17 @@ def _squad(row: Values) -> Question:
         f"{text_of(row, 'context')}\n\nQuestion: {text_of(row, 'question')}\n"
         "Answer with as few words of the text as you can."
     )
-    return Question(user(text), texts[0], reference=texts[0], answers=texts, id=str(row.get("id", "")))
+    return Question(user(text), texts[0], reference=texts[0], answers=texts, id=id_of(row))
 
 
 def _trivia(row: Values) -> Question:
     found = row.get("answer")
     if not isinstance(found, Mapping):
         raise RowError("bad_row", "its answer is no object with value and aliases")
-    texts = _texts([found.get("value"), *found.get("aliases", ())])
+    aliases = found.get("aliases") or ()
+    if isinstance(aliases, str) or not isinstance(aliases, Sequence):
+        raise RowError("bad_row", "its aliases are no list of texts")
+    texts = _texts([found.get("value"), *aliases])
     text = f"{text_of(row, 'question')}\nAnswer with a name or a few words."
     return Question(user(text), texts[0], reference=texts[0], answers=texts)
 

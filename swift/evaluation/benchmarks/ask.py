@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Question, Rows
 from swift.evaluation.benchmarks.metrics import benchmark_metric
 from swift.evaluation.benchmarks.registry import Wish, benchmarks
 from swift.evaluation.benchmarks.rows import find
+from swift.evaluation.code.passing import limits_of
 from swift.evaluation.item import Item
 from swift.evaluation.metric import Metric
 from swift.evaluation.task import Task
@@ -47,8 +49,15 @@ def asked(wish: Wish, config: EvalConfig) -> Task:
         _enough(len(questions) - 1, wanted, found.rows.name)
         examples, order = [questions[place] for place in order[:wanted]], order[wanted:]
     kept = sorted(order[: options.limit])
+    names = _names(questions)
     items = [
-        _item(questions[place], place, wish, config, _shots(questions[place], examples or [], wanted, config.seed))
+        _item(
+            replace(questions[place], id=names[place]),
+            place,
+            wish,
+            config,
+            _shots(questions[place], examples or [], wanted, config.seed),
+        )
         for place in kept
     ]
     samples = options.samples if benchmark.runs_code else 1
@@ -60,7 +69,7 @@ def asked(wish: Wish, config: EvalConfig) -> Task:
         items=[replace(item, sample=sample) for item in items for sample in range(samples)],
         folder=Path(config.output_dir) / wish.label,
         rules=_rules(config, benchmark, metric),
-        identity={"prompt": f"{wish.name} {benchmark.prompt}"},
+        identity={"prompt": f"{wish.name} {benchmark.prompt}", **(limits_of(options) if benchmark.runs_code else {})},
         skipped={LEFT_OUT: left_out},
         told={LEFT_OUT: "rows that cannot be judged here"},
         facts=facts,
@@ -81,6 +90,13 @@ def _questions(rows: Rows, benchmark: Benchmark) -> tuple[list[Question], int]:
     return questions, left_out
 
 
+def _names(questions: Sequence[Question]) -> list[str]:
+    """A name for each question: its id, or its number; with its number, where several rows have one id."""
+    names = [question.id or str(number) for number, question in enumerate(questions, 1)]
+    count = Counter(names)
+    return [name if count[name] == 1 else f"{name} (row {number})" for number, name in enumerate(names, 1)]
+
+
 def _shots(question: Question, examples: Sequence[Question], wanted: int, seed: int) -> list[Message]:
     """Solved examples as turns: of the same group where that has enough of them, always the same ones."""
     if not wanted:
@@ -98,13 +114,12 @@ def _enough(there: int, wanted: int, what: str) -> None:
 
 
 def _item(question: Question, place: int, wish: Wish, config: EvalConfig, shots: Sequence[Message]) -> Item:
-    name = question.id or str(place + 1)
     messages = [*shots, *question.messages]
     if config.chat.system is not None and messages[0].role != "system":
         messages.insert(0, Message("system", config.chat.system))
     prompt = Conversation(tuple(messages), Origin(wish.name, place + 1), tools=question.tools)
     return Item(
-        id=name,
+        id=question.id,
         prompt=prompt,
         reference=question.reference,
         choices=question.choices,

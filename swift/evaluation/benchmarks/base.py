@@ -148,6 +148,12 @@ def text_of(row: Values, column: str) -> str:
     raise RowError("bad_row", f"its column {column!r} {what}")
 
 
+def id_of(row: Values, column: str = "id") -> str:
+    """What a row calls itself; empty where it does not."""
+    value = row.get(column)
+    return "" if value is None else str(value)
+
+
 def user(text: str) -> tuple[Message, ...]:
     """A turn of the user."""
     return (Message("user", text),)

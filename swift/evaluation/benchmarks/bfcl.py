@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 
 from swift.errors import DataError, RowError
-from swift.evaluation.benchmarks.base import Benchmark, Package, Question, Rows, Values
+from swift.evaluation.benchmarks.base import Benchmark, Package, Question, Rows, Values, id_of
 from swift.evaluation.benchmarks.bfcl_match import mismatch
+from swift.evaluation.benchmarks.bfcl_rows import unnamed, unusable
 from swift.evaluation.item import Item
 from swift.evaluation.metric import Scores
 from swift.types import Message
@@ -32,16 +33,25 @@ def _read(path: Path, subsets: Sequence[str]) -> Rows:
     rows: list[Values] = []
     for category in subsets:
         questions = _lines(path, f"BFCL_v4_{category}.json", answers=False)
-        right = (
-            _lines(path, f"BFCL_v4_{category}.json", answers=True) if category in _ANSWERED else [{}] * len(questions)
-        )
-        if len(questions) != len(right):
-            raise DataError(f"BFCL {category} has {len(questions)} questions and {len(right)} answers", hint="mend it")
+        right = _right(path, category, questions) if category in _ANSWERED else [[]] * len(questions)
         rows += [
-            {**question, "category": category, "ground_truth": answer.get("ground_truth", [])}
-            for question, answer in zip(questions, right, strict=True)
+            {**question, "category": category, "ground_truth": truth}
+            for question, truth in zip(questions, right, strict=True)
         ]
     return Rows(rows, f"BFCL in {path}")
+
+
+def _right(path: Path, category: str, questions: Sequence[Values]) -> list[Any]:
+    """What is right for each question: the answer of the same id."""
+    answers = _lines(path, f"BFCL_v4_{category}.json", answers=True)
+    known = {id_of(answer): answer.get("ground_truth") for answer in answers}
+    if len(known) != len(answers) or "" in known:
+        raise DataError(f"BFCL {category}: answers in {path} have no id of their own each", hint="mend the file")
+    lost = next((number for number, row in enumerate(questions, 1) if id_of(row) not in known), None)
+    if lost is not None:
+        what = f"row {lost}, {id_of(questions[lost - 1]) or 'without an id'}, has no answer of its id"
+        raise DataError(f"BFCL {category} in {path}: {what}", hint="mend the row, or take it out")
+    return [known[id_of(row)] for row in questions]
 
 
 def _lines(path: Path, name: str, *, answers: bool) -> list[Values]:
@@ -62,8 +72,11 @@ def _lines(path: Path, name: str, *, answers: bool) -> list[Values]:
 
 def _ask(row: Values) -> Question:
     turns, functions = row.get("question"), row.get("function")
-    if not isinstance(turns, list) or len(turns) != 1 or not isinstance(functions, list) or not functions:
+    category = str(row["category"])
+    if not isinstance(turns, list) or len(turns) != 1 or not isinstance(functions, list):
         raise RowError("bad_row", "it is not one turn with a list `function`")
+    if not functions and category in _ANSWERED:
+        raise RowError("bad_row", "its list `function` is empty")
     messages = []
     for turn in turns[0]:
         if not isinstance(turn, dict) or turn.get("role") not in _ROLES or not isinstance(turn.get("content"), str):
@@ -71,14 +84,16 @@ def _ask(row: Values) -> Question:
         messages.append(Message(turn["role"], turn["content"]))
     if not messages or messages[-1].role != "user":
         raise RowError("bad_row", "the user does not have the last word")
-    category = str(row["category"])
     right = row["ground_truth"]
+    why = unusable(functions, right, several="parallel" in category) if category in _ANSWERED else unnamed(functions)
+    if why:
+        raise RowError("bad_row", why)
     return Question(
         tuple(messages),
         reference={"category": category, "functions": functions, "right": right},
         tools=tuple({"type": "function", "function": _openai(function)} for function in functions),
         group=category,
-        id=str(row.get("id", "")),
+        id=id_of(row),
     )
 
 

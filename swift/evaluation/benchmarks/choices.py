@@ -31,11 +31,16 @@ def _group(row: Values) -> str:
 def _right(value: Any, count: int, *, letters: str = LETTERS) -> int:
     """The number of the right choice, from its letter, or from its number (from 0)."""
     text = str(value).strip()
-    if len(text) == 1 and text.upper() in letters[:count]:
+    if _is_letter(text, letters[:count]):
         return letters.index(text.upper())
-    if text.isdigit() and int(text) < count:
+    if text.isdecimal() and len(text) < 4 and int(text) < count:
         return int(text)
-    raise RowError("bad_row", f"its answer {value!r} is none of {', '.join(letters[:count])}")
+    known = letters[:count] or map(str, range(count))
+    raise RowError("bad_row", f"its answer {value!r} is none of {', '.join(known)}"[:200])
+
+
+def _is_letter(text: str, letters: str) -> bool:
+    return len(text) == 1 and text.upper() in letters
 
 
 def _texts(values: Any, what: str) -> list[str]:
@@ -57,7 +62,7 @@ def _any(row: Values, words: str = _ENGLISH) -> Question:
     else:
         choices = _texts(listed, "choices")
     answer = row.get("answer", row.get("label", row.get("answer_index")))
-    if isinstance(answer, str) and answer in choices and answer.upper() not in LETTERS:
+    if isinstance(answer, str) and answer in choices and not _is_letter(answer, LETTERS[: len(choices)]):
         answer = choices.index(answer)
     return _listed(row, choices, _right(answer, len(choices)), words, _group(row))
 
@@ -92,10 +97,18 @@ def _arc(row: Values) -> Question:
     found = row.get("choices")
     if not isinstance(found, dict) or "text" not in found or "label" not in found:
         return _any(row)
-    labels = [str(label) for label in found["label"]]
+    labels, choices = _labelled(found["label"], found["text"])
     if str(row.get("answerKey")) not in labels:
         raise RowError("bad_row", f"its answerKey {row.get('answerKey')!r} is none of {', '.join(labels)}")
-    return _listed(row, _texts(found["text"], "choices"), labels.index(str(row["answerKey"])), _ENGLISH, "")
+    return _listed(row, choices, labels.index(str(row["answerKey"])), _ENGLISH, "")
+
+
+def _labelled(labels: Any, values: Any) -> tuple[list[str], list[str]]:
+    """Labels and the choices that they are of."""
+    choices = _texts(values, "choices")
+    if not isinstance(labels, Sequence) or isinstance(labels, str) or len(labels) != len(choices):
+        raise RowError("bad_row", f"its labels are not a list of {len(choices)}, one for each choice")
+    return [str(label) for label in labels], choices
 
 
 def _hellaswag(row: Values) -> Question:
@@ -108,23 +121,33 @@ def _hellaswag(row: Values) -> Question:
 def _truthful(row: Values) -> Question:
     """TruthfulQA's mc1: one choice is right. Which one is first in the file does not matter to likelihoods."""
     targets = row.get("mc1_targets")
-    if not isinstance(targets, dict) or 1 not in list(targets.get("labels", ())):
-        raise RowError("bad_row", "it has no mc1_targets with a right choice")
-    choices = _texts(targets["choices"], "choices")
-    right = choices[list(targets["labels"]).index(1)]
+    if not isinstance(targets, dict):
+        raise RowError("bad_row", "it has no mc1_targets")
+    labels, choices = _labelled(targets.get("labels"), targets.get("choices"))
+    if "1" not in labels:
+        raise RowError("bad_row", "its mc1_targets have no right choice")
+    right = choices[labels.index("1")]
     return Question(user(text_of(row, "question")), right, reference=right, choices=tuple(choices))
 
 
 def _winogrande(row: Values) -> Question:
     options = [text_of(row, "option1"), text_of(row, "option2")]
     text = f"Which word fits the blank?\n\n{text_of(row, 'sentence')}"
-    right = options[_right(row.get("answer"), 3, letters="") - 1]
+    answer = str(row.get("answer")).strip()
+    if answer not in ("1", "2"):
+        raise RowError("bad_row", f"its answer {row.get('answer')!r} is none of 1, 2")
+    right = options[int(answer) - 1]
     return Question(user(text), right, reference=right, choices=tuple(options))
 
 
 def _pro(row: Values) -> Question:
-    options = [option for option in _texts(row.get("options"), "options") if option != "N/A"]
-    return _listed(row, options, _right(row.get("answer"), len(options)), _ENGLISH, _group(row))
+    """MMLU-Pro's rows: `N/A` stands where there is no further choice, and is not shown."""
+    options = _texts(row.get("options"), "options")
+    right = _right(row.get("answer"), len(options))
+    if options[right] == "N/A":
+        raise RowError("bad_row", f"its answer {row.get('answer')!r} is the choice N/A")
+    shown = _texts([option for option in options if option != "N/A"], "options but N/A")
+    return _listed(row, shown, right - options[:right].count("N/A"), _ENGLISH, _group(row))
 
 
 MCQ = Benchmark(

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from swift.errors import RowError
-from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Hub, Question, Values, text_of, user
+from swift.evaluation.benchmarks.base import LEFT_OUT, Benchmark, Hub, Question, Values, id_of, text_of, user
+from swift.evaluation.benchmarks.ifeval_options import options_of
 from swift.evaluation.item import Item
 from swift.evaluation.metric import Scores
 from swift.evaluation.structured import json_in
@@ -145,12 +146,12 @@ def _ask(row: Values) -> Question:
         raise RowError("bad_row", "its instruction_id_list and kwargs are not lists of one length")
     if _LANGUAGE in names:
         raise RowError(LEFT_OUT)
-    unknown = [name for name in names if name not in _RULES]
+    unknown = [name for name in names if not isinstance(name, str) or name not in _RULES]
     if unknown:
         raise RowError("bad_row", f"its instruction {unknown[0]!r} is not known")
-    given = [{key: value for key, value in (one or {}).items() if value is not None} for one in options]
+    given = [options_of(name, one) for name, one in zip(names, options, strict=True)]
     reference = [{"rule": name, "options": one} for name, one in zip(names, given, strict=True)]
-    return Question(user(text_of(row, "prompt")), reference=reference, id=str(row.get("key", "")))
+    return Question(user(text_of(row, "prompt")), reference=reference, id=id_of(row, "key"))
 
 
 def follows(text: str, rule: str, options: Options) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from swift.errors import ConfigError, UnknownNameError
@@ -49,9 +50,30 @@ class Wish:
     place: str = ""
 
     @property
+    def text(self) -> str:
+        """As the user writes it."""
+        named = f"{self.name}:{','.join(self.subsets)}" if self.subsets else self.name
+        return f"{named}={self.place}" if self.place else named
+
+    @property
     def label(self) -> str:
         """A name for folders and tables."""
         return "-".join([self.name, *self.subsets]) if len(self.subsets) < 4 else f"{self.name}-{len(self.subsets)}sets"
+
+
+def distinct(wishes: Sequence[Wish]) -> Sequence[Wish]:
+    """The wishes as they are.
+
+    Raises:
+        ConfigError: Two of them would have one folder and one row of the table.
+    """
+    seen: dict[str, Wish] = {}
+    for wish in wishes:
+        other = seen.setdefault(wish.label, wish)
+        if other is not wish:
+            what = f"--eval_dataset: {other.text} and {wish.text} would both be called {wish.label}"
+            raise ConfigError(what, hint="run them one after the other, each with an --output_dir of its own")
+    return wishes
 
 
 def parse_wish(text: str) -> Wish:

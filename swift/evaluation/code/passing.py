@@ -45,6 +45,15 @@ def code_metric(options: BenchmarkConfig) -> Metric:
     )
 
 
+def limits_of(options: BenchmarkConfig) -> dict[str, object]:
+    """What decides, besides the program, whether it passes."""
+    return {
+        "code_seconds": options.code_seconds,
+        "code_megabytes": options.code_megabytes,
+        "shut_in": sorted(name for name, shut in shut_in().items() if shut),
+    }
+
+
 def measures(ks: Sequence[int]) -> dict[str, Measure]:
     """pass@k for each k."""
     return {f"pass@{k}": Measure(f"pass@{k}", named("passed"), combine=_at(k)) for k in sorted(set(ks))}

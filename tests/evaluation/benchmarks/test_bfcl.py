@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from swift.config.runs import EvalConfig
-from swift.errors import HubError
+from swift.errors import DataError, HubError, RowError
 from swift.evaluation.benchmarks.bfcl import BFCL, score
 from swift.evaluation.benchmarks.bfcl_match import mismatch
 from swift.evaluation.benchmarks.registry import Wish
@@ -123,6 +123,53 @@ def test_a_folder_in_its_form(tmp_path: Path) -> None:
     assert schema["properties"]["parts"]["items"] == {"type": "object"}
     good = Message("assistant", "", tool_calls=(ToolCall("shop.buy", {"what": "tea"}),))
     assert task.metric.score(good, item) == {"right": True, "why": ""}
+
+
+def _folder(path: Path, questions: list[dict[str, Any]], answers: list[dict[str, Any]]) -> Path:
+    (path / "possible_answer").mkdir(exist_ok=True)
+    for folder, rows in ((path, questions), (path / "possible_answer", answers)):
+        (folder / "BFCL_v4_multiple.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_an_answer_is_that_of_the_same_id(tmp_path: Path) -> None:
+    questions = [{"id": name, "question": []} for name in "ab"]
+    answers = [{"id": name, "ground_truth": name} for name in "ba"]
+    found = find(Wish("bfcl", ("multiple",), str(_folder(tmp_path, questions, answers))), BFCL).rows.values
+    assert [row["ground_truth"] for row in found] == ["a", "b"]
+    with pytest.raises(DataError, match="row 2, b, has no answer of its id"):
+        find(Wish("bfcl", ("multiple",), str(_folder(tmp_path, questions, answers[1:]))), BFCL)
+    with pytest.raises(DataError, match="have no id of their own each"):
+        find(Wish("bfcl", ("multiple",), str(_folder(tmp_path, questions, [*answers, answers[0]]))), BFCL)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"ground_truth": [{}]}, "has not one name"),
+        ({"ground_truth": []}, "no list of one call"),
+        ({"ground_truth": [{"gone": {}}]}, "'gone', which is not offered"),
+        ({"ground_truth": [{"shop.buy": {"what": "tea"}}]}, "no list of values"),
+        ({"function": [{"name": "shop.buy"}]}, "no parameters with properties"),
+        ({"function": [{"name": "shop.buy", "parameters": {"properties": {"what": {}}}}]}, "no type of what"),
+        ({"function": [{}]}, "a function has no name"),
+        ({"function": []}, "is empty"),
+    ],
+)
+def test_rows_that_cannot_be_judged(change: dict[str, Any], why: str) -> None:
+    row = {
+        "id": "m_0", "category": "multiple", "question": [[{"role": "user", "content": "buy tea"}]],
+        "function": [FUNCTION], "ground_truth": [{"shop.buy": RIGHT}],
+    }  # fmt: skip
+    assert BFCL.ask(row).id == "m_0"
+    with pytest.raises(RowError, match=why):
+        BFCL.ask({**row, **change})
+
+
+def test_nothing_may_be_offered_where_nothing_is_to_be_called() -> None:
+    turns = [[{"role": "user", "content": "buy tea"}]]
+    row = {"category": "live_irrelevance", "question": turns, "function": [], "ground_truth": []}
+    assert BFCL.ask(row).tools == ()
 
 
 # Run by another interpreter, which has bfcl-eval. Its table of models would import every vendor's library; the checker

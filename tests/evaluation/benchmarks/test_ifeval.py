@@ -8,6 +8,7 @@ import pytest
 
 from swift.errors import RowError
 from swift.evaluation.benchmarks.ifeval import IFEVAL, failed, followed, follows
+from swift.evaluation.benchmarks.ifeval_options import options_of
 from swift.evaluation.item import Item
 from swift.types import Conversation, Message, Origin
 
@@ -54,6 +55,7 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize(("rule", "options", "good", "bad"), CASES, ids=[case[0] for case in CASES])
 def test_instructions(rule: str, options: dict[str, Any], good: str, bad: str) -> None:
+    assert options_of(rule, options) == options
     assert follows(good, rule, options)
     assert not follows(bad, rule, options)
     assert not follows(" ", rule, options)
@@ -84,5 +86,12 @@ def test_rows_that_cannot_be_judged() -> None:
         IFEVAL.ask({**row, "instruction_id_list": ["x:y"]})
     with pytest.raises(RowError, match="one length"):
         IFEVAL.ask({**row, "kwargs": []})
+    counted = {**row, "instruction_id_list": ["length_constraints:number_words"]}
+    with pytest.raises(RowError, match="number_words lacks num_words"):
+        IFEVAL.ask({**counted, "kwargs": [{"relation": "at least"}]})
+    with pytest.raises(RowError, match="has num_words 'many'"):
+        IFEVAL.ask({**counted, "kwargs": [{"relation": "at least", "num_words": "many"}]})
+    with pytest.raises(RowError, match="no object"):
+        IFEVAL.ask({**counted, "kwargs": [[1]]})
     with pytest.raises(RowError, match="lacks"):
         follows("x", "keywords:existence", {})

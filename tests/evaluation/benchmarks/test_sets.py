@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from swift.config.runs import EvalConfig
-from swift.errors import DataError
+from swift.errors import ConfigError, DataError
 from swift.evaluation.benchmarks.registry import Wish, benchmarks, parse_wish
 from swift.evaluation.page import rendered
 from swift.evaluation.run import evaluate
@@ -93,6 +93,62 @@ def test_wishes() -> None:
     assert parse_wish("bfcl:simple_python,multiple=x=y") == Wish("bfcl", ("simple_python", "multiple"), "x=y")
     assert parse_wish("mmlu:law").label == "mmlu-law"
     assert parse_wish("bfcl:simple_python,multiple,parallel,irrelevance").label == "bfcl-4sets"
+
+
+@pytest.mark.parametrize(
+    ("sets", "label"),
+    [
+        (["mcq=a.jsonl", "mcq=b.jsonl"], "mcq"),
+        (["mmlu:a,b,c,d", "mmlu:e,f,g,h"], "mmlu-4sets"),
+    ],
+)
+def test_sets_that_would_share_a_folder_are_refused(sets: list[str], label: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{sets[0]} and {sets[1]} would both be called {label}"):
+        tasks_of(config(sets, tmp_path))
+
+
+_QUESTION = {"question": "q"}
+BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("mcq", {**CHOICE, "answer": "²"}, "'²' is none of A, B, C, D"),
+    ("mcq", {**_QUESTION, "choices": ["hi", "AB"], "answer": "C"}, "none of A, B"),
+    ("hellaswag", {"ctx": "c", "endings": ["a", "b"], "label": 5}, "5 is none of 0, 1"),
+    ("winogrande", {"sentence": "_", "option1": "x", "option2": "y", "answer": "0"}, "'0' is none of 1, 2"),
+    ("mmlu_pro", {**_QUESTION, "options": ["N/A", "b", "c"], "answer": "A"}, "is the choice N/A"),
+    ("truthfulqa", {**_QUESTION, "mc1_targets": {"labels": [0, 1]}}, "choices are not a list"),
+    ("truthfulqa", {**_QUESTION, "mc1_targets": {"choices": ["a", "b"], "labels": [0, 0, 1]}}, "not a list of 2"),
+    ("truthfulqa", {**_QUESTION, "mc1_targets": {"choices": ["a", "b"], "labels": None}}, "not a list of 2"),
+    ("arc_easy", {**_QUESTION, "choices": {"text": ["a", "b"], "label": ["A"]}, "answerKey": "A"}, "not a list of 2"),
+    ("triviaqa", {**_QUESTION, "answer": {"value": "v", "aliases": "w"}}, "no list of texts"),
+    ("gsm8k", {**_QUESTION, "answer": "none"}, "has no number"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "why"), BAD)
+def test_rows_that_are_told(name: str, row: dict[str, Any], why: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"row 1 of .*{why}"):
+        tasks_of(config([f"{name}={written(tmp_path, [row])}"], tmp_path, shots=0))
+
+
+GOOD: list[tuple[str, dict[str, Any], str]] = [
+    ("mcq", {**_QUESTION, "choices": ["yes", "no"], "answer": "no"}, "B"),
+    ("mcq", {**_QUESTION, "choices": ["hi", "AB"], "answer": "AB"}, "B"),
+    ("mcq", {**_QUESTION, "choices": ["C", "D"], "answer": "D"}, "B"),
+    ("mmlu_pro", {**_QUESTION, "options": ["a", "N/A", "c"], "answer": "C"}, "B"),
+    ("triviaqa", {**_QUESTION, "answer": {"value": "v", "aliases": None}}, "v"),
+]
+
+
+@pytest.mark.parametrize(("name", "row", "right"), GOOD)
+def test_rows_that_look_odd(name: str, row: dict[str, Any], right: str, tmp_path: Path) -> None:
+    task = only(tasks_of(config([f"{name}={written(tmp_path, [row])}"], tmp_path, shots=0)))
+    assert task.items[0].reference == right
+
+
+def test_every_row_has_an_id_of_its_own(tmp_path: Path) -> None:
+    squad = ROWS["squad"][0]
+    rows = [{**squad, "id": name, "question": f"q{number}"} for number, name in enumerate((None, None, "x", "y", "y"))]
+    task = only(tasks_of(config([f"squad={written(tmp_path, rows)}"], tmp_path, shots=0)))
+    assert [item.id for item in task.items] == ["1", "2", "x", "y (row 4)", "y (row 5)"]
 
 
 def test_choices_in_many_forms(tmp_path: Path) -> None:
@@ -195,6 +251,9 @@ def test_several_answers_to_a_problem(model: Path, tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "out/humaneval/samples.jsonl").read_text().splitlines()]
     assert [line.get("sample", 0) for line in lines] == [0, 1, 2]
     assert len({line["response"] for line in lines}) > 1  # each has a seed of its own
+    for limit in ({"code_seconds": 1.0}, {"code_megabytes": 512}):
+        with pytest.raises(DataError, match=f"made with another {next(iter(limit))}"):
+            evaluate(config(sets, tmp_path / "out", model, generation=sampled, **options, **limit))
 
 
 def test_reports_escape_what_models_say() -> None:
