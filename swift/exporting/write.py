@@ -101,7 +101,7 @@ def write(job: Job, folder: Path) -> Made:
         require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))
         versions = job.quantized.method.write(_quant_plan(job, job.quantized, source), folder)
         _copy_text(job, source, folder)
-        made = Made(_described(config), versions, bits=True)
+        made = Made(_described(config, job.quantized), versions, bits=True)
     shutil.rmtree(folder / _PLAIN, ignore_errors=True)
     return made
 
@@ -198,8 +198,10 @@ def _copy_text(job: Job, source: Located, folder: Path) -> None:
         shutil.copyfile(generation, folder / generation.name)
 
 
-def _described(config: ExportConfig) -> str:
+def _described(config: ExportConfig, quantized: Quantized) -> str:
     values = config.quantize.model_dump(mode="json", exclude={"type", "modules_to_not_convert"})
+    if "symmetric" in values:
+        values["symmetric"] = quantized.symmetric  # which the user may have left open
     return f"{config.quantize.type}: " + ", ".join(f"{name} {value}" for name, value in values.items())
 
 

@@ -113,6 +113,7 @@ def test_bits_by_rule(model, tmp_path):
     AutoModelForCausalLM.from_pretrained(folder)
     bits = bits_in(load_file(folder / "model.safetensors"))
     assert len(bits) == 12, "down_proj stays as it is"
+    assert "symmetric True" in certificate["result"]
     assert {bits[name] for name in bits if ".layers.0." in name} == {8}
     assert {bits[name] for name in bits if ".layers.1." in name} == {4}
     errors = {layer["name"]: layer["output"] for layer in certificate["layers"]}
