@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from swift.config.model import ModelConfig
-from swift.errors import ResourceError
+from swift.errors import ConfigError, ResourceError
+from swift.models.quantize.checkpoint import computes_in_bfloat16
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -52,10 +53,20 @@ def available_devices() -> list[torch.device]:
 def resolve_dtype(config: ModelConfig, hf_config: PreTrainedConfig, device: torch.device) -> torch.dtype:
     """The type of weights and computation.
 
-    A type that is named is taken. `auto` is bfloat16 where the device has units for it, else float32: torch
-    emulates bfloat16 elsewhere, and on a CPU that takes ten to a hundred times as long. Devices of which it is not
-    known (MPS) keep 16 bit checkpoints in bfloat16.
+    Weights in a format that computes in bfloat16 only go with that. Of others a type that is named is taken. `auto` is
+    bfloat16 where the device has units for it, else float32: torch emulates bfloat16 elsewhere, and on a CPU that takes
+    ten to a hundred times as long. Devices of which it is not known (MPS) keep 16 bit checkpoints in bfloat16.
+
+    Raises:
+        ConfigError: The weights' format does not compute in the type that is named.
     """
+    if computes_in_bfloat16(hf_config):
+        if config.dtype not in ("auto", "bfloat16"):
+            raise ConfigError(
+                f"--torch_dtype {config.dtype}: weights of {config.id} are in a format that computes in bfloat16 only",
+                hint="take it out",
+            )
+        return torch.bfloat16
     if config.dtype != "auto":
         chosen = getattr(torch, config.dtype)
         assert isinstance(chosen, torch.dtype)

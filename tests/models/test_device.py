@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from swift.config.model import ModelConfig
-from swift.errors import ResourceError
+from swift.errors import ConfigError, ResourceError
 from swift.models.device import available_devices, dtype_warning, has_fast_bf16, resolve_device, resolve_dtype
 from swift.models.tiny import tiny_config
 
@@ -61,3 +61,12 @@ def test_a_named_type_that_is_emulated_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert dtype_warning(torch.float32, CPU) is None
     monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"amx_bf16"}))
     assert dtype_warning(torch.bfloat16, CPU) is None
+
+
+@pytest.mark.parametrize("layout", ["nvfp4", "mxfp4"])
+def test_a_format_that_computes_in_bfloat16_goes_with_nothing_else(layout: str) -> None:
+    config = tiny_config("llama")
+    config.quantization_config = {"quant_method": "compressed-tensors", "format": f"{layout}-pack-quantized"}
+    assert resolve_dtype(ModelConfig(id="x"), config, CPU) == torch.bfloat16
+    with pytest.raises(ConfigError, match="computes in bfloat16 only"):
+        resolve_dtype(ModelConfig(id="x", dtype="float32"), config, CPU)

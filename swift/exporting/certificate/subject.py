@@ -20,11 +20,8 @@ from swift.engines.transformers import TransformersEngine
 from swift.models.gguf import as_folder
 from swift.models.load import load_config, resolve_device, resolve_dtype
 from swift.models.locate import locate_model
-from swift.models.quantize.checkpoint import quantization_of
+from swift.models.quantize.checkpoint import computes_in_bfloat16
 from swift.types import Completion, Ids, Request, Sampling
-
-_BFLOAT16 = ("nvfp4-pack-quantized", "mxfp4-pack-quantized")
-"""Formats of compressed-tensors whose layers compute in bfloat16, whatever the model does."""
 
 Row = tuple[Sequence[int], NDArray[Any]]
 """Token ids, and the positions where predictions are wanted."""
@@ -118,9 +115,8 @@ class ModelSubject:
 def _engine(plan: Plan) -> TransformersEngine:
     device = resolve_device(plan.model.device)
     config = load_config(locate_model(plan.model), trust_remote_code=plan.model.trust_remote_code)
-    half = (quantization_of(config) or {}).get("format") in _BFLOAT16
     if device.type == "cpu":
-        kind = "bfloat16" if half else "float32"
+        kind = "bfloat16" if computes_in_bfloat16(config) else "float32"
     else:
         kind = str(resolve_dtype(plan.model, config, device)).removeprefix("torch.")
     model = plan.model.model_copy(update={"dtype": kind})

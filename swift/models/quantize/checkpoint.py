@@ -59,6 +59,11 @@ def quantization_of(config: PreTrainedConfig) -> dict[str, Any] | None:
     return None
 
 
+def computes_in_bfloat16(config: PreTrainedConfig) -> bool:
+    """Whether layers compute in bfloat16, whatever the model does: compressed-tensors' 4-bit floating point."""
+    return (quantization_of(config) or {}).get("format") in ("nvfp4-pack-quantized", "mxfp4-pack-quantized")
+
+
 def method_of(found: dict[str, Any]) -> str:
     """The format's name, as transformers has it."""
     return str(found.get("quant_method", "unknown")).removeprefix("QuantizationMethod.")
