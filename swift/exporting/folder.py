@@ -41,17 +41,7 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
     """
     target = target.resolve()
     clean_up(target)
-    if any(source.exists() and _within(source.resolve(), target) for source in sources):
-        raise ConfigError(f"output_dir {target} holds what is exported", hint="choose another --output_dir")
-    if target.exists() and not overwrite:
-        raise ConfigError(
-            f"output_dir {target} exists", hint="choose another --output_dir, or replace it with --exist_ok true"
-        )
-    if target.exists() and not target.is_dir():
-        raise ConfigError(f"output_dir {target} is a file", hint="choose another --output_dir")
-    if target.exists() and _within(Path.cwd().resolve(), target):
-        why = f"output_dir {target} is the folder that this runs in, or one around it, and cannot be replaced"
-        raise ConfigError(why, hint="choose another --output_dir, such as a new folder in it")
+    _require_free(target, overwrite=overwrite, sources=sources)
     token = secrets.token_hex(4)
     temporary = target.with_name(f".{target.name}.new-{token}")
     unlocked = target.with_name(f".{target.name}.begun-{token}")
@@ -75,6 +65,25 @@ def new_folder(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> Ite
                 temporary.rename(target)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _require_free(target: Path, *, overwrite: bool, sources: Sequence[Path]) -> None:
+    """Make sure that nothing is lost where the folder is to be.
+
+    Raises:
+        ConfigError: `target` exists, or would replace what is read from, or the folder that this runs in.
+    """
+    if any(source.exists() and _within(source.resolve(), target) for source in sources):
+        raise ConfigError(f"output_dir {target} holds what is exported", hint="choose another --output_dir")
+    if target.exists() and not overwrite:
+        raise ConfigError(
+            f"output_dir {target} exists", hint="choose another --output_dir, or replace it with --exist_ok true"
+        )
+    if target.exists() and not target.is_dir():
+        raise ConfigError(f"output_dir {target} is a file", hint="choose another --output_dir")
+    if target.exists() and _within(Path.cwd().resolve(), target):
+        why = f"output_dir {target} is the folder that this runs in, or one around it, and cannot be replaced"
+        raise ConfigError(why, hint="choose another --output_dir, such as a new folder in it")
 
 
 def clean_up(target: Path) -> None:
