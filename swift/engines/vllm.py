@@ -108,7 +108,7 @@ def require_kernels(model: Path, features: Collection[str]) -> None:
     groups = [held, *held.get("config_groups", {}).values()]
     if any(group.get("format") == "pack-quantized" for group in groups):
         raise ResourceError(
-            f"the weights of {model} are packed in 4 bits, for which vLLM has no kernels on a CPU without AVX-512",
+            f"the weights of {model} are packed in few bits, for which vLLM has no kernels on a CPU without AVX-512",
             hint="--engine transformers, or --quant_method int8",
         )
 

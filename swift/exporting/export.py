@@ -10,7 +10,7 @@ from swift.config.export import ExportConfig, plain
 from swift.engines.folders import Plan, plan_model
 from swift.engines.merging import require_mergeable
 from swift.errors import ConfigError, ModelError
-from swift.exporting.certificate.certificate import FILE, PAGE, Certificate, certified_files, failed
+from swift.exporting.certificate.certificate import PAGE, Certificate, failed, is_about_others
 from swift.exporting.certificate.certify import certify
 from swift.exporting.certificate.html import html
 from swift.exporting.certificate.page import page
@@ -76,7 +76,7 @@ def export(config: ExportConfig) -> Path:
 def _certified(config: ExportConfig, plan: Plan, place: Path) -> Path:
     """Measure what is there already; its certificate goes beside it."""
     made, folder = found(place), place if place.is_dir() else place.parent
-    if made.file is not None and (folder / FILE).is_file() and place.name not in certified_files(folder):
+    if made.file is not None and is_about_others(folder, place.name):
         raise ModelError(
             f"{folder} has a certificate, which is about other files than {place.name}",
             hint="move the file into a folder of its own",

@@ -32,6 +32,7 @@ from swift.models.gguf import as_folder
 from swift.models.load import load_config, load_tokenizer
 from swift.models.quantize.checkpoint import describe_checkpoint, quantization_of
 from swift.models.quiet import quiet
+from swift.models.weights import require_weights
 
 _PLAIN = "plain"
 
@@ -98,7 +99,7 @@ def write(job: Job, folder: Path) -> Made:
         made = Made(held, _versions(job), file, config.gguf_type != "none", layout=layout)
     else:
         assert job.quantized is not None
-        require_room(folder, sum(file.stat().st_size for file in source.path.glob("*.safetensors")))
+        require_room(folder, sum(file.stat().st_size for file in require_weights(source.path)))
         versions = job.quantized.method.write(_quant_plan(job, job.quantized, source), folder)
         _copy_text(job, source, folder)
         made = Made(_described(config, job.quantized), versions, bits=True)

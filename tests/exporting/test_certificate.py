@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from swift.errors import ModelError
-from swift.exporting.certificate.certificate import failed
+from swift.exporting.certificate.certificate import failed, is_about_others
 from swift.exporting.certificate.layers import compare_layers, trace
 from swift.exporting.export import export
 from swift.models.tiny import tiny_model
@@ -167,3 +167,9 @@ def test_a_certificate_of_other_files_is_left_alone(model, rows, tmp_path):
     with pytest.raises(ModelError, match=r"about other files than other\.gguf"):
         export(config(model, rows, certify=str(folder / "other.gguf")))
     assert (folder / "certificate.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ['{"passed": true}', "{", "[]"])
+def test_a_certificate_that_names_no_files_may_be_replaced(text, tmp_path):
+    (tmp_path / "certificate.json").write_text(text)
+    assert not is_about_others(tmp_path, "model.gguf")

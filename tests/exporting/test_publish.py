@@ -217,6 +217,14 @@ def test_an_adapter_over_a_folder_of_this_machine_is_told(base, told, folder, ca
     assert ("a folder that others do not have" in capsys.readouterr().err) is told
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+def test_a_damaged_adapter_is_told(text, folder):
+    (folder / "certificate.json").unlink()
+    (folder / "adapter_config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"adapter_config\.json is damaged"):
+        goes(folder, dry_run=True)
+
+
 def test_to_hugging_face(folder, hub):
     goes(folder, private=True, commit_message="Hello")
     repository = hub.repositories["me/mine"]

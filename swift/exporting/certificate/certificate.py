@@ -91,6 +91,17 @@ def failed(folder: Path) -> bool:
     return (folder / FILE).is_file() and _read(folder / FILE)["passed"] is not True
 
 
+def is_about_others(folder: Path, name: str) -> bool:
+    """Whether a folder's certificate says that it is about other files than this one.
+
+    One that cannot be read, or is of before files were named, says nothing, and may be replaced.
+    """
+    try:
+        return (folder / FILE).is_file() and name not in certified_files(folder)
+    except ModelError:
+        return False
+
+
 def certified_files(folder: Path) -> Mapping[str, str]:
     """SHA-256 of the files that a folder's certificate is about, by name.
 

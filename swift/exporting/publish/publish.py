@@ -78,9 +78,18 @@ def preview(folder: Path, going: Outgoing, target: Target) -> str:
 
 
 def _base(folder: Path) -> str | None:
-    """The base model that an adapter's configuration names; None where the folder is no adapter."""
+    """The base model that an adapter's configuration names; None where the folder is no adapter.
+
+    Raises:
+        ModelError: The configuration is damaged.
+    """
     file = folder / _ADAPTER
-    return orjson.loads(file.read_bytes()).get("base_model_name_or_path") if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        return str(orjson.loads(file.read_bytes())["base_model_name_or_path"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{file} is damaged: {error}", hint="export the adapter again") from error
 
 
 def _bytes(size: int) -> str:
