@@ -131,7 +131,7 @@ def _require_same(path: Path, beside: Path, identity: Mapping[str, Any], flag: s
     now = orjson.loads(orjson.dumps(identity))
     changed = [name for name in now if before.get(name) != now[name]]
     if changed:
-        raise DataError(f"{flag} {path} holds answers made with another {' and '.join(changed)}", hint=way_out)
+        raise DataError(f"{flag} {path} holds answers made with other settings: {', '.join(changed)}", hint=way_out)
 
 
 def _read_identity(beside: Path, way_out: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ def test_a_stopped_evaluation_goes_on(left: int, model: Path, rows: Path, tmp_pa
 
 def test_predictions_of_another_model_or_format_are_not_added_to(model: Path, rows: Path, tmp_path: Path) -> None:
     evaluate(config(model, rows, tmp_path / "out"))
-    with pytest.raises(DataError, match="made with another chat"):
+    with pytest.raises(DataError, match="made with other settings: chat"):
         evaluate(config(model, rows, tmp_path / "out", chat={"tool_format": "react_en"}))
 
 
@@ -210,7 +210,7 @@ def test_rows_of_a_file_that_is_named_twice_count_twice(model: Path, rows: Path,
 
 def test_predictions_by_another_metric_are_not_added_to(model: Path, rows: Path, tmp_path: Path) -> None:
     evaluate(config(model, rows, tmp_path / "out"))
-    with pytest.raises(DataError, match="made with another metric"):
+    with pytest.raises(DataError, match="made with other settings: metric"):
         evaluate(config(model, rows, tmp_path / "out", metric="exact"))
 
 

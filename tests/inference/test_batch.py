@@ -102,7 +102,7 @@ def test_answers_of_something_else_are_not_mixed_in(model, data, tmp_path):
     before = result.read_bytes()
     with pytest.raises(DataError, match="another seed"):
         infer(_config(model, data, result, seed=7))
-    with pytest.raises(DataError, match="another generation"):
+    with pytest.raises(DataError, match="other settings: generation"):
         infer(_config(model, data, result, generation={"max_new_tokens": 6}))
     _rows(data, count=10)
     with pytest.raises(DataError, match="another rows"):
@@ -122,7 +122,7 @@ def test_answers_of_other_weights_at_the_same_path_are_not_mixed_in(model, data,
     (folder / "notes.txt").write_text("beside the weights")
     infer(_config(folder, data, result))
     os.utime(folder / "model.safetensors", ns=(1, 1))
-    with pytest.raises(DataError, match="another weights"):
+    with pytest.raises(DataError, match="other settings: weights"):
         infer(_config(folder, data, result))
 
 

@@ -43,7 +43,7 @@ def test_the_file_is_the_same(model, data, server, tmp_path, capsys):
     shown = capsys.readouterr().err
     assert "prompts as token ids" in shown
     assert "new tokens" in shown
-    with pytest.raises(DataError, match="another weights and engine"):
+    with pytest.raises(DataError, match="other settings: weights, engine"):
         infer(_config(model, data, theirs, generation=GREEDY))
 
 

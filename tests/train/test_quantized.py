@@ -188,8 +188,9 @@ def test_adapters_over_a_checkpoint_that_is_quantized_already(
     assert losses(found)[-1] < losses(found)[0]
     assert "as in the checkpoint" in json.loads((found / "run.json").read_text())["fingerprints"]["quantization"]
     merging = ExportConfig.model_validate({"adapters": [str(found)], "merge_lora": True})
-    with pytest.raises(ModelError, match="cannot be merged into quantized"):
+    with pytest.raises(ModelError, match="holds quantized weights") as caught:
         export(merging)
+    assert "name the model that it was made of" in caught.value.hint
 
 
 def test_dora_over_quantized_weights(model: Path, rows: Path, tmp_path: Path) -> None:

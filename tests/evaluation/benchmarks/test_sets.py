@@ -218,7 +218,7 @@ def test_a_run_of_several_sets(model: Path, tmp_path: Path, capfd: pytest.Captur
     assert evaluate(config(sets, out, model, shots=0))[0].scores == results[0].scores
     assert "6 of 6 answers are there already" in capfd.readouterr().err
     assert (out / "mcq" / "predictions.jsonl").read_bytes() == before
-    with pytest.raises(DataError, match="made with another"):
+    with pytest.raises(DataError, match="made with other settings"):
         evaluate(config(sets, out, model, shots=0, seed=7))
 
 
@@ -252,7 +252,7 @@ def test_several_answers_to_a_problem(model: Path, tmp_path: Path) -> None:
     assert [line.get("sample", 0) for line in lines] == [0, 1, 2]
     assert len({line["response"] for line in lines}) > 1  # each has a seed of its own
     for limit in ({"code_seconds": 1.0}, {"code_megabytes": 512}):
-        with pytest.raises(DataError, match=f"made with another {next(iter(limit))}"):
+        with pytest.raises(DataError, match=f"made with other settings: {next(iter(limit))}"):
             evaluate(config(sets, tmp_path / "out", model, generation=sampled, **options, **limit))
 
 

@@ -148,7 +148,7 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(
     assert (out / key).read_bytes() == (tmp_path / "whole" / key).read_bytes()
     other = words(model, out, *names, "--max_new_tokens", "5")
     assert main(other) == 2
-    assert "made with another generation" in capfd.readouterr().err
+    assert "made with other settings: generation" in capfd.readouterr().err
 
 
 AUDITED = """
