@@ -100,12 +100,12 @@ def test_answers_of_something_else_are_not_mixed_in(model, data, tmp_path):
     result = tmp_path / "r.jsonl"
     infer(_config(model, data, result))
     before = result.read_bytes()
-    with pytest.raises(DataError, match="another seed"):
+    with pytest.raises(DataError, match="other settings: seed"):
         infer(_config(model, data, result, seed=7))
     with pytest.raises(DataError, match="other settings: generation"):
         infer(_config(model, data, result, generation={"max_new_tokens": 6}))
     _rows(data, count=10)
-    with pytest.raises(DataError, match="another rows"):
+    with pytest.raises(DataError, match="other settings: rows"):
         infer(_config(model, data, result))
     assert result.read_bytes() == before
     foreign = tmp_path / "notes.txt"
