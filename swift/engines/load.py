@@ -66,7 +66,7 @@ def load_engine(
             model = merge(model, folder)
     elif plan.adapters:
         switch = attach_any(model, plan.adapters, dtype=model.dtype)
-    warning = dtype_warning(model.dtype, model.device)
+    warning = dtype_warning(model.dtype, model.device, model.config)
     note = "" if warning is None else f" ({warning})"
     if (held := describe(plan.model, model.config)) is not None:
         note += f", weights: {held}"

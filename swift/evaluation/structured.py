@@ -61,16 +61,21 @@ def schema_check(path: str) -> Check:
             f"--json_schema {path} names {error.ref!r}, which is not in it", hint="put all its parts into one file"
         ) from error
     except RecursionError as error:
-        raise ConfigError(f"--json_schema {path} names itself without end", hint="take the circle out") from error
+        raise ConfigError(
+            f"--json_schema {path} is nested too deeply, or names itself without end",
+            hint="make it flatter with $defs, or take the circle out",
+        ) from error
     return lambda value: bool(validator.is_valid(value))
 
 
 def _require_named(schema: Any, dialect: str) -> None:
     """Follow every reference of a schema once, so that none is found missing in the middle of an evaluation."""
     from jsonschema_specifications import REGISTRY
-    from referencing.jsonschema import specification_with
+    from referencing.jsonschema import DRAFT3, DRAFT4, DRAFT6, DRAFT7, specification_with
 
     specification = specification_with(dialect)
+    # In these, what stands beside a reference does not count.
+    alone = specification in (DRAFT3, DRAFT4, DRAFT6, DRAFT7)
     whole = specification.create_resource(schema)
     name = whole.id() or ""
     left = [(whole, REGISTRY.with_resource(name, whole).resolver(name))]
@@ -84,4 +89,6 @@ def _require_named(schema: Any, dialect: str) -> None:
             if isinstance(part.contents.get(key), str):
                 found = resolver.lookup(part.contents[key])
                 left.append((specification.create_resource(found.contents), found.resolver))
+        if alone and "$ref" in part.contents:
+            continue
         left += [(inner, resolver.in_subresource(inner)) for inner in part.subresources()]

@@ -236,10 +236,10 @@ def _require_apart(model: PreTrainedModel, adapter: Adapter) -> None:
     Raises:
         ModelError: They are.
     """
-    config = model.config
-    if not (config.tie_word_embeddings or config.get_text_config(decoder=True).tie_word_embeddings):
+    embeddings, head = model.get_input_embeddings(), model.get_output_embeddings()
+    if head is None or head.weight is not embeddings.weight:
         return
-    tied = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
+    tied = {id(embeddings), id(head)}
     changed = adapter.parts.keys() | {name.rpartition(".")[0] for name in adapter.whole}
     for name, module in model.named_modules():
         if id(module) in tied and name in changed:

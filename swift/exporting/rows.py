@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -29,8 +29,12 @@ _LONGEST = 2048
 _AT_ONCE = 32
 """Each draw goes through the files, so that it is of more than these rows, and twice as many as the one before."""
 
-Draw = Callable[[int], Iterator[Conversation | Text | RowError]]
-"""Further rows, so many of them, or all that are left."""
+Place = tuple[int, int]
+"""Of a row: the number of its data set, and its own in there."""
+
+Row = Conversation | Text | RowError
+Draw = Callable[[int], Sequence[tuple[Place, Row]]]
+"""Further rows, so many of them, or all that are left, in the order in which they are to be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +113,37 @@ def export_rows(data: DataConfig, chat: ChatConfig, codec: Codec, *, calibrate: 
 
 def _ours(codec: Codec, chat: ChatConfig, most: int) -> tuple[Sample, ...]:
     """The conversations that come with swift."""
-    return _usable(lambda count: iter(probes(codec)), codec, chat, most)
+    rows = [((0, number), row) for number, row in enumerate(probes(codec))]
+    return _usable(lambda count: rows, codec, chat, most)
 
 
 def _drawn(selection: Selection, numbers: NDArray[np.int64], data: DataConfig) -> Draw:
-    """Draws from the rows at random, the same each time; what is drawn at once is in the order of the files."""
-    unique = np.unique(numbers, axis=0)
+    """Draws from the rows at random, the same each time."""
+    unique = [(int(source), int(row)) for source, row in np.unique(numbers, axis=0)]
     order = iter(np.random.default_rng(data.seed).permutation(len(unique)))
 
-    def draw(count: int) -> Iterator[Conversation | Text | RowError]:
-        return _read_rows(selection, unique[sorted(islice(order, count))], data)
+    def draw(count: int) -> Sequence[tuple[Place, Row]]:
+        places = [unique[number] for number in islice(order, count)]
+        read = dict(_read_rows(selection, places, data))
+        return [(place, read[place]) for place in places]
 
     return draw
 
 
-def _read_rows(
-    selection: Selection, numbers: NDArray[np.int64], data: DataConfig
-) -> Iterator[Conversation | Text | RowError]:
+def _read_rows(selection: Selection, places: Iterable[Place], data: DataConfig) -> Iterator[tuple[Place, Row]]:
+    """Rows in the order of the files, each of which is gone through once."""
+    places = set(places)
     for number, source in enumerate(selection.sources):
-        wanted = {int(row) for row in numbers[numbers[:, 0] == number, 1]}
-        for place, row in enumerate(source.rows() if wanted else ()):
-            if place in wanted:
-                wanted.discard(place)
-                yield _read(row, data)
+        wanted = {row for of, row in places if of == number}
+        for row, values in enumerate(source.rows() if wanted else ()):
+            if row in wanted:
+                wanted.discard(row)
+                yield (number, row), _read(values, data)
             if not wanted:
                 break
 
 
-def _read(row: Any, data: DataConfig) -> Conversation | Text | RowError:
+def _read(row: Any, data: DataConfig) -> Row:
     try:
         return RowError(row.reason, row.detail) if isinstance(row, BadRow) else to_sample(row, data, "sft")
     except RowError as error:
@@ -158,19 +165,20 @@ def _alike(rows: Sequence[Tokens]) -> tuple[Tokens, ...]:
 
 
 def _usable(draw: Draw, codec: Codec, chat: ChatConfig, most: int, *, media: bool = False) -> tuple[Sample, ...]:
-    """Up to `most` rows that can be used, those with media only where asked for.
+    """Up to `most` rows that can be used, in the order of the files; those with media only where asked for.
 
-    As many rows are drawn as it takes; how many cannot be used, and why the first, is told.
+    As many rows are drawn as it takes, and taken as they were drawn: who would take them in the order of the files
+    would prefer the first ones. How many cannot be used, and why the first, is told.
     """
-    found: list[Sample] = []
+    found: dict[Place, Sample] = {}
     left: list[RowError] = []
     count = _AT_ONCE
     while len(found) < most:
         count = max(2 * count, most - len(found))
-        drawn = list(draw(count))
-        for row in drawn:
+        drawn = draw(count)
+        for place, row in drawn:
             try:
-                found.append(_sample(row, codec, chat, media=media))
+                found[place] = _sample(row, codec, chat, media=media)
             except RowError as error:
                 left.append(error)
             if len(found) == most:
@@ -179,10 +187,10 @@ def _usable(draw: Draw, codec: Codec, chat: ChatConfig, most: int, *, media: boo
             break
     if left:
         sys.stderr.write(f"note: {len(left)} rows are left out; the first: {left[0]}\n")
-    return tuple(found)
+    return tuple(found[place] for place in sorted(found))
 
 
-def _sample(row: Conversation | Text | RowError, codec: Codec, chat: ChatConfig, *, media: bool) -> Sample:
+def _sample(row: Row, codec: Codec, chat: ChatConfig, *, media: bool) -> Sample:
     if isinstance(row, RowError):
         raise row
     tokens = encode(row, codec, chat).sequences[-1]

@@ -78,12 +78,16 @@ def resolve_dtype(config: ModelConfig, hf_config: PreTrainedConfig, device: torc
     return torch.bfloat16 if fast or stored in (torch.bfloat16, torch.float16) else torch.float32
 
 
-def dtype_warning(dtype: torch.dtype, device: torch.device) -> str | None:
+def dtype_warning(dtype: torch.dtype, device: torch.device, hf_config: PreTrainedConfig) -> str | None:
     """What to tell a user whose number type is emulated on this device; None where it is not."""
     if device.type not in ("cpu", "cuda") or dtype != torch.bfloat16 or has_fast_bf16(device):
         return None
     kind = "CPU" if device.type == "cpu" else "GPU"
-    return f"slow path: this {kind} has no bfloat16 units and emulates them; --torch_dtype float32 is many times faster"
+    if computes_in_bfloat16(hf_config):
+        way_out = "and these weights compute in nothing else: weights in another format are many times faster"
+    else:
+        way_out = "--torch_dtype float32 is many times faster"
+    return f"slow path: this {kind} has no bfloat16 units and emulates them; {way_out}"
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -30,7 +30,7 @@ def banner(
         ("model", f"{located.id}, {total / 1e6:,.1f} M parameters in {str(dtype).removeprefix('torch.')}"),
         *_quantized(run, prepared),
         ("device", _device(run)),
-        *(("note", note) for note in [dtype_warning(dtype, run.device)] if note is not None),
+        *(("note", note) for note in [dtype_warning(dtype, run.device, prepared.base.config)] if note is not None),
         ("trained", f"{trained / 1e6:,.2f} M parameters ({trained / total:.2%}), {config.tuner.type}"),
         ("template", codec.template_source if config.task == "sft" else "none: plain text"),
         *(("note", note) for note in codec.notes),

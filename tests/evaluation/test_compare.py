@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,27 @@ def test_grades(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (result.scores["grade"].value, result.scores["grade"].count) == (50.0, 2)
     samples = [json.loads(line) for line in (tmp_path / "out" / "samples.jsonl").read_text().splitlines()]
     assert [line["scores"]["grade"] for line in samples] == [10, 1]
+
+
+def test_a_judge_with_other_weights_judges_in_another_folder(tmp_path: Path) -> None:
+    model, judge = save_tiny(tmp_path / "model"), save_tiny(tmp_path / "judge")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(json.dumps({"query": "one", "response": "x"}) + "\n")
+    values = EvalConfig.model_validate(
+        {
+            "model": {"id": str(model), "dtype": "float32", "device": "cpu"},
+            "data": {"train": [str(rows)]},
+            "generation": {"max_new_tokens": 4},
+            "metric": "judge",
+            "judge": {"model": str(judge), "max_new_tokens": 4},
+            "output_dir": str(tmp_path / "out"),
+        }
+    )
+    evaluate(values)
+    evaluate(values)
+    os.utime(judge / "model.safetensors", ns=(1, 1))
+    with pytest.raises(DataError, match="other settings: weights of the judge"):
+        evaluate(values)
 
 
 def test_the_judges_engine() -> None:

@@ -136,6 +136,7 @@ def test_schema(tmp_path_factory: pytest.TempPathFactory) -> None:
         ('{"properties": {"a": {"$ref": "#/$defs/x"}}}', "which is not in it"),
         ('{"$ref": "https://example.org/x.json"}', "which is not in it"),
         ('{"$ref": "#"}', "names itself without end"),
+        ('{"properties": {"a": ' * 200 + "{}" + "}}" * 200, "nested too deeply"),
     ],
 )
 def test_schemas_that_cannot_be_used(text: str, why: str, tmp_path: Path) -> None:
@@ -156,6 +157,13 @@ def test_references_within_a_schema(tmp_path: Path) -> None:
     tree = {"properties": {"left": {"$ref": "#"}}, "additionalProperties": False}
     path.write_text(json.dumps(tree))
     assert schema_check(str(path))({"left": {"left": {}}})
+    # Up to draft 7, what stands beside a reference does not count.
+    beside = {"$ref": "#/definitions/x", "properties": {"a": {"$ref": "#/nowhere"}}}
+    old = {"$schema": "http://json-schema.org/draft-07/schema#", "items": beside, "definitions": {"x": {"minimum": 1}}}
+    path.write_text(json.dumps(old))
+    check = schema_check(str(path))
+    assert check([1])
+    assert not check([0])
 
 
 def test_boxes() -> None:

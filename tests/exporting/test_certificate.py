@@ -13,6 +13,7 @@ from swift.errors import ModelError
 from swift.exporting.certificate.certificate import failed, is_about_others
 from swift.exporting.certificate.layers import compare_layers, trace
 from swift.exporting.export import export
+from swift.exporting.publish.files import outgoing, require_certified
 from swift.models.tiny import tiny_model
 from tests.engines.support import save_adapter
 from tests.exporting.support import config, trained, write_rows
@@ -167,6 +168,19 @@ def test_a_certificate_of_other_files_is_left_alone(model, rows, tmp_path):
     with pytest.raises(ModelError, match=r"about other files than other\.gguf"):
         export(config(model, rows, certify=str(folder / "other.gguf")))
     assert (folder / "certificate.json").read_bytes() == before
+
+
+def test_a_certificate_of_a_folder_vouches_for_no_gguf_file_in_it(model, rows, tmp_path):
+    folder = export(config(model, rows, output_dir=str(tmp_path / "out")))
+    (folder / "other.gguf").write_bytes(b"GGUF")
+    export(config(model, rows, certify=str(folder)))
+    with pytest.raises(ModelError, match=r"other\.gguf was not there"):
+        require_certified(folder, outgoing(folder))
+    # Older ones say that they are about it.
+    values = json.loads((folder / "certificate.json").read_text())
+    values["files"]["other.gguf"] = "0" * 64
+    (folder / "certificate.json").write_text(json.dumps(values))
+    assert is_about_others(folder, "other.gguf")
 
 
 @pytest.mark.parametrize("text", ['{"passed": true}', "{", "[]"])

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForMultimodalLM, AutoTokenizer
 
 from swift.config.export import ExportConfig
 from swift.errors import ConfigError, ModelError, SwiftError
 from swift.exporting.export import export
-from swift.models.tiny import save_tiny, tiny_model, tiny_tokenizer
+from swift.models.tiny import save_tiny, save_tiny_multimodal, tiny_model, tiny_tokenizer
 from tests.engines.support import save_adapter
 
 
@@ -86,6 +87,29 @@ def test_embeddings_that_would_have_to_part_from_the_head(options, tmp_path):
         merged(tmp_path / "parts", adapter, pieces=True, certificate={"enabled": False})
     assert "--merge_in_pieces" in error.value.hint
     assert not (tmp_path / "parts").exists()
+
+
+@pytest.mark.parametrize("kind", ["qwen3_vl", "qwen3_vl_moe"])
+def test_a_model_that_sees(kind, tmp_path):
+    """Whose configuration may say nothing of tied weights, or what is not so."""
+    model = save_tiny_multimodal(tmp_path / "model", kind)
+    base = AutoModelForMultimodalLM.from_pretrained(model)
+    layers = r"model\.language_model\.layers\.\d+\.self_attn\.q_proj"
+    tuned = get_peft_model(base, LoraConfig(r=4, target_modules=layers))
+    for name, weight in tuned.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    tuned.save_pretrained(str(tmp_path / "adapter"))
+    found = []
+    for pieces in (False, True):
+        given = {"model": {"id": str(model), "device": "cpu"}, "adapters": [str(tmp_path / "adapter")]}
+        given |= {"merge_lora": True, "in_pieces": pieces, "output_dir": str(tmp_path / f"pieces-{pieces}")}
+        folder = export(ExportConfig.model_validate({**given, "certificate": {"enabled": False}}))
+        found.append(load_file(folder / "model.safetensors"))
+    whole, parts = found
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], atol=1e-6), name
 
 
 def test_the_sum_is_rounded_once_to_the_wanted_type(tmp_path):

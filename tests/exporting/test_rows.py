@@ -46,6 +46,20 @@ def test_rows_that_cannot_be_used_are_made_up_for(short, wanted, codec, tmp_path
     assert [row.origin.index for row in again] == [row.origin.index for row in rows]
 
 
+def test_every_part_of_every_data_set_is_drawn_from(codec, tmp_path):
+    files = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    for file in files:
+        chosen(codec, file, short=1000, long=0, calibrate=0)
+    both = tuple(map(str, files))
+    rows = export_rows(DataConfig(train=both, validation=both), CHAT, codec, calibrate=16, measure=32)
+    for drawn in (rows.calibration, [sample.tokens for sample in rows.held_out]):
+        places = [(row.origin.source, row.origin.index) for row in drawn]
+        assert len({source for source, _ in places}) == 2
+        assert places == sorted(places), "in the order of the files"
+        for source in both:
+            assert max(index for of, index in places if of.endswith(Path(source).name)) > 500
+
+
 def test_no_row_that_can_be_used(codec, tmp_path):
     with pytest.raises(DataError, match="no row can be calibrated with"):
         chosen(codec, tmp_path / "rows.jsonl", short=0, long=70, calibrate=4)

@@ -57,10 +57,15 @@ def test_auto_is_what_the_cpu_has_units_for(
 
 def test_a_named_type_that_is_emulated_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"avx2"}))
-    assert "slow path" in str(dtype_warning(torch.bfloat16, CPU))
-    assert dtype_warning(torch.float32, CPU) is None
+    config = tiny_config("llama")
+    assert "--torch_dtype float32 is many times faster" in str(dtype_warning(torch.bfloat16, CPU, config))
+    assert dtype_warning(torch.float32, CPU, config) is None
+    config.quantization_config = {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"}
+    warning = str(dtype_warning(torch.bfloat16, CPU, config))
+    assert "slow path" in warning
+    assert "--torch_dtype" not in warning, "it would be refused"
     monkeypatch.setattr("swift.models.device.cpu_features", lambda: frozenset({"amx_bf16"}))
-    assert dtype_warning(torch.bfloat16, CPU) is None
+    assert dtype_warning(torch.bfloat16, CPU, config) is None
 
 
 @pytest.mark.parametrize("layout", ["nvfp4", "mxfp4"])

@@ -346,7 +346,7 @@ def _activation(found: Found, config: Any, options: EncodingConfig, *, labelled:
 
 def _described(model: PreTrainedModel, task: Task, how: str, *, alone: bool) -> str:
     weights = next(model.parameters())
-    warning = dtype_warning(model.dtype, model.device)
+    warning = dtype_warning(model.dtype, model.device, model.config)
     rows = ", one row at a time" if alone else ""
     note = "" if warning is None else f" ({warning})"
     return f"task {task}, {how}{rows}, {str(weights.dtype).removeprefix('torch.')} on {weights.device}{note}"

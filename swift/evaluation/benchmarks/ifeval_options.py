@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ def options_of(rule: str, given: Any) -> dict[str, Any]:
     """
     if given is not None and not isinstance(given, Mapping):
         raise RowError("bad_row", f"its kwargs hold {given!r}, and no object"[:200])
-    options = {key: value for key, value in (given or {}).items() if value is not None}
+    options = {key: value for key, value in (given or {}).items() if not _is_missing(value)}
     for name in _NEEDS.get(rule, ()):
         if name not in options:
             raise RowError("bad_row", f"its instruction {rule} lacks {name}")
@@ -49,9 +50,15 @@ def options_of(rule: str, given: Any) -> dict[str, Any]:
     return options
 
 
+def _is_missing(value: Any) -> bool:
+    """Tables of numbers have NaN where there is none."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def _fits(name: str, value: Any) -> bool:
     if name in _NUMBERS:
-        return isinstance(value, int | float) and not isinstance(value, bool) and int(value) == value
+        whole = value.is_integer() if isinstance(value, float) else isinstance(value, int)
+        return whole and not isinstance(value, bool)
     if name in _LISTS:
         return isinstance(value, list) and all(isinstance(word, str) for word in value)
     return isinstance(value, str)

@@ -29,17 +29,21 @@ _REFUSED = {
         166, 167, 168, 169, 170, 175, 176, 200, 203, 234, 246, 248, 249, 250, 272, 288, 297, 298, 299, 304, 308, 310,
         311, 312, 313, 320, 321, 322, 323, 302,
         424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
-        90, 91, 92, 93, 94, 132, 141, 188, 189, 190, 197, 198, 199, 235, 260, 261, 268, 280, 452, 463, 466,
+        90, 91, 92, 93, 94, 132, 141, 188, 189, 190, 197, 198, 199, 235, 260, 261, 268, 280, 452, 463, 466, 469,
     )),
     "aarch64": (0xC00000B7, (
         117, 122, 129, 130, 131, 138, 154, 240, 157, 164, 198, 199, 200, 201, 202, 203, 204, 205, 206, 207, 211, 212,
         217, 218, 219, 220, 221, 224, 225, 39, 40, 41, 51, 89, 97, 104, 105, 106, 142, 161, 162, 241, 242, 243, 261,
         265, 268, 270, 271, 272, 273, 280, 281, 282, 294,
         424, 425, 426, 427, 428, 429, 430, 431, 432, 434, 438, 442,
-        5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, 140, 452, 463, 466,
+        5, 6, 7, 14, 15, 16, 52, 53, 54, 55, 88, 140, 452, 463, 466, 469,
     )),
 }  # fmt: skip
 _CLONE3 = 435
+_IOCTL = {"x86_64": 16, "aarch64": 29}
+# What programs ask of open files: is it a terminal, and how large, how much can be read, do not wait, close it with the
+# program or do not, share another's blocks. Others would change attributes, even of a file that can only be read.
+_ASKED = (0x5401, 0x802C542A, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x40049409)
 _LANDLOCK = (444, 445, 446)
 _READ = 0b1101
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
@@ -98,7 +102,7 @@ def files_only(read: list[str], folder: str) -> bool:
 
 
 def calls_refused() -> bool:
-    """Whether the kernel refuses the system calls of processes, signals and sockets (seccomp)."""
+    """Whether the kernel refuses the system calls of processes, signals, sockets and files' attributes (seccomp)."""
     if platform.machine() not in _REFUSED:
         return False
     arch, numbers = _REFUSED[platform.machine()]
@@ -109,7 +113,10 @@ def calls_refused() -> bool:
     program += [(jump, 0, 1, _CLONE3), (give, 0, 0, _ENOSYS)]
     for number in numbers:
         program += [(jump, 0, 1, number), (give, 0, 0, _EPERM)]
-    program += [(give, 0, 0, _ALLOW)]
+    program += [(jump, 0, 2 * len(_ASKED) + 2, _IOCTL[platform.machine()]), (load, 0, 0, 24)]
+    for request in _ASKED:
+        program += [(jump, 0, 1, request), (give, 0, 0, _ALLOW)]
+    program += [(give, 0, 0, _EPERM), (give, 0, 0, _ALLOW)]
     code = b"".join(struct.pack("=HBBI", *line) for line in program)
     held = ctypes.create_string_buffer(code, len(code))
     head = ctypes.create_string_buffer(struct.pack("HP", len(program), ctypes.addressof(held)), 16)

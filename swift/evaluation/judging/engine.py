@@ -22,6 +22,7 @@ from swift.engines.base import Engine
 from swift.engines.folders import Plan, plan_model
 from swift.engines.open import no_model, open_engine
 from swift.engines.openai import OpenAIEngine
+from swift.engines.states import weights_key
 from swift.errors import RowError
 from swift.evaluation.judging.prompts import VERSION
 from swift.evaluation.result import read_lines
@@ -46,7 +47,12 @@ def judgements(config: EvalConfig, path: Path, prompts: Sequence[tuple[str, Conv
         SwiftError: The judge cannot be had, or the file is another judge's.
     """
     judge = config.judge
-    identity = {"judge": judge.model_dump(mode="json", exclude={"key_variable"}), "wording": VERSION}
+    place = None if judge.url is not None or judge.model is None else Path(judge.model).expanduser()
+    identity = {
+        "judge": judge.model_dump(mode="json", exclude={"key_variable"}),
+        "wording": VERSION,
+        "weights of the judge": None if place is None else weights_key([place.resolve()]),
+    }
     with open_results(path, identity, "output_dir") as results:
         known = {line["key"]: line.get("judgement") for line in read_lines(path)}
         missing = [(key, prompt) for key, prompt in prompts if key not in known]

@@ -92,14 +92,15 @@ def failed(folder: Path) -> bool:
 
 
 def is_about_others(folder: Path, name: str) -> bool:
-    """Whether a folder's certificate says that it is about other files than this one.
+    """Whether a folder's certificate says that it is about other weights than this file.
 
     One that cannot be read, or is of before files were named, says nothing, and may be replaced.
     """
     try:
-        return (folder / FILE).is_file() and name not in certified_files(folder)
+        known = set(certified_files(folder)) if (folder / FILE).is_file() else {name}
     except ModelError:
         return False
+    return name not in known or any(other != name and other.endswith((".safetensors", ".gguf")) for other in known)
 
 
 def certified_files(folder: Path) -> Mapping[str, str]:

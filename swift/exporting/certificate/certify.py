@@ -72,7 +72,7 @@ def certify(job: Job, made: Made, folder: Path) -> Certificate:
         versions={**{name: version(name) for name in ("torch", "transformers")}, **made.versions},
         blocks=blocks,
         layers=layers,
-        files=fingerprints(folder, made.file if job.config.certify is not None else None),
+        files=fingerprints(folder, made.file, alone=job.config.certify is not None),
     )
 
 

@@ -77,15 +77,18 @@ def require_certified(folder: Path, going: Outgoing) -> bool:
     return True
 
 
-def fingerprints(folder: Path, only: Path | None = None) -> dict[str, str]:
+def fingerprints(folder: Path, file: Path | None, *, alone: bool = False) -> dict[str, str]:
     """SHA-256 of the files that a certificate is about, by name.
 
     Args:
-        only: One file of the folder, where the others are none of its business.
+        file: The GGUF file that was measured; None where the folder was. Others are weights that nobody has looked at.
+        alone: The rest of the folder is none of its business.
     """
-    if only is not None:
-        return {only.name: sha256(only)}
-    return {name: sha256(folder / name) for name in _names(folder) if not _is_like(name, _UNCERTIFIED)}
+    if alone and file is not None:
+        return {file.name: sha256(file)}
+    names = [name for name in _names(folder) if not _is_like(name, _UNCERTIFIED)]
+    measured = "" if file is None else file.name
+    return {name: sha256(folder / name) for name in names if name == measured or not _is_like(name, ("*.gguf",))}
 
 
 def sha256(path: Path) -> str:

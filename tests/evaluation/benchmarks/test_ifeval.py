@@ -89,8 +89,12 @@ def test_rows_that_cannot_be_judged() -> None:
     counted = {**row, "instruction_id_list": ["length_constraints:number_words"]}
     with pytest.raises(RowError, match="number_words lacks num_words"):
         IFEVAL.ask({**counted, "kwargs": [{"relation": "at least"}]})
-    with pytest.raises(RowError, match="has num_words 'many'"):
-        IFEVAL.ask({**counted, "kwargs": [{"relation": "at least", "num_words": "many"}]})
+    for number in ("many", 2.5, float("inf"), True):
+        with pytest.raises(RowError, match=f"has num_words {number!r}"):
+            IFEVAL.ask({**counted, "kwargs": [{"relation": "at least", "num_words": number}]})
+    with pytest.raises(RowError, match="lacks num_words"):
+        IFEVAL.ask({**counted, "kwargs": [{"relation": "at least", "num_words": float("nan")}]})
+    assert IFEVAL.ask({**counted, "kwargs": [{"relation": "at least", "num_words": 3.0, "frequency": float("nan")}]})
     with pytest.raises(RowError, match="no object"):
         IFEVAL.ask({**counted, "kwargs": [[1]]})
     with pytest.raises(RowError, match="lacks"):

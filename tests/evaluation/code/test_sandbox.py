@@ -133,6 +133,33 @@ def test_what_is_known_of_other_files_cannot_be_changed(call: str, tmp_path: Pat
     assert other.stat() == before
 
 
+@needs_calls
+@pytest.mark.parametrize("request_number", [0x40086602, 0x40046602, 0x401C5820])
+def test_attributes_of_files_cannot_be_set(request_number: int) -> None:
+    """By way of a file that is open for reading only, root could make files that nobody can delete."""
+    code = "open('f', 'w').close()\nimport fcntl, os\nf = os.open('f', os.O_RDONLY)\nfcntl.ioctl(f, {}, bytes(32))"
+    found = ended(code.format(request_number))
+    assert found.outcome == "failed"
+    assert "Operation not permitted" in found.said
+
+
+def test_what_is_asked_of_open_files_is_answered() -> None:
+    code = """
+import fcntl, os, shutil, struct, termios
+open('f', 'w').write('abc')
+f = os.open('f', os.O_RDONLY)
+assert struct.unpack('i', fcntl.ioctl(f, termios.FIONREAD, bytes(4)))[0] == 3
+os.set_inheritable(f, True)
+os.set_inheritable(f, False)
+os.set_blocking(f, False)
+assert not os.isatty(f)
+shutil.copyfile('f', 'g')
+shutil.get_terminal_size()
+assert open('g').read() == 'abc'
+"""
+    assert ended(code).outcome == "passed"
+
+
 @needs_files
 def test_other_files_are_out_of_reach(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
