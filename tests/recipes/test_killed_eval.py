@@ -44,7 +44,12 @@ class Kind:
 
 
 KINDS = {
-    "generation": Kind(("--dataset", "rows.jsonl", "--metric", "exact"), "predictions.jsonl", "samples.jsonl", 2),
+    "generation": Kind(
+        ("--dataset", "rows.jsonl", "--metric", "exact", "--max_new_tokens", "24"),
+        "predictions.jsonl",
+        "samples.jsonl",
+        2,
+    ),
     "choices by likelihood": Kind(("--eval_dataset", "mcq=choices.csv"), "predictions.jsonl", "mcq/samples.jsonl", 2),
     "lm_eval": Kind(
         ("--eval_backend", "lm_eval", "--include_path", "tasks", "--eval_dataset", "killed"),
@@ -84,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(kind: Kind, out: str) -> list[str]:
-    base = ["eval", "--model", "model", "--device", "cpu", "--torch_dtype", "float32", "--max_new_tokens", "24"]
+    base = ["eval", "--model", "model", "--device", "cpu", "--torch_dtype", "float32"]
     return [*base, "--max_batch_size", str(BATCH), "--output_dir", out, *kind.words]
 
 
