@@ -33,7 +33,7 @@ from benchmarks.surroundings import machine
 from benchmarks.systems import SYSTEMS
 from swift.batch import Batch
 from swift.config.parse import parse
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.train.assemble import assembled
 from swift.train.parallel.processes import Parallel
 from swift.train.run import Run

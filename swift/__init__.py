@@ -32,7 +32,7 @@ _HOME = {
     "AsyncInferClient": "swift.serving.client",
     "AppConfig": "swift.config.app",
     "BenchConfig": "swift.config.bench",
-    "SftConfig": "swift.config.runs",
+    "SftConfig": "swift.config.sft",
     "InferConfig": "swift.config.runs",
     "EvalConfig": "swift.config.runs",
     "ExportConfig": "swift.config.export",
@@ -89,8 +89,9 @@ if TYPE_CHECKING:
     from swift.config.bench import BenchConfig
     from swift.config.export import ExportConfig
     from swift.config.looks import CheckConfig, PlanConfig
-    from swift.config.runs import EvalConfig, InferConfig, SftConfig
+    from swift.config.runs import EvalConfig, InferConfig
     from swift.config.serve import ServeConfig
+    from swift.config.sft import SftConfig
     from swift.errors import SwiftError
     from swift.serving.client import AsyncInferClient, InferClient
 

@@ -9,8 +9,9 @@ from swift.config.app import AppConfig
 from swift.config.bench import BenchConfig
 from swift.config.export import ExportConfig
 from swift.config.looks import CheckConfig, PlanConfig
-from swift.config.runs import EvalConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig
 from swift.config.serve import ServeConfig
+from swift.config.sft import SftConfig
 from swift.errors import MissingExtraError
 
 if TYPE_CHECKING:

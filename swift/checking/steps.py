@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from swift.checking.findings import Fact
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.order import plan_epoch, slots
 from swift.data.pack import best_fit
 

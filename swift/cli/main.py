@@ -7,6 +7,7 @@ Nothing heavy is imported here, and a command's module only when that command is
 from __future__ import annotations
 
 import errno
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -90,9 +91,19 @@ def _run(words: list[str]) -> int:
     from swift.cli import launch
 
     with launch.prepared(name):
-        module, _, function = COMMANDS[name][0].partition(":")
-        entry = cast(Entry, getattr(import_module(module), function))
-        return entry(words[1:])
+        return _entry(name)(words[1:])
+
+
+def _entry(name: str) -> Entry:
+    """The function of a command."""
+    module, _, function = COMMANDS[name][0].partition(":")
+    collects = gc.isenabled()
+    gc.disable()  # What modules make stays, so that to look through it for garbage again and again only takes time.
+    try:
+        return cast(Entry, getattr(import_module(module), function))
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _exit_code(stop: SystemExit) -> int:

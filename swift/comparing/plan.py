@@ -13,8 +13,9 @@ from swift.config.given import Given
 from swift.config.option import Config
 from swift.config.parse import parse_given
 from swift.config.problems import Problem, ProblemsError
-from swift.config.runs import EvalConfig, SftConfig
+from swift.config.runs import EvalConfig
 from swift.config.schema import table
+from swift.config.sft import SftConfig
 
 if TYPE_CHECKING:
     import yaml

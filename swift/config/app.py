@@ -1,7 +1,5 @@
 """The configuration of `swift app`."""
 
-from __future__ import annotations
-
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig

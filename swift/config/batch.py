@@ -1,7 +1,5 @@
 """How sequences are grouped into batches."""
 
-from __future__ import annotations
-
 from swift.config.option import Config, option
 
 

@@ -1,7 +1,5 @@
 """The configuration of `swift bench`."""
 
-from __future__ import annotations
-
 from swift.config.option import Config, option
 
 

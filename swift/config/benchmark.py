@@ -1,7 +1,5 @@
 """What `swift eval` asks besides the user's own rows, and who judges answers that no rule can."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from swift.config.option import Config, option

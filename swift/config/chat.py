@@ -1,7 +1,5 @@
 """How conversations become tokens, and which tokens are trained on."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from swift.config.option import Config, option

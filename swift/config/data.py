@@ -1,7 +1,5 @@
 """Which rows, from where, in which order."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import model_validator

@@ -1,7 +1,5 @@
 """What a model is used for besides talking: vectors, labels and scores."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from swift.config.option import Config, option

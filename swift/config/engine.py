@@ -1,7 +1,5 @@
 """What answers: an inference engine, in this process or behind HTTP. A tagged union, one class an engine."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """What `swift export` does to a model's weights, and by what the result is proved."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator

@@ -1,7 +1,5 @@
 """How tokens are chosen when the model talks."""
 
-from __future__ import annotations
-
 from swift.config.option import Config, option
 
 

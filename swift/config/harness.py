@@ -1,7 +1,5 @@
 """What `swift eval --eval_backend lm_eval` asks besides what all evaluations have."""
 
-from __future__ import annotations
-
 from swift.config.option import Config, option
 
 

@@ -45,4 +45,8 @@ def _entry(option: Option, width: int) -> Iterator[str]:
         text += " [required]"
     elif option.default:
         text += f" [{option.default}]"
-    yield from wrap(text, width, initial_indent="      ", subsequent_indent="      ")
+    indent = "      "
+    if len(text) + len(indent) <= width:  # as most: what `wrap` would give, without its hundredth of a second in all
+        yield indent + text
+    else:
+        yield from wrap(text, width, initial_indent=indent, subsequent_indent=indent)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from swift.config.problems import Problem
 from swift.config.quantization import NoQuantization
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import FreezeConfig, FullConfig, LlamaProConfig, LongLoraConfig, LoraConfig
 
 _COMPILED = (LoraConfig, FullConfig, FreezeConfig, LlamaProConfig)

@@ -1,10 +1,8 @@
 """The configurations of the commands that look at a training run before it is started."""
 
-from __future__ import annotations
-
 from swift.config.engine import EngineConfig, default_engine
 from swift.config.option import option
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 
 
 class CheckConfig(SftConfig):

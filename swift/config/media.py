@@ -1,7 +1,5 @@
 """Pictures, videos and sounds: where they may come from, and how large they become."""
 
-from __future__ import annotations
-
 from swift.config.option import Config, option
 
 

@@ -1,7 +1,5 @@
 """Which model, from where, and how it is loaded."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import model_validator

@@ -1,7 +1,5 @@
 """Optimizer and learning-rate schedule."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from swift.config.option import Config, option

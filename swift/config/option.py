@@ -1,7 +1,5 @@
 """How a configuration field is declared: default, help text and familiar flag names, in one place."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 class Config(BaseModel):
     """Base of every configuration class: frozen, and strict about unknown keys."""
 
-    # Validators are built at first use (`defer_build`), so that showing help costs only the import.
+    # Validators are built at first use (`defer_build`), so that showing help costs only the import. For the same reason
+    # modules with such classes go without `from __future__ import annotations`: pydantic would compile each annotation.
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",

@@ -1,7 +1,5 @@
 """In how few bits the model's weights are held while it is tuned or used: a tagged union, one class a library."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator

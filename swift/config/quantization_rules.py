@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from swift.config.export import AwqConfig, ExportConfig, GptqConfig, Int8Config
 from swift.config.problems import Problem
 from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, QuantizationConfig, TorchaoConfig
-from swift.config.runs import InferConfig, SftConfig
+from swift.config.runs import InferConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import AdapterConfig, LoraConfig
 
 _PLAIN_STARTS = ("true", "false", "gaussian", "orthogonal")

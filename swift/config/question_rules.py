@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from swift.config.eval_rules import LIST, set_problems
 from swift.config.problems import Problem
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import PROMPTS
 
 

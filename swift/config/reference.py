@@ -11,9 +11,10 @@ from swift.config.export import ExportConfig
 from swift.config.help import NOTES
 from swift.config.looks import CheckConfig, PlanConfig
 from swift.config.option import Config
-from swift.config.runs import EvalConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig
 from swift.config.schema import REQUIRED, Option, Section, table
 from swift.config.serve import ServeConfig
+from swift.config.sft import SftConfig
 
 ROOTS: dict[str, type[Config]] = {
     "sft": SftConfig,

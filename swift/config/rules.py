@@ -16,8 +16,9 @@ from swift.config.looks import CheckConfig
 from swift.config.model_rules import model_problems
 from swift.config.option import Config
 from swift.config.problems import Problem, ProblemsError
-from swift.config.runs import EvalConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig
 from swift.config.serve import ServeConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import AdaLoraConfig, LoraConfig
 
 _ORIGIN = re.compile(r"https?://[^/\s*]+")

@@ -1,7 +1,5 @@
 """What `swift eval --eval_backend evalscope` asks besides what all evaluations have."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from swift.config.option import Config, option

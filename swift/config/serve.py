@@ -1,7 +1,5 @@
 """The configuration of `swift deploy`."""
 
-from __future__ import annotations
-
 from swift.config.chat import ChatConfig
 from swift.config.encoding import EncodingConfig
 from swift.config.engine import EngineConfig, default_engine

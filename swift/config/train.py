@@ -1,7 +1,5 @@
 """The run: length, numerics, saving, evaluation, logging."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import field_validator

@@ -1,7 +1,5 @@
 """What is trained: a tagged union, one class a technique."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field

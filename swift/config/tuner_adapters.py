@@ -1,7 +1,5 @@
 """Adapters through PEFT, one class a technique; `peft` is any other that the installed version offers."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from swift.config.option import option

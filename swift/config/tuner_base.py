@@ -1,7 +1,5 @@
 """What all techniques, and all adapters, have in common."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from swift.config.option import Config, option

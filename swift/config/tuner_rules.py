@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from swift.config.problems import Problem
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import (
     PROMPTS,
     AdaLoraConfig,

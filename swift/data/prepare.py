@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from swift.chat.codec import Codec
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.encode import encode_sources
 from swift.data.ledger import Ledger
 from swift.data.row_encoder import RowEncoder

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
-from swift.config.runs import FROM_ADAPTER, SftConfig
+from swift.config.runs import FROM_ADAPTER
+from swift.config.sft import SftConfig
 from swift.errors import CheckpointError, ConfigError
 
 _RECORD = "run.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from swift.chat.codec import Codec
 from swift.chat.load import load_codec
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import PROMPTS
 from swift.errors import ConfigError
 from swift.hub import Located

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.order import accumulation_of
 from swift.data.slices import slice_limit
 from swift.losses.linear_cross_entropy import chunk_rows

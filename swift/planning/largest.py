@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.order import plan_epoch, slots, slots_at_once
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import AdapterConfig, LisaConfig, LoraConfig, TunerConfig
 from swift.models.fused import GATED, GatedMlp
 from swift.models.quantize.layers import number_type, quantized_layers

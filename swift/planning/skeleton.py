@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import (
     AdapterConfig,
     BoftConfig,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.planning.advice import Way
 from swift.planning.estimate import TIGHT
 from swift.planning.largest import LargestBatch

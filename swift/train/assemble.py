@@ -15,7 +15,7 @@ from swift.batch import Batch
 from swift.chat.codec import Codec
 from swift.chat.predicates import require
 from swift.config.chat import ChatConfig
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import LoraConfig, PeftConfig
 from swift.data.collate import collate
 from swift.data.feed import MapFeed

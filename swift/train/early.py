@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.errors import ConfigError
 from swift.hub import Located
 from swift.models.quantize.layers import number_type

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from swift.batch import Batch
 from swift.chat.codec import Codec
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.feed import EvaluationBatches, MapFeed
 from swift.data.order import Share
 from swift.data.prepare import Rows

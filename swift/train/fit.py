@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from swift.batch import Batch
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.feed import MapFeed
 from swift.data.slices import slice_limit
 from swift.errors import ResourceError

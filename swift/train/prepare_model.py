@@ -15,7 +15,7 @@ from swift.batch import Batch
 from swift.chat.codec import Codec
 from swift.chat.media.files import copy_processor
 from swift.chat.media.samples import drawn_samples
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import PROMPTS
 from swift.errors import ConfigError
 from swift.hub import Located

@@ -15,7 +15,8 @@ from swift.chat.codec import Codec
 from swift.config.chat import ChatConfig
 from swift.config.data import DataConfig
 from swift.config.generation import GenerationConfig
-from swift.config.runs import EvalConfig, SftConfig
+from swift.config.runs import EvalConfig
+from swift.config.sft import SftConfig
 from swift.engines.lanes import Limits
 from swift.engines.transformers import TransformersEngine
 from swift.errors import ResourceError

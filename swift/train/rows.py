@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from swift.chat.codec import Codec
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.ledger import Ledger
 from swift.data.prepare import Rows, prepare_rows
 from swift.train.parallel.processes import Parallel

@@ -11,7 +11,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from swift.batch import Batch, LossSum
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.data.feed import MapFeed
 from swift.data.stream_feed import StreamFeed
 from swift.models.offload import Offload

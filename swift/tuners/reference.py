@@ -10,8 +10,8 @@ from typing import Any
 
 from swift.config.option import Config
 from swift.config.rules import find
-from swift.config.runs import SftConfig
 from swift.config.schema import Section, table
+from swift.config.sft import SftConfig
 from swift.config.tuner import PROMPTS, AdapterConfig, BottleneckConfig, LayerAdapterConfig, LongLoraConfig, ReftConfig
 from swift.tuners.methods import NOT_ALONE, NOT_MERGED, OWN_TYPES, known_methods
 

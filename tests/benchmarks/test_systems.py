@@ -13,7 +13,7 @@ from benchmarks.systems import SYSTEMS
 from benchmarks.systems.base import is_trainer_log, printed_losses, words
 from benchmarks.tokens import count, load_tokenizer, render
 from swift.config.parse import parse
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import LoraConfig
 from swift.models.tiny import save_tiny
 

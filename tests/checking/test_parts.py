@@ -11,7 +11,7 @@ from swift.checking.steps import step_facts
 from swift.checking.terminal import bars
 from swift.checking.visible import visible
 from swift.config.batch import BatchConfig
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.types import Conversation, Message, Origin, Row, Text
 
 

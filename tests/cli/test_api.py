@@ -7,7 +7,7 @@ import pkgutil
 import pytest
 
 import swift
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.errors import SwiftError
 
 

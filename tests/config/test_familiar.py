@@ -9,8 +9,9 @@ from swift.config.engine import OpenaiConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.reference import ROOTS
-from swift.config.runs import EvalConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig
 from swift.config.schema import table
+from swift.config.sft import SftConfig
 
 BASE = ["--model", "m", "--dataset", "d"]
 

@@ -8,7 +8,7 @@ import pytest
 
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import FullConfig, LoraConfig
 
 

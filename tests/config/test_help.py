@@ -7,8 +7,8 @@ import pytest
 from swift.config.help import help_text
 from swift.config.option import Config
 from swift.config.reference import ROOTS, reference
-from swift.config.runs import SftConfig
 from swift.config.schema import table
+from swift.config.sft import SftConfig
 
 
 @pytest.mark.parametrize(("command", "root"), ROOTS.items(), ids=lambda item: str(item))

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from swift.config.model import ModelConfig
 from swift.config.reference import ROOTS
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 
 
 def test_frozen_and_strict_about_names() -> None:

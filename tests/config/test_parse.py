@@ -10,7 +10,8 @@ import pytest
 from swift.config.export import ExportConfig
 from swift.config.parse import Parsed, parse
 from swift.config.problems import ProblemsError
-from swift.config.runs import FROM_ADAPTER, InferConfig, SftConfig
+from swift.config.runs import FROM_ADAPTER, InferConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import FreezeConfig, FullConfig, LoraConfig
 
 QUICK_START = """

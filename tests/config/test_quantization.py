@@ -10,7 +10,8 @@ from swift.config.export import ExportConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.quantization import BnbConfig, HqqConfig, NoQuantization, TorchaoConfig
-from swift.config.runs import InferConfig, SftConfig
+from swift.config.runs import InferConfig
+from swift.config.sft import SftConfig
 
 ROWS = "--model m --dataset d"
 

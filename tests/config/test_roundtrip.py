@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
-from swift.config.runs import SftConfig
 from swift.config.schema import Option, table
+from swift.config.sft import SftConfig
 
 TABLE = table(SftConfig)
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(lambda t: t != "null")

@@ -9,8 +9,9 @@ from swift.config.export import ExportConfig
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
 from swift.config.rules import find, require
-from swift.config.runs import EvalConfig, InferConfig, SftConfig
+from swift.config.runs import EvalConfig, InferConfig
 from swift.config.serve import ServeConfig
+from swift.config.sft import SftConfig
 
 IN_BACKWARD = "--optim_in_backward --gradient_accumulation_steps 1 --max_grad_norm 0"
 

@@ -6,8 +6,8 @@ import pytest
 
 from swift.config.option import Config, option
 from swift.config.reference import ROOTS
-from swift.config.runs import SftConfig
 from swift.config.schema import REQUIRED, table
+from swift.config.sft import SftConfig
 from swift.errors import UnknownNameError
 
 TUNERS = tuple(

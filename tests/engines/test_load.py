@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from swift.config.chat import ChatConfig
 from swift.config.model import ModelConfig
-from swift.config.runs import InferConfig, SftConfig
+from swift.config.runs import InferConfig
+from swift.config.sft import SftConfig
 from swift.engines.folders import plan_model, read_checkpoint
 from swift.engines.lanes import Limits
 from swift.engines.load import load_base, load_engine

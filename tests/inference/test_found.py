@@ -17,7 +17,8 @@ from swift.chat.load import load_codec
 from swift.config.chat import ChatConfig
 from swift.config.media import MediaConfig
 from swift.config.model import ModelConfig
-from swift.config.runs import InferConfig, SftConfig
+from swift.config.runs import InferConfig
+from swift.config.sft import SftConfig
 from swift.engines.folders import plan_model
 from swift.errors import ConfigError
 from swift.hub import locate

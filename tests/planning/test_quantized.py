@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from swift.config.model import ModelConfig
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import LoraConfig
 from swift.errors import ConfigError, ResourceError
 from swift.hub import Located

@@ -19,6 +19,13 @@ def seconds(*argv: str) -> float:
     return time.perf_counter() - start
 
 
+def test_annotations_of_configuration_are_compiled_already() -> None:
+    """As strings, pydantic would compile each of them at every start: a tenth of the time of `swift sft --help`."""
+    files = [file for file in (ROOT / "swift" / "config").glob("*.py") if "import Config, option" in file.read_text()]
+    assert len(files) > 20
+    assert not [file.name for file in files if "from __future__ import annotations" in file.read_text()]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("argv", "bound"), [(("--help",), 2.0), (("sft", "--help"), 3.0)])
 def test_help_is_fast(argv: tuple[str, ...], bound: float) -> None:

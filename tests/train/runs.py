@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 
 WORDS = "the cat sat on a mat while seven dogs barked at an old moon and nobody knew why it rained so much".split()
 

@@ -17,7 +17,8 @@ from swift.config.chat import ChatConfig
 from swift.config.export import ExportConfig
 from swift.config.model import ModelConfig
 from swift.config.quantization import BnbConfig
-from swift.config.runs import InferConfig, SftConfig
+from swift.config.runs import InferConfig
+from swift.config.sft import SftConfig
 from swift.engines.folders import plan_model
 from swift.engines.lanes import Limits
 from swift.engines.load import load_engine

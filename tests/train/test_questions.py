@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from swift.api import evaluate, sft
-from swift.config.runs import EvalConfig, SftConfig
+from swift.config.runs import EvalConfig
+from swift.config.sft import SftConfig
 from swift.errors import UnknownNameError
 from swift.train.listeners.jsonl import read_lines
 from swift.train.listeners.plots import draw

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from swift.api import sft
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.errors import CheckpointError
 from swift.train.listeners.jsonl import read_lines
 from tests.train.runs import configure, write_rows

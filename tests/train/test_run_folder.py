@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.errors import CheckpointError, ConfigError, ResourceError
 from swift.train.environment import git_revision, library_versions
 from swift.train.run_folder import (

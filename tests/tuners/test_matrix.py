@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM
 from swift.api import sft
 from swift.batch import Batch
 from swift.config.chat import ChatConfig
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.config.tuner import AdapterConfig
 from swift.data.collate import collate
 from swift.engines.folders import plan_model

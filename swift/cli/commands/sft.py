@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from swift.cli import launch
 from swift.cli.arguments import read
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 
 
 def main(argv: Sequence[str]) -> int:

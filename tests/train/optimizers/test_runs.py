@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from swift.api import sft
 from swift.config.parse import parse
 from swift.config.problems import ProblemsError
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.errors import ConfigError
 from swift.train.assemble import assembled
 from swift.train.listeners.jsonl import read_lines

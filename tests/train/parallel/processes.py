@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.train.listeners.jsonl import read_lines
 from tests.conftest import Finished, Swift
 

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from swift.api import sft
-from swift.config.runs import SftConfig
+from swift.config.sft import SftConfig
 from swift.errors import CheckpointError
 from swift.models.tiny import save_tiny
 from tests.conftest import Swift
