@@ -179,20 +179,24 @@ def test_judgements_decide(tmp_path: Path) -> None:
     assert (rows[-1].found.better, rows[-1].found.worse, rows[-1].found.second) == (1, 1, 50.0)
 
 
-def test_grades(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = save_tiny(tmp_path / "model")
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"query": word, "response": "x"}) + "\n" for word in ("one", "two")))
-    values = EvalConfig.model_validate(
+def judged(model: Path, judge: Path, rows: Path, out: Path) -> EvalConfig:
+    return EvalConfig.model_validate(
         {
             "model": {"id": str(model), "dtype": "float32", "device": "cpu"},
             "data": {"train": [str(rows)]},
             "generation": {"max_new_tokens": 4},
             "metric": "judge",
-            "judge": {"model": str(model), "max_new_tokens": 4},
-            "output_dir": str(tmp_path / "out"),
+            "judge": {"model": str(judge), "max_new_tokens": 4},
+            "output_dir": str(out),
         }
     )
+
+
+def test_grades(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = save_tiny(tmp_path / "model")
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"query": word, "response": "x"}) + "\n" for word in ("one", "two")))
+    values = judged(model, model, rows, tmp_path / "out")
     (result,) = evaluate(values)
     assert (result.scores["grade"].value, result.failed) == (None, 2)
     assert "2 turns without a grade; samples.jsonl says why" in " ".join(capsys.readouterr().out.split())
@@ -214,16 +218,7 @@ def test_a_judge_with_other_weights_judges_in_another_folder(tmp_path: Path) -> 
     model, judge = save_tiny(tmp_path / "model"), save_tiny(tmp_path / "judge")
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"query": "one", "response": "x"}) + "\n")
-    values = EvalConfig.model_validate(
-        {
-            "model": {"id": str(model), "dtype": "float32", "device": "cpu"},
-            "data": {"train": [str(rows)]},
-            "generation": {"max_new_tokens": 4},
-            "metric": "judge",
-            "judge": {"model": str(judge), "max_new_tokens": 4},
-            "output_dir": str(tmp_path / "out"),
-        }
-    )
+    values = judged(model, judge, rows, tmp_path / "out")
     evaluate(values)
     evaluate(values)
     os.utime(judge / "model.safetensors", ns=(1, 1))
